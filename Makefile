@@ -1,0 +1,49 @@
+# make demo | make test | make check | make format | make bench | make setup
+# PYTHON says which Python (>= 3.11) makes the environment, VENV where it lies.
+PYTHON ?= python3
+VENV ?= .venv
+RECIPE ?= recipes/demo.yaml
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: setup demo test lint check format bench constraints
+.NOTPARALLEL:
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python >= 3.11 is needed; say which one: make PYTHON=python3.12 ..."; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: setup
+	$(BIN)/shotsmith run $(RECIPE)
+
+# Two processes with one thread each: more threads only fight over two cores.
+test: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict src
+
+check: lint test
+
+format: setup
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+bench: setup
+	$(BIN)/python benchmarks/throughput.py --json
+	$(BIN)/python benchmarks/vlm_table.py --json
+	$(BIN)/python benchmarks/quality.py --seeds 3 --json
+
+# Pins what is installed now. torch's local version (+cpu, +cu128) depends on the machine and is left out.
+constraints: setup
+	{ echo "# The exact versions Shotsmith is tested with. Made by 'make constraints'."; \
+	  $(BIN)/python -m pip freeze --exclude-editable | sed 's/+.*//'; } > constraints.txt.new
+	mv constraints.txt.new constraints.txt

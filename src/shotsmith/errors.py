@@ -1,0 +1,59 @@
+"""The one exception tree. The command line maps it to exit codes: `InputError` 2, every other `ShotsmithError` 1."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class ShotsmithError(Exception):
+    """Anything Shotsmith can explain to its user in one line."""
+
+
+class InputError(ShotsmithError):
+    """The input is at fault; says which file, row and field where they are known."""
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        file: Path | str | None = None,
+        row: int | str | None = None,
+        field: str | None = None,
+    ) -> None:
+        self.problem = problem
+        self.file = None if file is None else str(file)
+        self.row = row
+        self.field = field
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        place = [part for part in (self.file, _labelled("row", self.row), _labelled("field", self.field)) if part]
+        return f"{', '.join(place)}: {self.problem}" if place else self.problem
+
+
+class RecipeError(InputError):
+    """The recipe is at fault; lists every fault at once."""
+
+
+class DataError(InputError):
+    """A data file (questions, annotations, image, embedding) is at fault."""
+
+
+class CheckpointError(InputError):
+    """A checkpoint is damaged, or does not fit what it is loaded into."""
+
+
+class VLMError(ShotsmithError):
+    """The VLM could not answer; the prompts concerned stay unanswered and can be asked again."""
+
+
+class StoreError(ShotsmithError):
+    """The completions store is damaged or cannot be written."""
+
+
+class TrainingError(ShotsmithError):
+    """Training cannot go on (for example: too many steps without a finite loss)."""
+
+
+def _labelled(label: str, value: object) -> str:
+    return "" if value is None else f"{label} {value}"

@@ -1,0 +1,1 @@
+"""Selectors with trainable weights."""

@@ -1,0 +1,72 @@
+"""The records every part of Shotsmith speaks in. Frozen, without behaviour beyond what follows from their fields."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One image, one question, the human answers (10 for VQA)."""
+
+    id: int
+    image: Path
+    image_id: int
+    question: str
+    answers: tuple[str, ...]
+    question_type: str = ""
+
+    @property
+    def answer(self) -> str:
+        """The most common answer, the first given among equals: what a demonstration shows."""
+        return Counter(self.answers).most_common(1)[0][0]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question to the VLM: `query` after `demonstrations`, shown in that order.
+
+    `answers` are those whose log-probability is wanted; `text` says whether a generated answer is.
+    """
+
+    query: Example
+    demonstrations: tuple[Example, ...] = ()
+    answers: tuple[str, ...] = ()
+    text: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What the VLM returned for one request.
+
+    `text` is None where none was asked for; `log_probs` maps each answer asked for to the natural-log
+    probability of its tokens after the prompt (summed over the tokens, end-of-turn not included).
+    """
+
+    text: str | None
+    log_probs: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A completion that could not be had. It is counted and can be asked again; it is never scored."""
+
+    reason: str
+
+
+Sequence = tuple[int, ...]
+"""Demonstrations as positions in a query's pool (0 .. pool size - 1), in the order in which they are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """One sequence of one query, with its reward (None: the completion failed)."""
+
+    query: int
+    sequence: Sequence
+    reward: float | None
+    log_prob: float | None = None
+    """Log-probability under the behaviour policy, where known."""

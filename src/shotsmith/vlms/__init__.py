@@ -1,0 +1,1 @@
+"""Frozen vision-language models behind one protocol."""

@@ -14,11 +14,11 @@ import platform
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from shotsmith.errors import InputError, ShotsmithError
 from shotsmith.files import read_json, write_json, write_text
@@ -51,6 +51,9 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "val_reward": ("val/reward",),
 }
 """The columns every epoch row of `show` has (null where a phase has no such figure), and their other names."""
+
+CRITERIA: tuple[Literal["val_reward", "val_loss"], ...] = ("val_reward", "val_loss")
+"""What epochs are ranked by."""
 
 _VERSIONS_OF = ("shotsmith", "torch", "transformers", "safetensors", "numpy", "scipy", "pillow", "pydantic")
 _BEFORE_RECIPE = {"environment.json"}
@@ -237,9 +240,9 @@ class Run:
                     entry.unlink()
 
 
-def show(run: Run) -> Row:
+def show(run: Run) -> dict[str, Any]:
     """Everything a script may want to know of a run; the stable form printed by `shotsmith show RUN --json`."""
-    epochs = [_columns(row) for row in run.epochs()]
+    epochs = [columns(row) for row in run.epochs()]
     summary = read_json(run.summary) if run.summary.exists() else {}
     return {
         "run": str(run.folder),
@@ -247,7 +250,7 @@ def show(run: Run) -> Row:
         "recipe": run.recipe.model_dump(mode="json"),
         "stages": run.stages(),
         "epochs": epochs,
-        "best": {"val_reward": _best(epochs, "val_reward", -1), "val_loss": _best(epochs, "val_loss", 1)},
+        "best": {column: next(iter(ranked(epochs, column)), None) for column in CRITERIA},
         "test": summary.get("test", []),
         "contrasts": summary.get("contrasts", []),
     }
@@ -298,7 +301,7 @@ def read_rows(path: Path, required: tuple[str, ...] = ()) -> list[Row]:
     return rows
 
 
-def _columns(row: Row) -> Row:
+def columns(row: Row) -> Row:
     """The row with the stable columns first after seed, phase and epoch; every other figure follows."""
     known: Row = {key: row[key] for key in EPOCH_KEYS}
     for column, others in COLUMNS.items():
@@ -306,10 +309,11 @@ def _columns(row: Row) -> Row:
     return known | {key: value for key, value in row.items() if key not in known}
 
 
-def _best(epochs: list[Row], column: str, sign: int) -> Row | None:
-    """The row with the smallest sign * column; the first among equals."""
+def ranked(epochs: Sequence[Row], column: Literal["val_reward", "val_loss"]) -> list[Row]:
+    """The rows that have the figure, best first (highest val_reward, lowest val_loss); equals keep their order."""
+    sign = -1 if column == "val_reward" else 1
     scored = [(sign * value, row) for row in epochs if isinstance(value := row[column], int | float)]
-    return min(scored, key=lambda pair: pair[0])[1] if scored else None
+    return [row for _, row in sorted(scored, key=lambda pair: pair[0])]
 
 
 def _same_recipe(there: Recipe, now: Recipe, run: Run) -> None:

@@ -1,0 +1,5 @@
+"""`python -m shotsmith` is the command `shotsmith`."""
+
+from shotsmith.cli import main
+
+main()

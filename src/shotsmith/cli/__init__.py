@@ -1,0 +1,64 @@
+"""The command `shotsmith`. One file per verb; nothing heavy is imported before a verb that needs it runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+import typer.core
+
+from shotsmith.cli import evaluate, rank, report, run, show, stages, world
+from shotsmith.errors import InputError, ShotsmithError
+
+
+class Verbs(typer.core.TyperGroup):
+    """Turns what goes wrong in a verb into one clear line on stderr and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the verb: exit code 2 for bad input, 1 for other failures, 130 where the user stopped it."""
+        try:
+            return super().invoke(ctx)
+        except ShotsmithError as error:
+            _say(f"error: {error}")
+            raise typer.Exit(2 if isinstance(error, InputError) else 1) from error
+        except KeyboardInterrupt as error:
+            _say("stopped; run the same command again to continue")
+            raise typer.Exit(130) from error
+
+
+app = typer.Typer(
+    cls=Verbs,
+    name="shotsmith",
+    help="Learns which demonstrations to show a vision-language model, in which order, and how many.\n\n"
+    "Example: shotsmith run recipes/demo.yaml",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for verb in (
+    run.run,
+    stages.embed,
+    stages.pools,
+    stages.collect,
+    stages.train,
+    rank.rank,
+    evaluate.evaluate,
+    report.report,
+    show.show,
+):
+    app.command()(verb)
+app.add_typer(world.app)
+
+
+def main() -> None:
+    """Entry point of the command."""
+    app()
+
+
+def _say(line: str) -> None:
+    from rich.console import Console
+
+    console = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
+    console.print(line, style="bold red" if line.startswith("error") else None)

@@ -1,0 +1,25 @@
+"""Arguments and options that several verbs share."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="The recipe, a YAML file.", show_default=False)]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The run's folder.", show_default=False)]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting: grpo.learning_rate=2e-5. Repeatable."),
+]
+Out = Annotated[Path | None, typer.Option(help="Run folder; runs/NAME if not given, NAME from the recipe.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Delete what the run folder holds and start anew.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no tables, only errors.")]
+
+
+def print_json(value: object) -> None:
+    """Print pure JSON on stdout."""
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False))

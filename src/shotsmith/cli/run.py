@@ -1,0 +1,75 @@
+"""`shotsmith run`: a whole experiment, skipping what is done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shotsmith.cli.options import Fresh, Json, Out, Overrides, Quiet, RecipeFile, print_json
+
+
+def run(
+    recipe: RecipeFile,
+    overrides: Overrides = None,
+    out: Out = None,
+    until: Annotated[str | None, typer.Option(help="Stop after this stage.", metavar="STAGE")] = None,
+    fresh: Fresh = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Do everything a recipe says, from data to report; what is done already is skipped.
+
+    It can be stopped at any time; the same command goes on where it stopped. The stages are data, embed, pools,
+    beam, train, rank, evaluate and report.
+
+    Example: shotsmith run recipes/demo.yaml --set grpo.learning_rate=2e-5 --out runs/slower
+    """
+    go(recipe, overrides, out, until=until, fresh=fresh, as_json=as_json, quiet=quiet)
+
+
+def go(
+    recipe_file: Path,
+    overrides: list[str] | None,
+    out: Path | None,
+    *,
+    until: str | None,
+    fresh: bool = False,
+    as_json: bool = False,
+    quiet: bool = False,
+) -> None:
+    """Run a recipe up to a stage, then print what came of it."""
+    from shotsmith.recipe import load_recipe
+
+    recipe = load_recipe(recipe_file, overrides or ())
+
+    from shotsmith import experiment
+    from shotsmith.cli.terminal import listening
+    from shotsmith.errors import InputError
+    from shotsmith.runs import Run, show
+
+    if until is not None and until not in experiment.STAGES:
+        raise InputError(f"--until: no stage is called '{until}'; the stages are {', '.join(experiment.STAGES)}")
+    run = Run.create(out or Path("runs") / recipe.name, recipe, fresh=fresh)
+    with run.lock(), listening(quiet) as progress:
+        experiment.run(recipe, run, progress, until)
+    if as_json:
+        print_json(show(run))
+    elif not quiet:
+        _print_outcome(run.folder, show(run))
+
+
+def _print_outcome(folder: Path, shown: dict[str, object]) -> None:
+    from rich.console import Console
+
+    from shotsmith.cli.tables import print_results
+    from shotsmith.runs import Run
+
+    console = Console()
+    print_results(shown, console)
+    run = Run.open(folder)
+    for label, path in (("Report", run.report_html), ("Markdown", run.report_markdown)):
+        if path.exists():
+            console.print(f"{label}: {path}", soft_wrap=True, highlight=False, markup=False)
+    console.print(f"More: shotsmith show {folder}", soft_wrap=True, highlight=False, markup=False)

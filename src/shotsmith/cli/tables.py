@@ -1,0 +1,72 @@
+"""A run's figures as tables for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from shotsmith.cli.terminal import duration, epoch_table, figure
+
+SELECTORS = ("zero_shot", "random", "image_similar", "text_similar", "mixed", "supervised", "rce", "grpo", "oracle")
+"""Order of the rows: without training, with training, and the bound no selector can pass."""
+
+_NARROW = 78
+
+
+def print_results(shown: Mapping[str, Any], console: Console) -> None:
+    """Accuracy of every selector at every number of shots, with intervals."""
+    if not shown["test"]:
+        console.print("not evaluated yet")
+        return
+    console.print(results_table(shown["test"], console.width))
+
+
+def results_table(test: Iterable[Mapping[str, Any]], width: int) -> Table:
+    """One row per selector, one column per number of shots; a narrow terminal gets the mean alone."""
+    cells = {(row["selector"], row["shots"]): row for row in test}
+    shots = sorted({shots for _, shots in cells}, key=lambda s: (s == "mean", s))
+    if width < _NARROW and "mean" in shots:
+        shots = ["mean"]
+    table = Table(title="Accuracy in percent, with its interval", title_justify="left", box=None, pad_edge=False)
+    table.add_column("Selector")
+    for number in shots:
+        table.add_column("mean" if number == "mean" else f"{number} shot{'s' if number > 1 else ''}", justify="right")
+    names = {name for name, _ in cells}
+    for name in [*(n for n in SELECTORS if n in names), *sorted(names - set(SELECTORS))]:
+        style = "bold" if name == "grpo" else "dim" if name == "oracle" else None
+        table.add_row(name, *(_accuracy(cells.get((name, number))) for number in shots), style=style)
+    return table
+
+
+def stages_table(stages: Iterable[Mapping[str, Any]]) -> Table:
+    """What each finished stage took."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("Stage", "Time", "VLM calls", "Cache hits"):
+        table.add_column(heading, justify="left" if heading == "Stage" else "right")
+    for stage in stages:
+        table.add_row(stage["name"], duration(stage["seconds"]), str(stage["vlm_calls"]), str(stage["cache_hits"]))
+    return table
+
+
+def print_best(epochs: Sequence[Mapping[str, Any]], heading: str, console: Console) -> None:
+    """Epochs under a heading."""
+    console.print(f"\n[bold]{heading}[/bold]")
+    console.print(epoch_table(epochs, console.width) if epochs else "no epoch has this figure yet")
+
+
+def contrasts_table(contrasts: Iterable[Mapping[str, Any]]) -> Table:
+    """Differences between selectors, with intervals and p."""
+    table = Table(title="Differences in points", title_justify="left", box=None, pad_edge=False)
+    for heading in ("A", "B", "Shots", "A - B", "Interval", "p"):
+        table.add_column(heading, justify="left" if heading in "AB" else "right")
+    for row in contrasts:
+        interval = f"{row['low']:+.1f} to {row['high']:+.1f}"
+        table.add_row(row["a"], row["b"], str(row["shots"]), f"{row['difference']:+.1f}", interval, figure(row["p"]))
+    return table
+
+
+def _accuracy(row: Mapping[str, Any] | None) -> str:
+    return "-" if row is None else f"{row['accuracy']:.1f} ({row['low']:.0f}-{row['high']:.0f})"

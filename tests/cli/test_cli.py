@@ -1,0 +1,232 @@
+"""The command line: exit codes, streams, and what each verb hands on."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from typer.testing import CliRunner, Result
+
+import shotsmith
+from shotsmith.cli import app
+from shotsmith.errors import DataError, TrainingError
+from shotsmith.files import write_json, write_text
+from shotsmith.progress import Progress
+from shotsmith.recipe import Recipe
+from shotsmith.runs import Run
+
+VERBS = ("run", "embed", "pools", "collect", "train", "rank", "evaluate", "report", "show", "world make")
+STAGES = ("data", "embed", "pools", "beam", "train", "rank", "evaluate", "report")
+TEST = [
+    {"selector": s, "shots": k, "metric": "vqa_accuracy", "accuracy": a, "low": a - 3, "high": a + 3, "n": 8}
+    for s, a in (("random", 40.25), ("grpo", 61.5))
+    for k in (1, 2, "mean")
+]
+CONTRASTS = [{"a": "grpo", "b": "random", "shots": "mean", "difference": 21.25, "low": 9, "high": 30, "p": 0.001}]
+
+
+class Experiment(ModuleType):
+    """Stands in for the work itself: notes what it was asked for and leaves the results behind."""
+
+    STAGES = STAGES
+
+    def __init__(self) -> None:
+        super().__init__("shotsmith.experiment")
+        self.asked: list[object] = []
+        self.fails: BaseException | None = None
+
+    def run(self, recipe: Recipe, run: Run, progress: Progress, until: str | None = None) -> None:
+        self.asked.append((recipe, run.folder, until))
+        with progress.task("answering", 2, "prompts") as advance:
+            advance(2)
+        progress.epoch({"seed": 0, "phase": "grpo", "epoch": 1, "val_reward": 0.5})
+        if self.fails:
+            raise self.fails
+        for stage in STAGES[: STAGES.index(until or "report") + 1]:
+            self.stage(run, stage, progress)
+
+    def stage(self, run: Run, name: str, progress: Progress) -> None:
+        self.asked.append(name)
+        run.record(name, 1.0, 0, 0)
+        if name == "train":
+            for epoch in (1, 2):
+                run.record_epoch({"seed": 0, "phase": "grpo", "epoch": epoch, "val_reward": epoch / 4, "kl": 0.01})
+        elif name == "rank":
+            write_json(run.ranking, {"ten": "best"})
+        elif name == "evaluate":
+            write_json(run.summary, {"test": TEST, "contrasts": CONTRASTS})
+        elif name == "report":
+            write_text(run.report_html, "<p>")
+            write_text(run.report_markdown, "#")
+
+
+@pytest.fixture
+def experiment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Experiment]:
+    stand_in = Experiment()
+    monkeypatch.setitem(sys.modules, "shotsmith.experiment", stand_in)
+    monkeypatch.setattr(shotsmith, "experiment", stand_in, raising=False)
+    yield stand_in
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "small.yaml"
+    path.write_text("name: small\ndata:\n  world: {}\n")
+    return path
+
+
+def call(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "100"})
+
+
+def test_run_does_everything_and_prints_the_result_and_where_the_report_is(
+    experiment: Experiment, recipe: Path
+) -> None:
+    result = call("run", recipe)
+    assert result.exit_code == 0
+    assert experiment.asked[0][1:] == (Path("runs/small"), None)
+    for part in ("grpo", "61.5 (58-64)", "40.2 (37-43)", "mean", "runs/small/report.html"):
+        assert part in result.stdout
+    assert "epoch 1" in result.stderr and "epoch 1" not in result.stdout
+
+
+def test_overrides_out_and_until_reach_the_experiment(experiment: Experiment, recipe: Path) -> None:
+    result = call("run", recipe, "--set", "grpo.beta=0.5", "--set", "seeds=[3]", "--out", "here", "--until", "pools")
+    assert result.exit_code == 0
+    given, folder, until = experiment.asked[0]
+    assert (given.grpo.beta, given.seeds, folder, until) == (0.5, (3,), Path("here"), "pools")
+    assert "not evaluated yet" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("verb", "stage"), [("embed", "embed"), ("pools", "pools"), ("collect", "beam"), ("train", "train")]
+)
+def test_stage_verbs_run_up_to_their_stage(experiment: Experiment, recipe: Path, verb: str, stage: str) -> None:
+    assert call(verb, recipe, "--quiet").exit_code == 0
+    assert experiment.asked[0][2] == stage
+
+
+@pytest.mark.parametrize("verb", ["rank", "evaluate", "report"])
+def test_late_verbs_redo_one_stage_under_the_lock(experiment: Experiment, recipe: Path, verb: str) -> None:
+    call("run", recipe)
+    experiment.asked.clear()
+    result = call(verb, "runs/small")
+    assert (result.exit_code, experiment.asked) == (0, [verb])
+    assert {"rank": "0.50000", "evaluate": "+21.2", "report": "report.html"}[verb] in result.stdout
+    with Run.open(Path("runs/small")).lock():
+        held = call(verb, "runs/small")
+    assert held.exit_code == 1 and "in use by another process" in held.stderr
+
+
+def test_json_is_pure_on_stdout(experiment: Experiment, recipe: Path) -> None:
+    shown = json.loads(call("run", recipe, "--json").stdout)
+    assert shown == json.loads(call("show", "runs/small", "--json").stdout)
+    assert (shown["status"], shown["test"], shown["contrasts"]) == ("done", TEST, CONTRASTS)
+    assert json.loads(call("evaluate", "runs/small", "--json").stdout) == {"test": TEST, "contrasts": CONTRASTS}
+    assert json.loads(call("rank", "runs/small", "--json").stdout) == {"ten": "best"}
+    assert json.loads(call("report", "runs/small", "--json").stdout)["html"] == "runs/small/report.html"
+
+
+def test_quiet_is_silent(experiment: Experiment, recipe: Path) -> None:
+    result = call("run", recipe, "--quiet")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
+
+
+def test_show_prints_stages_epochs_best_and_results(experiment: Experiment, recipe: Path) -> None:
+    call("run", recipe)
+    shown = call("show", "runs/small").stdout
+    for part in ("runs/small: done", "evaluate", "Val Reward", "0.50000", "Best epoch by val reward", "61.5", "+21.2"):
+        assert part in shown
+
+
+def test_input_errors_are_one_line_and_exit_2(experiment: Experiment, recipe: Path) -> None:
+    experiment.fails = DataError("has no answers", file="annotations.json", row=7, field="answers")
+    result = call("run", recipe, "--quiet")
+    assert result.exit_code == 2
+    assert result.stderr == "error: annotations.json, row 7, field answers: has no answers\n"
+
+
+def test_other_failures_are_one_line_and_exit_1(experiment: Experiment, recipe: Path) -> None:
+    experiment.fails = TrainingError("the loss was not finite 10 times in a row")
+    result = call("run", recipe, "--quiet")
+    assert (result.exit_code, result.stderr) == (1, "error: the loss was not finite 10 times in a row\n")
+
+
+def test_ctrl_c_says_how_to_go_on(experiment: Experiment, recipe: Path) -> None:
+    experiment.fails = KeyboardInterrupt()
+    result = call("run", recipe, "--quiet")
+    assert (result.exit_code, result.stderr) == (130, "stopped; run the same command again to continue\n")
+    experiment.fails = None
+    assert call("run", recipe).exit_code == 0
+
+
+def test_a_defect_is_not_dressed_up_as_a_user_error(experiment: Experiment, recipe: Path) -> None:
+    experiment.fails = ZeroDivisionError("a defect")
+    result = call("run", recipe, "--quiet")
+    assert result.exit_code == 1 and isinstance(result.exception, ZeroDivisionError)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("run", "absent.yaml"), "absent.yaml: no such recipe"),
+        (("run", "small.yaml", "--set", "grpo.bta=1"), "did you mean 'beta'?"),
+        (("run", "small.yaml", "--until", "lunch"), "no stage is called 'lunch'"),
+        (("run", "small.yaml", "--nonsense"), "--nonsense"),
+        (("show", "absent"), "absent: is not a run folder"),
+        (("world", "make", "w", "--train", "0"), "--train"),
+        (("dance",), "dance"),
+    ],
+)
+def test_bad_usage_exits_2(experiment: Experiment, recipe: Path, arguments: tuple[str, ...], said: str) -> None:
+    result = call(*arguments)
+    assert result.exit_code == 2 and said in result.stderr and result.stdout == ""
+    assert experiment.asked == []
+
+
+def test_another_recipe_in_the_folder_is_refused_unless_fresh(experiment: Experiment, recipe: Path) -> None:
+    call("run", recipe)
+    refused = call("run", recipe, "--set", "grpo.beta=0.5")
+    assert refused.exit_code == 2 and "grpo.beta: 0.01 there, 0.5 now" in refused.stderr
+    assert call("run", recipe, "--set", "grpo.beta=0.5", "--fresh").exit_code == 0
+    assert Run.open(Path("runs/small")).recipe.grpo.beta == 0.5
+
+
+def test_world_make_hands_its_sizes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    made = []
+    stand_in = ModuleType("shotsmith.data.world")
+    stand_in.make_world = lambda folder, settings, progress: made.append((folder, settings))  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "shotsmith.data.world", stand_in)
+    result = call("world", "make", tmp_path, "--seed", "7", "--val", "3", "--json")
+    [(folder, settings)] = made
+    assert (folder, settings.seed, settings.train, settings.val) == (tmp_path, 7, 6000, 3)
+    assert json.loads(result.stdout) == {"folder": str(tmp_path), "seed": 7, "train": 6000, "val": 3, "test": 1600}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_has_an_example(verb: str) -> None:
+    result = call(*verb.split(), "--help")
+    assert result.exit_code == 0 and f"Example: shotsmith {verb} " in result.stdout
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, shotsmith.cli, contextlib\n"
+        "with contextlib.suppress(SystemExit): shotsmith.cli.app(['--help'])\n"
+        "print(sorted({m.split('.')[0] for m in sys.modules}), file=sys.stderr)"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stderr
+    heavy = ("torch", "transformers", "numpy", "scipy", "pyarrow", "plotly", "jinja2", "PIL")
+    assert "'typer'" in loaded and not [name for name in heavy if f"'{name}'" in loaded]
+
+
+def test_no_colour_where_there_is_no_terminal(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "shotsmith", "show", str(tmp_path / "absent")]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 2 and result.stderr.startswith("error: ") and "\x1b" not in result.stderr

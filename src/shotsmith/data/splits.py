@@ -1,0 +1,102 @@
+"""Train, validation and test: kept apart, and queries drawn from them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations, zip_longest
+
+import numpy as np
+
+from shotsmith.errors import DataError
+from shotsmith.files import file_digest
+from shotsmith.records import Example
+
+
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """The examples of one data set. Demonstrations come from `train`, epochs are chosen on `val`."""
+
+    train: tuple[Example, ...]
+    val: tuple[Example, ...]
+    test: tuple[Example, ...]
+
+    def named(self) -> dict[str, tuple[Example, ...]]:
+        """The three splits by name."""
+        return {"train": self.train, "val": self.val, "test": self.test}
+
+
+def check_disjoint(splits: Splits) -> None:
+    """Raise DataError if two splits share a question, an image, or the same picture under two names."""
+    for (name, examples), (other_name, others) in combinations(splits.named().items(), 2):
+        where = f"the {name} and {other_name} splits"
+        _refuse_shared("question", "id", examples, others, where)
+        _refuse_shared("image", "image_id", examples, others, where)
+        _refuse_same_pictures(examples, others, where)
+
+
+def _refuse_shared(
+    what: str, attribute: str, examples: Sequence[Example], others: Sequence[Example], where: str
+) -> None:
+    seen = {getattr(example, attribute) for example in examples}
+    for other in others:
+        value = getattr(other, attribute)
+        if value in seen:
+            raise DataError(f"{what} {value} is in {where}", file=other.image, field=f"{what}_id")
+
+
+def _refuse_same_pictures(examples: Sequence[Example], others: Sequence[Example], where: str) -> None:
+    """Compare contents, but only of files that lie in different folders and have the same size."""
+    sizes, other_sizes = _images_by_size(examples), _images_by_size(others)
+    for size in sorted(sizes.keys() & other_sizes.keys()):
+        digests = {file_digest(example.image): example for example in sizes[size]}
+        for other in other_sizes[size]:
+            twin = digests.get(file_digest(other.image))
+            if twin and twin.image.parent != other.image.parent:
+                raise DataError(f"is the same picture as {twin.image}, across {where}", file=other.image)
+
+
+def _images_by_size(examples: Sequence[Example]) -> dict[int, list[Example]]:
+    by_size: dict[int, list[Example]] = defaultdict(list)
+    for example in {example.image: example for example in examples}.values():
+        try:
+            by_size[example.image.stat().st_size].append(example)
+        except OSError as error:
+            raise DataError(f"cannot be read: {error.strerror}", file=example.image) from error
+    return by_size
+
+
+def split_by_image(
+    examples: Sequence[Example], share: float, seed: int
+) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
+    """Set aside all questions of a random `share` (0 to 1) of the images: (kept, set aside), order unchanged."""
+    images = np.array(sorted({example.image_id for example in examples}), dtype=np.int64)
+    count = round(share * len(images))
+    aside = set(np.random.default_rng(seed).permutation(images)[:count].tolist())
+    return (
+        tuple(example for example in examples if example.image_id not in aside),
+        tuple(example for example in examples if example.image_id in aside),
+    )
+
+
+def choose_queries(examples: Sequence[Example], count: int, seed: int, balance: bool = False) -> tuple[int, ...]:
+    """`count` rows of `examples`, in random order; fewer rows of the same seed are a prefix of more.
+
+    With `balance`, every question type is drawn as often as every other, or until it is used up. Raises DataError if
+    there are too few examples.
+    """
+    if count > len(examples):
+        raise DataError(f"{count} queries are wanted, but the split has {len(examples)} examples")
+    shuffled = [int(row) for row in np.random.default_rng(seed).permutation(len(examples))]
+    if balance:
+        shuffled = list(_types_in_turn(examples, shuffled))
+    return tuple(shuffled[:count])
+
+
+def _types_in_turn(examples: Sequence[Example], rows: Sequence[int]) -> Iterator[int]:
+    by_type: dict[str, list[int]] = defaultdict(list)
+    for row in rows:
+        by_type[examples[row].question_type].append(row)
+    for turn in zip_longest(*(by_type[question_type] for question_type in sorted(by_type))):
+        yield from (row for row in turn if row is not None)

@@ -1,0 +1,1 @@
+"""Measures of an answer's quality: pure functions of a prediction and the human answers."""

@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import torch
-from transformers import PreTrainedTokenizerFast, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+from transformers import (
+    PreTrainedTokenizerFast,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+    Qwen2VLImageProcessorPil,
+)
 
+from shotsmith.builtin.processor import ImageOnlyQwen25VLProcessor
+from shotsmith.builtin.tokenizer import CHAT_TEMPLATE
+from shotsmith.data.world.drawing import SIZE
 from shotsmith.data.world.language import FACTS, KINDS
 
 HIDDEN, LAYERS, HEADS, MLP = 128, 4, 4, 384
@@ -64,3 +72,9 @@ def build_vlm(tokenizer: PreTrainedTokenizerFast, seed: int) -> Qwen2_5_VLForCon
     model.generation_config.do_sample = False
     return model
 
+
+
+def build_processor(tokenizer: PreTrainedTokenizerFast) -> ImageOnlyQwen25VLProcessor:
+    """Tokenizer, chat template, and pictures in the size in which the world draws them."""
+    image_processor = Qwen2VLImageProcessorPil(min_pixels=28 * 28, max_pixels=SIZE * SIZE)
+    return ImageOnlyQwen25VLProcessor(image_processor, tokenizer, CHAT_TEMPLATE)

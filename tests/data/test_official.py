@@ -69,7 +69,7 @@ SPOILT = {
     "a blank question": (lambda q, a: q[3].update(question=" \n"), QUESTIONS, 3, "question"),
     "a question twice": (lambda q, a: q[3].update(question_id=2), QUESTIONS, 3, "question_id"),
     "a question without annotation": (lambda q, a: a.pop(2), QUESTIONS, 2, "question_id"),
-    "an image that is not there": (lambda q, a: q[1].update(image_id=a[1].pop("image_id") + 1), QUESTIONS, 1, "image_id"),
+    "an absent image": (lambda q, a: q[1].update(image_id=a[1].pop("image_id") + 1), QUESTIONS, 1, "image_id"),
     "an annotation without an id": (lambda q, a: a[1].pop("question_id"), ANNOTATIONS, 1, "question_id"),
     "an annotation twice": (lambda q, a: a[0].update(question_id=3), ANNOTATIONS, 2, "question_id"),
     "an annotation of another image": (lambda q, a: a[3].update(image_id=10), ANNOTATIONS, 3, "image_id"),

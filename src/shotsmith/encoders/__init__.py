@@ -1,0 +1,1 @@
+"""Frozen encoders: image and text embeddings of examples, computed once."""

@@ -1,0 +1,63 @@
+"""Embeddings of examples, computed once and kept until encoder, images or questions change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from shotsmith.encoders.embedded import Embedded, Floats
+from shotsmith.encoders.stamped import read_stamped, write_stamped
+from shotsmith.files import digest, file_digest
+from shotsmith.progress import Advance, Progress, Silent
+from shotsmith.records import Example
+
+
+class Encoder(Protocol):
+    """Embeds images and texts; rows have unit length."""
+
+    @property
+    def identity(self) -> str:
+        """Changes whenever the embeddings may."""
+        ...
+
+    def embed_images(self, paths: Sequence[Path], advance: Advance = ...) -> Floats:
+        """[N, Di]."""
+        ...
+
+    def embed_texts(self, texts: Sequence[str], advance: Advance = ...) -> Floats:
+        """[N, Dt]."""
+        ...
+
+
+def embed_examples(
+    examples: Sequence[Example], encoder: Encoder, file: Path, progress: Progress | None = None
+) -> Embedded:
+    """Embed image and question of every example: from `file` where it still holds, else anew (and then kept there).
+
+    Each distinct image file and question is embedded once. Raises DataError or InputError for an image that is
+    missing or cannot be read.
+    """
+    stamp = _stamp(examples, encoder)
+    kept = read_stamped(file, stamp)
+    if kept is not None:
+        return Embedded(kept["images"], kept["questions"])
+    paths = list(dict.fromkeys(example.image for example in examples))
+    texts = list(dict.fromkeys(example.question for example in examples))
+    with (progress or Silent()).task(f"embed {file.stem}", len(paths) + len(texts)) as advance:
+        images, questions = encoder.embed_images(paths, advance), encoder.embed_texts(texts, advance)
+    image_rows = {path: row for row, path in enumerate(paths)}
+    text_rows = {text: row for row, text in enumerate(texts)}
+    embedded = Embedded(
+        images[np.array([image_rows[example.image] for example in examples], dtype=np.int64)],
+        questions[np.array([text_rows[example.question] for example in examples], dtype=np.int64)],
+    )
+    write_stamped(file, {"images": embedded.images, "questions": embedded.questions}, stamp)
+    return embedded
+
+
+def _stamp(examples: Sequence[Example], encoder: Encoder) -> str:
+    contents = (part for example in examples for part in (file_digest(example.image), example.question))
+    return digest("embeddings-1", encoder.identity, *contents)

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shotsmith.encoders.cached import embed_examples
+from shotsmith.encoders.embedded import Floats
+from shotsmith.errors import InputError
+from shotsmith.progress import Advance
+from shotsmith.records import Example
+
+
+class CountingEncoder:
+    """Embeds by content; remembers what it was given."""
+
+    def __init__(self, identity: str = "one") -> None:
+        self.identity = identity
+        self.images: list[Path] = []
+        self.texts: list[str] = []
+
+    def embed_images(self, paths: Sequence[Path], advance: Advance = lambda _: None) -> Floats:
+        self.images += paths
+        return np.array([[path.read_bytes()[0], 1] for path in paths], dtype=np.float32)
+
+    def embed_texts(self, texts: Sequence[str], advance: Advance = lambda _: None) -> Floats:
+        self.texts += texts
+        return np.array([[len(text), 2, 3] for text in texts], dtype=np.float32)
+
+
+@pytest.fixture
+def examples(tmp_path: Path) -> list[Example]:
+    for name in "ab":
+        (tmp_path / name).write_bytes(name.encode())
+    rows = [("a", "what?"), ("b", "what?"), ("a", "where to?")]
+    return [Example(row, tmp_path / name, row, question, ("x",)) for row, (name, question) in enumerate(rows)]
+
+
+def test_rows_follow_the_examples_and_repeated_content_is_embedded_once(
+    tmp_path: Path, examples: list[Example]
+) -> None:
+    encoder = CountingEncoder()
+    embedded = embed_examples(examples, encoder, tmp_path / "train.safetensors")
+    np.testing.assert_array_equal(embedded.images[:, 0], [ord("a"), ord("b"), ord("a")])
+    np.testing.assert_array_equal(embedded.questions[:, 0], [5, 5, 9])
+    assert len(encoder.images) == 2 and len(encoder.texts) == 2
+
+
+def test_a_second_call_asks_the_encoder_nothing(tmp_path: Path, examples: list[Example]) -> None:
+    file = tmp_path / "train.safetensors"
+    first = embed_examples(examples, CountingEncoder(), file)
+    idle = CountingEncoder()
+    second = embed_examples(examples, idle, file)
+    assert not idle.images and not idle.texts
+    np.testing.assert_array_equal(first.joined, second.joined)
+
+
+@pytest.mark.parametrize("change", ["encoder", "image", "question", "order", "damage"])
+def test_any_change_recomputes(tmp_path: Path, examples: list[Example], change: str) -> None:
+    file, encoder = tmp_path / "train.safetensors", CountingEncoder()
+    before = embed_examples(examples, encoder, file)
+    again = CountingEncoder("two" if change == "encoder" else "one")
+    if change == "image":
+        (tmp_path / "a").write_bytes(b"zz")
+    elif change == "question":
+        examples[1] = replace(examples[1], question="who is it?")
+    elif change == "order":
+        examples.reverse()
+    elif change == "damage":
+        file.write_bytes(file.read_bytes()[:50])
+    after = embed_examples(examples, again, file)
+    assert again.images
+    assert (change in {"encoder", "damage"}) == np.array_equal(before.joined, after.joined)
+
+
+def test_answers_do_not_matter(tmp_path: Path, examples: list[Example]) -> None:
+    file = tmp_path / "train.safetensors"
+    embed_examples(examples, CountingEncoder(), file)
+    idle = CountingEncoder()
+    embed_examples([replace(example, answers=("other",)) for example in examples], idle, file)
+    assert not idle.images
+
+
+def test_a_missing_image_is_named_and_leaves_no_file(tmp_path: Path, examples: list[Example]) -> None:
+    (tmp_path / "b").unlink()
+    with pytest.raises(InputError, match=str(tmp_path / "b")):
+        embed_examples(examples, CountingEncoder(), tmp_path / "train.safetensors")
+    assert not (tmp_path / "train.safetensors").exists()

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from small_clip import write_tiny_clip
+
+from shotsmith.encoders.clip import ClipEncoder, load_encoder
+from shotsmith.errors import DataError, InputError
+from shotsmith.recipe import EncoderSettings
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_clip(tmp_path_factory.mktemp("clip"))
+
+
+@pytest.fixture(scope="module")
+def encoder(folder: Path) -> ClipEncoder:
+    return load_encoder(EncoderSettings(path=str(folder), batch_size=2))
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> list[Path]:
+    paths = []
+    for number in range(5):
+        pixels = np.random.default_rng(number).integers(0, 256, (12, 10, 3), dtype=np.uint8)
+        paths.append(tmp_path / f"{number}.png")
+        Image.fromarray(pixels).save(paths[-1])
+    return paths
+
+
+def test_image_embeddings_have_unit_length_and_do_not_depend_on_the_batch(
+    encoder: ClipEncoder, folder: Path, pictures: list[Path]
+) -> None:
+    one_by_one = load_encoder(EncoderSettings(path=str(folder), batch_size=1)).embed_images(pictures)
+    batched = encoder.embed_images(pictures)
+    assert batched.shape == (5, 12) and batched.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(batched, axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(batched, one_by_one, atol=1e-6)
+    assert np.abs(batched[0] - batched[1]).max() > 1e-3
+
+
+def test_text_embeddings_do_not_depend_on_padding_and_long_texts_are_cut(encoder: ClipEncoder) -> None:
+    texts = ["what is this ?", "where is this from ?", "what colour is " + "the " * 40]
+    together = encoder.embed_texts(texts)
+    np.testing.assert_allclose(together, np.concatenate([encoder.embed_texts([text]) for text in texts]), atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-6)
+    assert np.abs(together[0] - together[1]).max() > 1e-3
+
+
+def test_nothing_to_embed_gives_no_rows(encoder: ClipEncoder) -> None:
+    assert encoder.embed_images([]).shape == (0, 12)
+    assert encoder.embed_texts([]).shape == (0, 12)
+
+
+def test_progress_counts_every_item(encoder: ClipEncoder, pictures: list[Path]) -> None:
+    amounts: list[int] = []
+    encoder.embed_images(pictures, amounts.append)
+    assert amounts == [2, 2, 1]
+
+
+def test_identity_follows_the_files(tmp_path: Path, folder: Path, encoder: ClipEncoder) -> None:
+    assert load_encoder(EncoderSettings(path=str(folder))).identity == encoder.identity
+    assert load_encoder(EncoderSettings(path=str(write_tiny_clip(tmp_path, seed=1)))).identity != encoder.identity
+
+
+def test_a_missing_image_is_named(encoder: ClipEncoder, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"absent\.png"):
+        encoder.embed_images([tmp_path / "absent.png"])
+
+
+def test_a_folder_without_a_clip_is_an_input_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not a CLIP"):
+        load_encoder(EncoderSettings(path=str(tmp_path)))
+
+
+def test_an_unknown_hub_id_is_an_input_error() -> None:
+    with pytest.raises(InputError, match="no-such-owner/no-such-clip"):
+        load_encoder(EncoderSettings(path="no-such-owner/no-such-clip"))

@@ -1,0 +1,1 @@
+"""Samplers: which candidates each query may be shown."""

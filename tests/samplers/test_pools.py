@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from small_tasks import make_example, random_embeddings
+
+from shotsmith.encoders.embedded import Embedded
+from shotsmith.errors import DataError
+from shotsmith.recipe import PoolSettings
+from shotsmith.records import Example
+from shotsmith.samplers.pools import SAMPLERS, draw_pools, load_or_draw
+from shotsmith.samplers.random import Rows
+from shotsmith.samplers.similar import most_similar
+
+INDEX = tuple(make_example(number) for number in range(40))
+INDEX_EMBEDDINGS = random_embeddings(40, seed=3)
+
+
+def settings(sampler: str, size: int = 8, seed: int = 0) -> PoolSettings:
+    return PoolSettings.model_validate({"sampler": sampler, "size": size, "seed": seed})
+
+
+def train_pools(sampler: str, rows: Sequence[int], size: int = 8, index: Sequence[Example] = INDEX) -> Rows:
+    """Pools of training queries: rows of the index itself."""
+    queries = [index[row] for row in rows]
+    embeddings = INDEX_EMBEDDINGS.rows(np.array(rows, dtype=np.int64))
+    return draw_pools(settings(sampler, size), queries, index, embeddings, INDEX_EMBEDDINGS)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_pool_holds_distinct_rows_of_the_index(sampler: str) -> None:
+    pools = train_pools(sampler, range(40))
+    assert pools.shape == (40, 8) and pools.dtype == np.int64
+    assert all(len(set(pool)) == 8 for pool in pools.tolist())
+    assert pools.min() >= 0 and pools.max() < 40
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_pool_never_shows_the_query_or_its_image(sampler: str) -> None:
+    index = tuple(replace(example, image_id=example.id // 4) for example in INDEX)
+    pools = train_pools(sampler, range(40), size=36, index=index)
+    for query, pool in zip(index, pools, strict=True):
+        assert all(index[row].image_id != query.image_id and index[row].id != query.id for row in pool)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@given(rows=st.lists(st.integers(0, 39), min_size=1, max_size=6, unique=True))
+def test_a_pool_does_not_depend_on_the_other_queries(sampler: str, rows: list[int]) -> None:
+    together = train_pools(sampler, range(40))
+    np.testing.assert_array_equal(train_pools(sampler, rows), together[rows])
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_too_small_an_index_is_a_data_error(sampler: str) -> None:
+    assert train_pools(sampler, [0], size=39).shape == (1, 39)
+    with pytest.raises(DataError, match="only 39 of 40"):
+        train_pools(sampler, [0], size=40)
+
+
+def test_random_pools_follow_the_seed_and_differ_between_queries() -> None:
+    embeddings = INDEX_EMBEDDINGS.rows(np.arange(2))
+    first, other = (
+        draw_pools(settings("random", seed=seed), INDEX[:2], INDEX, embeddings, INDEX_EMBEDDINGS) for seed in (0, 1)
+    )
+    assert first.tolist() != other.tolist()
+    assert first[0].tolist() != first[1].tolist()
+
+
+def test_random_pools_draw_every_candidate_alike() -> None:
+    queries = [make_example(number) for number in range(1000, 2000)]
+    embeddings = random_embeddings(1000, seed=5)
+    pools = draw_pools(settings("random", size=10), queries, INDEX, embeddings, INDEX_EMBEDDINGS)
+    counts = np.bincount(pools.ravel(), minlength=40)
+    assert abs(counts - 250).max() < 75  # five standard deviations
+
+
+@pytest.mark.parametrize(
+    ("sampler", "image_weight", "text_weight"),
+    [("image_similar", 1, 0), ("text_similar", 0, 1), ("mixed", 1, 1)],
+)
+def test_similar_pools_are_the_most_similar_first(sampler: str, image_weight: float, text_weight: float) -> None:
+    queries = [make_example(number) for number in range(100, 104)]
+    embeddings = random_embeddings(4, seed=6)
+    pools = draw_pools(settings(sampler), queries, INDEX, embeddings, INDEX_EMBEDDINGS)
+    cosines = image_weight * embeddings.images.astype(float) @ INDEX_EMBEDDINGS.images.T
+    cosines += text_weight * embeddings.questions.astype(float) @ INDEX_EMBEDDINGS.questions.T
+    np.testing.assert_array_equal(pools, np.argsort(-cosines, axis=1)[:, :8])
+
+
+@given(st.lists(st.integers(-3, 3), min_size=1, max_size=30), st.data())
+def test_ties_go_to_the_lower_row(values: list[int], data: st.DataObject) -> None:
+    count = data.draw(st.integers(1, len(values)))
+    expected = sorted(range(len(values)), key=lambda row: (-values[row], row))[:count]
+    assert most_similar(np.array(values, dtype=np.float32) / 3, count).tolist() == expected
+
+
+def test_pools_are_kept_until_something_they_follow_from_changes(tmp_path: Path) -> None:
+    file, queries = tmp_path / "pools" / "train.safetensors", INDEX[:3]
+    embeddings = INDEX_EMBEDDINGS.rows(np.arange(3))
+    drawn = load_or_draw(file, settings("random"), queries, INDEX, embeddings, INDEX_EMBEDDINGS)
+    written = file.stat().st_mtime_ns
+    kept = load_or_draw(file, settings("random"), queries, INDEX, embeddings, INDEX_EMBEDDINGS)
+    assert file.stat().st_mtime_ns == written
+    np.testing.assert_array_equal(drawn, kept)
+    others: list[tuple[PoolSettings, Sequence[Example], Sequence[Example], Embedded]] = [
+        (settings("random", seed=1), queries, INDEX, embeddings),
+        (settings("random", size=9), queries, INDEX, embeddings),
+        (settings("mixed"), queries, INDEX, embeddings),
+        (settings("random"), INDEX[3:6], INDEX, embeddings),
+        (settings("random"), queries, INDEX[::-1], embeddings),
+        (settings("mixed"), queries, INDEX, random_embeddings(3, seed=9)),
+    ]
+    for setting, some, index, query_embeddings in others:
+        before = file.stat().st_mtime_ns
+        pools = load_or_draw(file, setting, some, index, query_embeddings, INDEX_EMBEDDINGS)
+        assert file.stat().st_mtime_ns != before
+        expected = draw_pools(setting, some, index, query_embeddings, INDEX_EMBEDDINGS)
+        np.testing.assert_array_equal(pools, expected)

@@ -1,0 +1,28 @@
+"""A trained policy as a selector: the most probable candidate at each step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shotsmith.policies.inputs import InputsTable
+from shotsmith.policies.protocol import Policy
+from shotsmith.records import Sequence
+from shotsmith.selectors.protocol import Tasks
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySelector:
+    """Greedy decoding of `policy`, `batch_size` queries at a time. The policy sees embeddings only."""
+
+    name: str
+    policy: Policy
+    batch_size: int = 256
+
+    def select(self, tasks: Tasks, shots: int) -> list[Sequence]:
+        """One sequence per query. Raises InputError where the pools hold fewer than `shots` candidates."""
+        table = InputsTable(tasks.query_embeddings.joined, tasks.index_embeddings.joined, tasks.pools)
+        chosen: list[list[int]] = []
+        for start in range(0, len(table), self.batch_size):
+            rows = range(start, min(start + self.batch_size, len(table)))
+            chosen += self.policy.greedy(table.batch(rows), shots).tolist()
+        return [tuple(position for position in sequence if position >= 0) for sequence in chosen]

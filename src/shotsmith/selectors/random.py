@@ -1,0 +1,26 @@
+"""Demonstrations drawn at random from the pool."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shotsmith.records import Sequence
+from shotsmith.samplers.random import seeded_generator
+from shotsmith.selectors.protocol import Tasks
+
+
+@dataclass(frozen=True, slots=True)
+class Random:
+    """A random order of each pool, cut to the number of shots. `draw` tells repeated draws apart."""
+
+    seed: int = 0
+    draw: int = 0
+    name: str = "random"
+
+    def select(self, tasks: Tasks, shots: int) -> list[Sequence]:
+        """One sequence per query; fewer shots give a prefix of what more shots give."""
+        size = tasks.pools.shape[1]
+        return [
+            tuple(seeded_generator("selector", self.seed, self.draw, query.id).permutation(size)[:shots].tolist())
+            for query in tasks.queries
+        ]

@@ -1,0 +1,137 @@
+"""Shotsmith's own checkpoint: a folder of safetensors weights and a JSON manifest that says how to load them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pydantic import Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from shotsmith.errors import CheckpointError, InputError
+from shotsmith.files import read_json, write_json
+from shotsmith.policies.pointer import PointerPolicy, build_policy
+from shotsmith.recipe import Count, PolicySettings, Settings, Shots
+from shotsmith.runs import Phase
+
+WEIGHTS = "policy.safetensors"
+MANIFEST = "manifest.json"
+
+
+class Manifest(Settings):
+    """What a checkpoint says about itself."""
+
+    format: Literal[1] = 1
+    """Version of this layout."""
+    policy: PolicySettings
+    """The network."""
+    embedding_width: Count
+    """D: the width of the embeddings it reads."""
+    encoder: str
+    """The encoder that made these embeddings."""
+    vlm: str
+    """Identity of the VLM it was trained for: model, prompt version, decoding."""
+    shots: tuple[Shots, ...]
+    """Lengths of the sequences it was trained to choose."""
+    recipe: str
+    """Hash of the resolved recipe."""
+    seed: int
+    """Training seed."""
+    phase: Phase
+    """The phase that wrote it."""
+    epoch: int
+    """Epoch of that phase, from 1."""
+    metrics: dict[str, int | float | str | None] = Field(default_factory=dict)
+    """The epoch's row of metrics, without times."""
+    weights: str = ""
+    """SHA-256 of the weights file; filled in when the checkpoint is written."""
+
+
+def save_policy(folder: Path, policy: PointerPolicy, manifest: Manifest) -> None:
+    """Write a checkpoint; the folder appears whole, in the place of any that was there."""
+    if (policy.settings, policy.embedding_width) != (manifest.policy, manifest.embedding_width):
+        raise CheckpointError("the manifest describes another policy", file=folder)
+    data = save({name: value.contiguous() for name, value in policy.state_dict().items()})
+    manifest = manifest.model_copy(update={"weights": hashlib.sha256(data).hexdigest()})
+    with _replacing_folder(folder) as temporary:
+        with (temporary / WEIGHTS).open("wb") as stream:
+            stream.write(data)
+            os.fsync(stream.fileno())
+        write_json(temporary / MANIFEST, manifest.model_dump(mode="json"))
+
+
+def load_policy(folder: Path) -> tuple[PointerPolicy, Manifest]:
+    """The policy of a checkpoint, in eval mode, and its manifest.
+
+    Raises CheckpointError, naming file and key, where anything is missing, damaged or does not fit.
+    """
+    manifest = load_manifest(folder)
+    policy = build_policy(manifest.policy, manifest.embedding_width, seed=0)
+    load_weights(policy, _read_weights(folder / WEIGHTS, manifest.weights), folder / WEIGHTS)
+    return policy, manifest
+
+
+def load_manifest(folder: Path) -> Manifest:
+    """The manifest of a checkpoint. Raises CheckpointError naming file and field."""
+    file = folder / MANIFEST
+    try:
+        return Manifest.model_validate(read_json(file))
+    except ValidationError as error:
+        fault = error.errors()[0]
+        field = ".".join(str(part) for part in fault["loc"])
+        raise CheckpointError(fault["msg"], file=file, field=field or None) from error
+    except InputError as error:
+        raise CheckpointError(error.problem, file=file, row=error.row) from error
+
+
+def load_weights(policy: torch.nn.Module, weights: Mapping[str, torch.Tensor], file: Path) -> None:
+    """Put `weights` into `policy`; every key and shape must fit (CheckpointError naming the first that does not)."""
+    expected = policy.state_dict()
+    for name in sorted(expected.keys() | weights.keys()):
+        if name not in weights:
+            raise CheckpointError("is missing", file=file, field=name)
+        if name not in expected:
+            raise CheckpointError("is not part of the policy", file=file, field=name)
+        if weights[name].shape != expected[name].shape:
+            shapes = f"{tuple(weights[name].shape)}, the policy has {tuple(expected[name].shape)}"
+            raise CheckpointError(f"has the shape {shapes}", file=file, field=name)
+    policy.load_state_dict(dict(weights), strict=True)
+
+
+def _read_weights(file: Path, sha256: str) -> dict[str, torch.Tensor]:
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"cannot be read: {error.strerror or error}", file=file) from error
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise CheckpointError(f"is damaged, or not the file that {MANIFEST} speaks of (SHA-256 differs)", file=file)
+    try:
+        return load(data)
+    except SafetensorError as error:
+        raise CheckpointError(f"is not a safetensors file: {error}", file=file) from error
+
+
+@contextlib.contextmanager
+def _replacing_folder(folder: Path) -> Iterator[Path]:
+    """Yield a new folder beside `folder` that takes its place on success; what a kill left behind is removed."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    for leftover in folder.parent.glob(f".{folder.name}.*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        if folder.exists():
+            folder.replace(temporary.with_name(f"{temporary.name}.old"))
+        temporary.replace(folder)
+    finally:
+        for leftover in folder.parent.glob(f"{temporary.name}*"):
+            shutil.rmtree(leftover)

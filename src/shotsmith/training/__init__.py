@@ -1,0 +1,1 @@
+"""Supervised learning, RCE warm-up and GRPO over the policy protocol."""

@@ -1,0 +1,55 @@
+"""What chooses epochs: the reward of greedy sequences, and a loss on recorded rollouts, both on validation queries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from shotsmith.policies.inputs import InputsTable
+from shotsmith.policies.pointer import PointerPolicy
+from shotsmith.training.groups import Groups
+from shotsmith.training.losses import reward_weighted_cross_entropy
+
+_BATCH = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """How a policy is judged after every epoch; each part may be left out."""
+
+    inputs: InputsTable | None = None
+    """The validation queries."""
+    rollouts: Groups | None = None
+    """Recorded rollouts of these queries."""
+    answered: Callable[[PointerPolicy], dict[str, float]] | None = None
+    """Figures that need the VLM, such as {'val/reward': ...}."""
+
+    def metrics(self, policy: PointerPolicy) -> dict[str, float]:
+        """'val/loss' (also as 'val_loss') and whatever `answered` gives ('val/reward' also as 'val_reward')."""
+        policy.eval()
+        metrics: dict[str, float] = {}
+        if self.inputs is not None and self.rollouts is not None and len(self.rollouts):
+            metrics["val/loss"] = validation_loss(policy, self.inputs, self.rollouts)
+        if self.answered is not None:
+            metrics |= self.answered(policy)
+        return metrics | {
+            name.replace("/", "_"): metrics[name] for name in ("val/loss", "val/reward") if name in metrics
+        }
+
+
+@torch.no_grad()
+def validation_loss(policy: PointerPolicy, inputs: InputsTable, rollouts: Groups) -> float:
+    """The predecessor's Val Loss: the RCE loss at tau = 1 with raw rewards, in eval mode, mean over queries.
+
+    It is a cross-entropy, not an expected reward, and need not rank epochs as accuracy does.
+    """
+    policy.eval()
+    total = 0.0
+    for start in range(0, len(rollouts), _BATCH):
+        batch = rollouts[start : start + _BATCH]
+        distributions = policy.step_distributions(inputs.batch(batch.rows.numpy()), batch.sequences.to(inputs.device))
+        loss = reward_weighted_cross_entropy(distributions.cpu(), batch.sequences, batch.values, batch.valid, tau=1.0)
+        total += float(loss) * len(batch)
+    return total / len(rollouts)

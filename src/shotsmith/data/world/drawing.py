@@ -6,12 +6,13 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 SIZE = 56
 """Pixels a side of a finished picture."""
 _SCALE = 3
-"""Pictures are drawn this much larger and scaled down, so that edges are smooth."""
+"""Shapes are drawn this much larger and scaled down, so that edges are smooth."""
 
 BACKGROUNDS = ("plain", "stripes", "diagonals", "fade")
 BACKDROPS = {
@@ -35,6 +36,9 @@ _PAINT = {
     "black": (25, 25, 25),
 }
 _FRAME = (250, 248, 240)
+_FRAME_PIXELS = np.pad(np.zeros((SIZE - 8, SIZE - 8), dtype=bool), 4, constant_values=True)
+
+Pixels = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,36 +67,39 @@ def random_scene(rng: np.random.Generator, shape: str, colour: str, old: bool) -
 
 def draw(scene: Scene, rng: np.random.Generator) -> Image.Image:
     """Render a scene: position, size, tint and grain vary with `rng`. RGB, SIZE x SIZE pixels."""
-    side = SIZE * _SCALE
-    canvas = Image.fromarray(_background(scene, rng, side))
-    pen = ImageDraw.Draw(canvas)
-    paint = tuple(int(v) for v in np.clip(np.array(_PAINT[scene.colour]) + rng.normal(0, 10, 3), 0, 255))
-    x, y = (side / 2 + rng.uniform(-0.1, 0.1) * side for _ in range(2))
-    _draw_shape(pen, scene.shape, (paint[0], paint[1], paint[2]), x, y, side * rng.uniform(0.26, 0.36))
+    picture = _background(scene, rng)
+    paint = np.array(_PAINT[scene.colour]) + rng.normal(0, 10, 3)
+    picture += _stencil(scene.shape, rng)[..., None] * (np.clip(paint, 0, 255) - picture)
     if scene.old:
-        pen.rectangle((0, 0, side - 1, side - 1), outline=_FRAME, width=int(side * 0.07))
-    small = np.asarray(canvas.resize((SIZE, SIZE), Image.Resampling.BOX), dtype=np.float32)
-    grain = rng.normal(0, 4, small.shape).astype(np.float32)
-    return Image.fromarray(np.clip(small + grain, 0, 255).astype(np.uint8))
+        picture[_FRAME_PIXELS] = _FRAME
+    picture += rng.normal(0, 4, picture.shape)
+    return Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8))
 
 
-def _background(scene: Scene, rng: np.random.Generator, side: int) -> np.ndarray:
+def _background(scene: Scene, rng: np.random.Generator) -> Pixels:
     base = np.array(BACKDROPS[scene.backdrop]) + rng.normal(0, 6, 3)
-    y, x = np.mgrid[0:side, 0:side]
-    pitch = int(rng.integers(12, 30))
+    y, x = np.mgrid[0:SIZE, 0:SIZE]
+    pitch = int(rng.integers(4, 10))
     pattern = {
-        "plain": np.zeros((side, side)),
+        "plain": np.zeros((SIZE, SIZE)),
         "stripes": (x // pitch) % 2,
         "diagonals": ((x + y) // pitch) % 2,
-        "fade": y / side,
+        "fade": y / SIZE,
     }[scene.background]
-    return np.clip(base + pattern[..., None] * np.full(3, -35.0), 0, 255).astype(np.uint8)
+    return np.asarray(base - 35.0 * pattern[..., None])
 
 
-def _draw_shape(
-    pen: ImageDraw.ImageDraw, shape: str, paint: tuple[int, int, int], x: float, y: float, radius: float
-) -> None:
-    r = radius
+def _stencil(shape: str, rng: np.random.Generator) -> Pixels:
+    """How much of each pixel the shape covers: [SIZE, SIZE], 0 to 1."""
+    side = SIZE * _SCALE
+    canvas = Image.new("L", (side, side))
+    x, y = (side / 2 + rng.uniform(-0.1, 0.1) * side for _ in range(2))
+    _draw_shape(ImageDraw.Draw(canvas), shape, x, y, side * rng.uniform(0.26, 0.36))
+    return np.asarray(canvas.reduce(_SCALE)) / 255.0
+
+
+def _draw_shape(pen: ImageDraw.ImageDraw, shape: str, x: float, y: float, r: float) -> None:
+    paint = 255
     if shape == "circle":
         pen.ellipse((x - r, y - r, x + r, y + r), fill=paint)
     elif shape == "square":

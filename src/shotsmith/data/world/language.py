@@ -12,15 +12,23 @@ SHAPES = ("circle", "square", "triangle", "star", "cross", "diamond", "ring", "a
 COLOURS = ("red", "green", "blue", "yellow", "purple", "orange", "cyan", "black")
 
 NAMES = tuple(
-    "dax wug blick toma zup fep kiki bova lumo rill sark pim gorp nalu tesk vint mool jax hesp quon drib yalt crun opli".split()
+    (
+        "dax wug blick toma zup fep kiki bova lumo rill sark pim gorp nalu tesk vint mool jax hesp quon drib "
+        "yalt crun opli"
+    ).split()
 )
 PLACES = tuple(
-    "norland suvia kepra mandor elthos brinn palau cascar virel oshen tundar zamora ishtal fenwick galdor rovina".split()
+    (
+        "norland suvia kepra mandor elthos brinn palau cascar virel oshen tundar zamora ishtal fenwick galdor rovina"
+    ).split()
 )
 USES = tuple(
-    "digging fishing cooking weaving hunting painting sailing healing trading singing building writing mining dancing cutting lifting".split()
+    (
+        "digging fishing cooking weaving hunting painting sailing healing trading singing building writing "
+        "mining dancing cutting lifting"
+    ).split()
 )
-KEEPERS = tuple("amos bela ciro dara edda falk gwen hugo inga joss kira leon mira nils olga pavo".split())
+KEEPERS = tuple(("amos bela ciro dara edda falk gwen hugo inga joss kira leon mira nils olga pavo").split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +72,11 @@ KINDS = {
         Kind("place", ("where is it from?", "which place does it come from?"), ("place",)),
         Kind("use", ("what is it for?", "what do people use it for?"), ("use",)),
         Kind("keeper", ("who keeps it?", "which person does it belong to?"), ("keeper:last",)),
-        Kind("pair", ("what is it called and where is it from?", "which name and which place belong to it?"), ("name", "place")),
+        Kind(
+            "pair",
+            ("what is it called and where is it from?", "which name and which place belong to it?"),
+            ("name", "place"),
+        ),
         Kind(
             "history",
             ("who kept it first and who keeps it now?", "which person did it belong to first and which now?"),

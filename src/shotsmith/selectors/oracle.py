@@ -1,0 +1,194 @@
+"""The best sequence that a search finds when it may look at the answers: a bound on what any selector can reach.
+
+It sees the query's answers and asks the VLM about many sequences of every query, so it is no selector one could use:
+it says how much there is to win. Single candidates are tried in order of similarity to the query; longer sequences
+extend the best shorter ones, at both ends, by the candidates that were best alone. A query is done as soon as a
+sequence earns the highest accuracy any answer can have; the maximum is then exact.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Sequence as ManyOf
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from shotsmith.metrics.vqa import best_accuracy, vqa_accuracy
+from shotsmith.progress import Progress, Silent
+from shotsmith.records import Failure, Request, Sequence
+from shotsmith.samplers.mixed import mixed_similarity
+from shotsmith.samplers.similar import most_similar
+from shotsmith.selectors.protocol import Ask, Tasks
+
+_ROUND = 16
+"""Sequences of one query asked together, before looking whether it is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A sequence that was tried."""
+
+    sequence: Sequence
+    text: str
+    accuracy: float
+    """Official VQA accuracy, 0 to 1."""
+    log_prob: float = -math.inf
+    """Of the most common true answer, where it was asked for; ranks sequences of equal accuracy."""
+
+
+@dataclass(frozen=True, slots=True)
+class OracleResult:
+    """The best found for one query (a row of the tasks) at one number of shots."""
+
+    query: int
+    shots: int
+    best: Trial | None
+    """None where not one completion could be had."""
+    tries: int
+    """Different sequences tried, those already tried by others included."""
+    exact: bool
+    """Nothing better exists: the highest possible accuracy is reached, or every sequence was tried."""
+    failures: int
+    """Sequences whose completion could not be had."""
+
+
+AlreadyTried = Mapping[tuple[int, int], ManyOf[Trial]]
+"""(query, shots) -> what other selectors have shown that query at that number of shots."""
+
+
+def oracle(
+    tasks: Tasks,
+    shots: Iterable[int],
+    tries: int,
+    ask: Ask,
+    already_tried: AlreadyTried,
+    *,
+    origin: str = "evaluation",
+    progress: Progress | None = None,
+) -> list[OracleResult]:
+    """Search every query at every number of shots: results by shots, then by query.
+
+    At least `tries` sequences of each query and number of shots are asked for (fewer only where it is done, or where
+    there are no more), besides those in `already_tried`, which count as found: no selector in there can be better.
+    """
+    wanted = sorted(set(shots))
+    depths = range(1, max(wanted, default=0) + 1)
+    singles: list[_Search] = []
+    searches: list[_Search] = []
+    results = []
+    with (progress or Silent()).task("oracle", len(depths) * len(tasks.queries), "query") as advance:
+        for depth in depths:
+            shorter = searches
+            searches = [
+                _Search.begin(tasks, row, already_tried.get((row, depth), ())) for row in range(len(tasks.queries))
+            ]
+            singles = singles or searches
+            for search in searches:
+                search.proposals = _proposals(tasks, search.row, depth, shorter, singles)
+            _run(searches, tasks, tries, ask, origin)
+            advance(len(searches))
+            if depth in wanted:
+                results += [search.result(tasks, depth) for search in searches]
+    return results
+
+
+@dataclass(slots=True)
+class _Search:
+    """How far the search of one query at one number of shots is."""
+
+    row: int
+    ceiling: float
+    trials: dict[Sequence, Trial]
+    proposals: Iterator[Sequence] = field(default_factory=lambda: iter(()))
+    asked: set[Sequence] = field(default_factory=set)
+    failures: int = 0
+
+    @classmethod
+    def begin(cls, tasks: Tasks, row: int, already_tried: ManyOf[Trial]) -> _Search:
+        """A search that knows what others have tried."""
+        ceiling = best_accuracy(tasks.queries[row].answers)
+        return cls(row, ceiling, {trial.sequence: trial for trial in already_tried})
+
+    @property
+    def best(self) -> Trial | None:
+        """The highest accuracy; the first tried among equals."""
+        return max(self.trials.values(), key=lambda trial: trial.accuracy, default=None)
+
+    @property
+    def done(self) -> bool:
+        """No answer can earn more."""
+        best = self.best
+        return best is not None and best.accuracy >= self.ceiling
+
+    def take(self, count: int) -> list[Sequence]:
+        """The next `count` proposals that were not asked before."""
+        taken: list[Sequence] = []
+        while len(taken) < count and (proposal := next(self.proposals, None)) is not None:
+            if proposal not in self.asked:
+                self.asked.add(proposal)
+                taken.append(proposal)
+        return taken
+
+    def ranked(self, length: int) -> list[Sequence]:
+        """What was tried, of this length, best first."""
+        trials = [trial for trial in self.trials.values() if len(trial.sequence) == length]
+        return [t.sequence for t in sorted(trials, key=lambda t: (-t.accuracy, -t.log_prob))]
+
+    def result(self, tasks: Tasks, shots: int) -> OracleResult:
+        """What the search has found."""
+        tried = [sequence for sequence in self.trials if len(sequence) == shots]
+        everything = len(tried) == math.perm(tasks.pools.shape[1], shots)
+        return OracleResult(self.row, shots, self.best, len(self.trials), self.done or everything, self.failures)
+
+
+def _run(searches: list[_Search], tasks: Tasks, tries: int, ask: Ask, origin: str) -> None:
+    """Rounds over all queries that are not done: a few proposals each, all asked in one call."""
+    for start in range(0, tries, _ROUND):
+        count = min(_ROUND, tries - start)
+        pairs = [(search, sequence) for search in searches if not search.done for sequence in search.take(count)]
+        if not pairs:
+            return
+        requests = [_request(tasks, search.row, sequence) for search, sequence in pairs]
+        for (search, sequence), completion in zip(pairs, ask(requests, origin), strict=True):
+            if isinstance(completion, Failure) or completion.text is None:
+                search.failures += 1
+                continue
+            query = tasks.queries[search.row]
+            log_prob = completion.log_probs.get(query.answer, -math.inf)
+            accuracy = vqa_accuracy(completion.text, query.answers)
+            search.trials[sequence] = Trial(sequence, completion.text, accuracy, log_prob)
+
+
+def _proposals(
+    tasks: Tasks, row: int, depth: int, shorter: ManyOf[_Search], singles: ManyOf[_Search]
+) -> Iterator[Sequence]:
+    similar = _by_similarity(tasks, row)
+    if depth == 1:
+        return ((position,) for position in similar)
+    best_alone = [position for (position,) in singles[row].ranked(1)]
+    positions = list(dict.fromkeys([*best_alone, *similar]))
+    return _extensions(shorter[row].ranked(depth - 1), positions)
+
+
+def _extensions(bases: ManyOf[Sequence], positions: ManyOf[int]) -> Iterator[Sequence]:
+    """Every base with every other position at either end; those with the lowest sum of both ranks first."""
+    for ranks in range(len(bases) + len(positions) - 1):
+        for rank in range(max(0, ranks - len(positions) + 1), min(ranks, len(bases) - 1) + 1):
+            base, position = bases[rank], positions[ranks - rank]
+            if position not in base:
+                yield (*base, position)
+                yield (position, *base)
+
+
+def _by_similarity(tasks: Tasks, row: int) -> list[int]:
+    query = tasks.query_embeddings.rows(np.array([row], dtype=np.int64))
+    similarities = mixed_similarity(query, tasks.index_embeddings.rows(tasks.pools[row]))
+    ranked: list[int] = most_similar(similarities, len(similarities)).tolist()
+    return ranked
+
+
+def _request(tasks: Tasks, row: int, sequence: Sequence) -> Request:
+    query = tasks.queries[row]
+    return Request(query, tasks.demonstrations(row, sequence), answers=(query.answer,))

@@ -24,7 +24,9 @@ _ROTARY_SECTIONS = (4, 6, 6)
 def vocabulary_texts() -> list[str]:
     """Every text the VLM meets in the world."""
     prompt = ["Question: Short answer:"]
-    return prompt + [p for kind in KINDS.values() for p in kind.phrasings] + [a for f in FACTS.values() for a in f.answers]
+    return (
+        prompt + [p for kind in KINDS.values() for p in kind.phrasings] + [a for f in FACTS.values() for a in f.answers]
+    )
 
 
 def build_vlm(tokenizer: PreTrainedTokenizerFast, seed: int) -> Qwen2_5_VLForConditionalGeneration:
@@ -71,7 +73,6 @@ def build_vlm(tokenizer: PreTrainedTokenizerFast, seed: int) -> Qwen2_5_VLForCon
     model.generation_config.pad_token_id = token("<|endoftext|>")
     model.generation_config.do_sample = False
     return model
-
 
 
 def build_processor(tokenizer: PreTrainedTokenizerFast) -> ImageOnlyQwen25VLProcessor:

@@ -19,7 +19,12 @@ class Muon(torch.optim.Optimizer):
     """For weight matrices; everything else (embeddings, gains, biases) belongs to AdamW."""
 
     def __init__(
-        self, params: Iterable[torch.Tensor], lr: float, momentum: float = 0.95, weight_decay: float = 0.05, steps: int = 5
+        self,
+        params: Iterable[torch.Tensor],
+        lr: float,
+        momentum: float = 0.95,
+        weight_decay: float = 0.05,
+        steps: int = 5,
     ) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "steps": steps})
 

@@ -1,7 +1,7 @@
 """Features of many pictures of one size in one batched pass of Qwen2.5-VL's vision tower.
 
-The tower as written attends picture by picture in a Python loop, and convolves each still picture twice (a still
-repeats its frame). For equal sizes both can be had in one matrix product each; the result is the same (a test compares).
+The tower as written attends picture by picture in a Python loop, and convolves each still picture twice (it repeats
+its frame). For pictures of one size a matrix product does each; the result is the same (a test compares).
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""A small word tokenizer with Qwen's special tokens and chat layout; unknown words fall apart into characters."""
+"""Small word tokenizers: the VLM's with Qwen's special tokens and chat layout, and the CLIP's."""
 
 from __future__ import annotations
 
 import string
 from collections.abc import Iterable
 
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 SPECIAL = (
@@ -29,16 +29,9 @@ _ROLES = ("user", "assistant", "system")
 
 
 def build_tokenizer(texts: Iterable[str], max_length: int) -> PreTrainedTokenizerFast:
-    """One token for each whitespace-separated word of `texts`, WordPiece characters for every other word."""
-    words = list(dict.fromkeys([*_ROLES, *(word for text in texts for word in text.split())]))
-    characters = [c for c in string.ascii_letters + string.digits + string.punctuation if c not in words]
-    pieces = ["##" + c for c in string.ascii_letters + string.digits + string.punctuation]
-    vocabulary = {token: i for i, token in enumerate([*SPECIAL, "<unk>", *words, *characters, *pieces])}
-    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    tokenizer.decoder = decoders.WordPiece(cleanup=False)
+    """The VLM's tokenizer: knows every word of `texts`."""
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
+        tokenizer_object=word_tokenizer([*SPECIAL, "<unk>"], [*_ROLES, *_words(texts)]),
         unk_token="<unk>",
         pad_token="<|endoftext|>",
         eos_token="<|im_end|>",
@@ -46,3 +39,37 @@ def build_tokenizer(texts: Iterable[str], max_length: int) -> PreTrainedTokenize
         model_max_length=max_length,
         padding_side="left",
     )
+
+
+def build_clip_tokenizer(texts: Iterable[str], max_length: int) -> PreTrainedTokenizerFast:
+    """The CLIP's tokenizer: knows every word of `texts` and ends each text with the token CLIP pools at."""
+    tokenizer = word_tokenizer(["<pad>", "<unk>", "<start>", "<end>"], _words(texts))
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<start> $A <end>",
+        special_tokens=[(token, tokenizer.token_to_id(token)) for token in ("<start>", "<end>")],
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        unk_token="<unk>",
+        pad_token="<pad>",
+        bos_token="<start>",
+        eos_token="<end>",
+        model_max_length=max_length,
+        padding_side="right",
+    )
+
+
+def word_tokenizer(special: list[str], words: Iterable[str]) -> Tokenizer:
+    """One token for each of the words (split at whitespace), WordPiece characters for every other word."""
+    known = list(dict.fromkeys(words))
+    alphabet = string.ascii_letters + string.digits + string.punctuation
+    characters = [character for character in alphabet if character not in known]
+    tokens = [*special, *known, *characters, *("##" + character for character in alphabet)]
+    tokenizer = Tokenizer(models.WordPiece({token: i for i, token in enumerate(tokens)}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.decoder = decoders.WordPiece(cleanup=False)
+    return tokenizer
+
+
+def _words(texts: Iterable[str]) -> list[str]:
+    return [word for text in texts for word in text.split()]

@@ -59,6 +59,8 @@ def read_json(path: Path) -> Any:
         raise InputError(problem, file=path, row=error.lineno) from error
     except RecursionError as error:
         raise InputError("is nested too deeply", file=path) from error
+    except ValueError as error:  # a whole number of thousands of digits
+        raise InputError(f"is not valid JSON: {error}", file=path) from error
 
 
 def digest(*parts: str | bytes) -> str:
@@ -75,9 +77,11 @@ def file_digest(path: Path) -> str:
     """SHA-256 (hex) of a file's bytes; remembered while size and time of change stay the same."""
     try:
         status = path.stat()
+        return _file_digest(path, status.st_size, status.st_mtime_ns)
     except FileNotFoundError as error:
         raise InputError("no such file", file=path) from error
-    return _file_digest(path, status.st_size, status.st_mtime_ns)
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or error}", file=path) from error
 
 
 @lru_cache(maxsize=1_000_000)

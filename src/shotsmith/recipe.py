@@ -16,23 +16,26 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from shotsmith.errors import RecipeError
 
-Count = Annotated[int, Field(ge=1)]
+# Strict: YAML's yes and 3.0 are no counts.
+Natural = Annotated[int, Field(strict=True, ge=0)]
+Count = Annotated[int, Field(strict=True, ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
-Shots = Annotated[int, Field(ge=1, le=16)]
+Shots = Annotated[int, Field(strict=True, ge=1, le=16)]
+Lengths = Annotated[tuple[Shots, ...], Field(min_length=1)]
 
 
 class Settings(BaseModel):
     """Base of all sections: frozen, strict about names."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class WorldSettings(Settings):
     """The built-in data set, drawn on the spot (see docs/world.md)."""
 
-    seed: int = 0
+    seed: Natural = 0
     """Which world: facts, artefacts, questions and pictures all follow from it."""
     train: Count = 6000
     """Examples of the train split: demonstrations and training queries come from here."""
@@ -68,7 +71,7 @@ class DataSettings(Settings):
     """Queries of the final comparison (from the test split)."""
     balance_train_queries: bool = False
     """Draw the training queries evenly over the question types, so that rare ones are learned too."""
-    seed: int = 0
+    seed: Natural = 0
     """Which queries are drawn."""
 
     @model_validator(mode="after")
@@ -109,7 +112,7 @@ class PoolSettings(Settings):
     """How a pool is drawn from the train split."""
     size: Count = 64
     """Candidates per query."""
-    seed: int = 0
+    seed: Natural = 0
     """Seed of the random sampler."""
 
 
@@ -154,11 +157,11 @@ class PolicySettings(Settings):
 class OptimizerSettings(Settings):
     """What all three phases share."""
 
-    epochs: Annotated[int, Field(ge=0)] = 10
+    epochs: Natural = 10
     """Passes of this phase; one checkpoint and one metrics row each. 0 skips the phase."""
     learning_rate: Positive = 1e-3
     """Peak learning rate of AdamW."""
-    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    warmup_steps: Natural = 0
     """Steps over which the learning rate rises linearly from 0."""
     weight_decay: NonNegative = 0.01
     """AdamW's decoupled weight decay."""
@@ -171,7 +174,7 @@ class OptimizerSettings(Settings):
 class SupervisedSettings(OptimizerSettings):
     """Cross-entropy on the sequences that beam search found."""
 
-    epochs: Annotated[int, Field(ge=0)] = 30
+    epochs: Natural = 30
     label_smoothing: Share = 0.0
     """Share of the target spread evenly over the unmasked candidates."""
 
@@ -179,13 +182,13 @@ class SupervisedSettings(OptimizerSettings):
 class RolloutSettings(Settings):
     """The recorded rollouts of each training query, for RCE (and for GRPO where it is told to use them)."""
 
-    sampled: Annotated[int, Field(ge=0)] = 6
+    sampled: Natural = 6
     """Sequences sampled from the supervised policy."""
-    random: Annotated[int, Field(ge=0)] = 4
+    random: Natural = 4
     """Sequences drawn at random."""
     similar: bool = True
     """Also the sequences of the image-similar, text-similar and mixed selectors."""
-    shots: tuple[Shots, ...] = (2,)
+    shots: Lengths = (2,)
     """Lengths of the sequences; a query's group has one length, taken in turn."""
 
 
@@ -207,7 +210,7 @@ class RewardSettings(Settings):
 class RceSettings(OptimizerSettings):
     """Reward-weighted cross-entropy: weights softmax(reward / tau) in each group."""
 
-    epochs: Annotated[int, Field(ge=0)] = 5
+    epochs: Natural = 5
     tau_start: Positive = 2.0
     """Temperature of the weights at the first step; it falls linearly."""
     tau_end: Positive = 0.5
@@ -219,14 +222,14 @@ class RceSettings(OptimizerSettings):
 class GrpoSettings(OptimizerSettings):
     """Group relative policy optimisation (arXiv 2402.03300) with the names of TRL and verl."""
 
-    epochs: Annotated[int, Field(ge=0)] = 10
+    epochs: Natural = 10
     steps_per_epoch: Count = 10
     """Batches of rollouts in an epoch."""
-    num_generations: Annotated[int, Field(ge=2)] = 8
+    num_generations: Annotated[int, Field(strict=True, ge=2)] = 8
     """Sequences sampled per query (G)."""
     num_iterations: Count = 2
     """Updates per batch of rollouts (mu)."""
-    shots: tuple[Shots, ...] = (1, 2, 3, 4)
+    shots: Lengths = (1, 2, 3, 4)
     """Lengths of the sampled sequences; a group has one length, taken in turn."""
     rollouts: Literal["on_policy", "recorded"] = "on_policy"
     """Sample from the current policy, or reuse the recorded rollouts."""
@@ -240,31 +243,31 @@ class GrpoSettings(OptimizerSettings):
     """Coefficient of the exact KL divergence to the reference policy."""
     entropy_coef: NonNegative = 0.002
     """Coefficient of the entropy bonus."""
-    max_resamples: Annotated[int, Field(ge=0)] = 3
+    max_resamples: Natural = 3
     """How often groups without signal are replaced by groups of other queries, per step."""
 
 
 class EvaluationSettings(Settings):
     """The final comparison on test queries."""
 
-    shots: tuple[Shots, ...] = (1, 2, 3, 4)
+    shots: Lengths = (1, 2, 3, 4)
     """Numbers of demonstrations shown."""
     random_draws: Count = 3
     """Draws of the random selector per query; their mean is reported."""
-    oracle_tries: Annotated[int, Field(ge=1)] = 64
+    oracle_tries: Count = 64
     """Sequences the oracle tries per query and number of shots (fewer only where the ceiling is reached)."""
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     """Level of the intervals."""
-    resamples: Annotated[int, Field(ge=100)] = 2000
+    resamples: Annotated[int, Field(strict=True, ge=100)] = 2000
     """Bootstrap resamples."""
 
 
 class Recipe(Settings):
     """A whole experiment."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] = "run"
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")] = "run"
     """Name of the run folder under `runs/`."""
-    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
+    seeds: Annotated[tuple[Natural, ...], Field(min_length=1)] = (0,)
     """Training seeds; data, pools, beam data and completions are shared by them."""
     data: DataSettings
     vlm: VLMSettings = VLMSettings()
@@ -297,18 +300,12 @@ def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
     Raises RecipeError listing every fault at once, with the nearest known key for each unknown one.
     """
     try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise RecipeError("no such recipe", file=path) from error
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"cannot be read: {error}", file=path) from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        raise RecipeError(
-            f"is not valid YAML: {getattr(error, 'problem', error)}",
-            file=path,
-            row=None if mark is None else mark.line + 1,
-        ) from error
+    value = _read_yaml(text, "is", path)
     if not isinstance(value, dict):
         raise RecipeError("a recipe is a mapping of sections", file=path)
     for override in overrides:
@@ -338,10 +335,31 @@ def _apply(value: dict[str, Any], override: str) -> None:
         value = value.setdefault(key, {})
         if not isinstance(value, dict):
             raise RecipeError(f"override '{override}': '{'.'.join(keys[: depth + 1])}' is not a section")
+    value[keys[-1]] = _read_yaml(text, f"override '{override}': the value is")
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice in one section: the first would be lost without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.MarkedYAMLError(problem=f"key '{key.value}' stands twice", problem_mark=key.start_mark)
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+
+def _read_yaml(text: str, subject: str, file: Path | None = None) -> Any:
     try:
-        value[keys[-1]] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"override '{override}': the value is not valid YAML") from error
+        return yaml.load(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        row = error.problem_mark.line + 1 if file and error.problem_mark else None
+        raise RecipeError(f"{subject} not valid YAML: {error.problem}", file=file, row=row) from error
+    except RecursionError as error:
+        raise RecipeError(f"{subject} nested too deeply", file=file) from error
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: the 13th month, and such
+        raise RecipeError(f"{subject} not valid YAML: {' '.join(str(error).split())}", file=file) from error
 
 
 def _fault(fault: Mapping[str, Any]) -> str:

@@ -67,6 +67,7 @@ SPOILT = {
     "a fraction as image": (lambda q, a: q[0].update(image_id=1.5), QUESTIONS, 0, "image_id"),
     "a number as question": (lambda q, a: q[0].update(question=7), QUESTIONS, 0, "question"),
     "a blank question": (lambda q, a: q[3].update(question=" \n"), QUESTIONS, 3, "question"),
+    "a broken character": (lambda q, a: q[3].update(question="what \ud83d?"), QUESTIONS, 3, "question"),
     "a question twice": (lambda q, a: q[3].update(question_id=2), QUESTIONS, 3, "question_id"),
     "a question without annotation": (lambda q, a: a.pop(2), QUESTIONS, 2, "question_id"),
     "an absent image": (lambda q, a: q[1].update(image_id=a[1].pop("image_id") + 1), QUESTIONS, 1, "image_id"),

@@ -56,6 +56,8 @@ class _Row:
             raise self.fault(f"is not a text: {_shown(value)}", field)
         if not value.strip():
             raise self.fault("is empty", field)
+        if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+            raise self.fault("holds half of a surrogate pair, which no text encoding can store", field)
         return value
 
     def _present(self, field: str) -> object:

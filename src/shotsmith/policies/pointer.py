@@ -19,6 +19,9 @@ from shotsmith.policies.protocol import Inputs
 from shotsmith.policies.scorer import Cosine
 from shotsmith.recipe import PolicySettings
 
+TIE = 1e-5
+"""Log-probabilities closer than this are equal but for rounding."""
+
 
 def build_policy(settings: PolicySettings, embedding_width: int, seed: int) -> PointerPolicy:
     """An untrained policy in eval mode. The same seed gives the same weights; the global generator is left alone."""
@@ -68,7 +71,11 @@ class PointerPolicy(nn.Module):
     @torch.no_grad()
     def greedy(self, inputs: Inputs, shots: int) -> torch.Tensor:
         """The most probable candidate at each step [B, T]; ties go to the lower position."""
-        sequences, _ = self._decode(inputs, shots, 1, lambda log_probs: log_probs.argmax(dim=-1))
+
+        def best(log_probs: torch.Tensor) -> torch.Tensor:
+            return (log_probs >= log_probs.amax(-1, keepdim=True) - TIE).int().argmax(dim=-1)
+
+        sequences, _ = self._decode(inputs, shots, 1, best)
         return sequences[:, 0]
 
     @torch.no_grad()

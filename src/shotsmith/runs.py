@@ -317,7 +317,7 @@ def ranked(epochs: Sequence[Row], column: Literal["val_reward", "val_loss"]) -> 
 
 
 def _same_recipe(there: Recipe, now: Recipe, run: Run) -> None:
-    old, new = (_flat(recipe.model_dump(mode="json")) for recipe in (there, now))
+    old, new = (flat(recipe.model_dump(mode="json")) for recipe in (there, now))
     absent = object()
     differing = [key for key in {**old, **new} if old.get(key, absent) != new.get(key, absent)]
     if differing:
@@ -329,11 +329,12 @@ def _same_recipe(there: Recipe, now: Recipe, run: Run) -> None:
         )
 
 
-def _flat(value: Mapping[str, object], prefix: str = "") -> dict[str, object]:
-    flat: dict[str, object] = {}
+def flat(value: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    """Nested settings as 'section.key': value."""
+    settings: dict[str, object] = {}
     for key, item in value.items():
-        flat |= _flat(item, f"{prefix}{key}.") if isinstance(item, Mapping) else {f"{prefix}{key}": item}
-    return flat
+        settings |= flat(item, f"{prefix}{key}.") if isinstance(item, Mapping) else {f"{prefix}{key}": item}
+    return settings
 
 
 def _said(settings: Mapping[str, object], key: str) -> str:

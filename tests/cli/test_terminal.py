@@ -8,7 +8,8 @@ import pytest
 from rich.console import Console
 
 from shotsmith.cli.tables import results_table
-from shotsmith.cli.terminal import EPOCH_COLUMNS, Lines, Screen, duration, epoch_table, figure, rate
+from shotsmith.cli.terminal import EPOCH_COLUMNS, Lines, Screen, epoch_table, rate
+from shotsmith.reports.numbers import duration, figure
 
 ROW = {"seed": 0, "phase": "supervised", "epoch": 12, "loss": -0.00042, "kl": 0.03565, "val/reward": 0.51234}
 
@@ -33,7 +34,7 @@ def test_a_wide_terminal_has_every_column_of_the_predecessor() -> None:
 
 def test_a_narrow_terminal_gets_the_mean_of_the_results() -> None:
     test = [
-        {"selector": "grpo", "shots": shots, "accuracy": 50.0 + n, "low": 45, "high": 55}
+        {"selector": "grpo", "shots": shots, "metric": "vqa_accuracy", "accuracy": 50.0 + n, "low": 45, "high": 55}
         for n, shots in enumerate((1, 2, 3, 4, "mean"))
     ]
     assert "54.0 (45-55)" in rendered(results_table(test, 60), 60) and "50.0" not in rendered(

@@ -8,10 +8,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from shotsmith.cli.terminal import duration, epoch_table, figure
-
-SELECTORS = ("zero_shot", "random", "image_similar", "text_similar", "mixed", "supervised", "rce", "grpo", "oracle")
-"""Order of the rows: without training, with training, and the bound no selector can pass."""
+from shotsmith.cli.terminal import epoch_table
+from shotsmith.reports.facts import SELECTORS
+from shotsmith.reports.numbers import duration, p_value
 
 _NARROW = 78
 
@@ -25,8 +24,9 @@ def print_results(shown: Mapping[str, Any], console: Console) -> None:
 
 
 def results_table(test: Iterable[Mapping[str, Any]], width: int) -> Table:
-    """One row per selector, one column per number of shots; a narrow terminal gets the mean alone."""
-    cells = {(row["selector"], row["shots"]): row for row in test}
+    """The first metric, one row per selector, one column per number of shots; a narrow terminal gets the mean alone."""
+    rows = list(test)
+    cells = {(row["selector"], row["shots"]): row for row in rows if row["metric"] == rows[0]["metric"]}
     shots = sorted({shots for _, shots in cells}, key=lambda s: (s == "mean", s))
     if width < _NARROW and "mean" in shots:
         shots = ["mean"]
@@ -64,7 +64,7 @@ def contrasts_table(contrasts: Iterable[Mapping[str, Any]]) -> Table:
         table.add_column(heading, justify="left" if heading in "AB" else "right")
     for row in contrasts:
         interval = f"{row['low']:+.1f} to {row['high']:+.1f}"
-        table.add_row(row["a"], row["b"], str(row["shots"]), f"{row['difference']:+.1f}", interval, figure(row["p"]))
+        table.add_row(row["a"], row["b"], str(row["shots"]), f"{row['difference']:+.1f}", interval, p_value(row["p"]))
     return table
 
 

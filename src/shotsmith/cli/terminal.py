@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from shotsmith.progress import Advance, Progress, Silent
+from shotsmith.reports.numbers import duration, figure
 from shotsmith.runs import columns
 
 EPOCH_COLUMNS: tuple[tuple[str, str, int], ...] = (
@@ -146,28 +147,9 @@ def epoch_table(epochs: Sequence[Mapping[str, object]], width: int) -> Table:
     return table
 
 
-def figure(value: object) -> str:
-    """A number as tables show it: five decimals while it is small, a dash where there is none."""
-    if value is None:
-        return "-"
-    if not isinstance(value, float):
-        return str(value)
-    return f"{value:.5f}" if abs(value) < 10 else f"{value:.2f}" if abs(value) < 1e5 else f"{value:.1e}"
-
-
 def rate(speed: float, unit: str) -> str:
     """Units per second, or seconds per unit where that reads better."""
     return f"{speed:.1f} {unit}/s" if speed >= 1 or not speed else f"{1 / speed:.1f} s/{unit}"
-
-
-def duration(seconds: float) -> str:
-    """3 s, 2 min 5 s, 1 h 2 min."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 class _RateColumn(ProgressColumn):

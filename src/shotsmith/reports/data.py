@@ -1,0 +1,85 @@
+"""What a report is made of. Nothing here is a sentence: those are in `language/`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+Change = Literal["fixed", "broken", "unchanged"]
+CHANGES: tuple[Change, ...] = ("fixed", "broken", "unchanged")
+
+
+@dataclass(frozen=True, slots=True)
+class Demonstration:
+    """An example as the prompt showed it."""
+
+    image: Path
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One selector's try at a query: what was shown, in order, and what the VLM answered."""
+
+    selector: str
+    demonstrations: tuple[Demonstration, ...]
+    text: str
+    accuracy: float
+    """VQA accuracy of `text`, 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryRow:
+    """A test query, answered before and after training."""
+
+    query_id: int
+    image: Path
+    question: str
+    question_type: str
+    answers: tuple[str, ...]
+    """All human answers (10 for VQA)."""
+    answer: str
+    """The most common of them."""
+    before: Attempt
+    """By the best selector that needs no training."""
+    after: Attempt
+    """By the trained policy."""
+    zero_shot: Attempt | None = None
+    """Without any demonstration."""
+
+    @property
+    def change(self) -> Change:
+        """Fixed where the accuracy rose, broken where it fell."""
+        if self.after.accuracy == self.before.accuracy:
+            return "unchanged"
+        return "fixed" if self.after.accuracy > self.before.accuracy else "broken"
+
+
+@dataclass(frozen=True, slots=True)
+class Pointing:
+    """Where in the pool a policy points, its candidates ranked by similarity to the query."""
+
+    measure: Literal["image_similarity", "text_similarity"]
+    counts: tuple[int, ...]
+    """counts[r]: demonstrations chosen that rank r-th in their pool (0: the most similar)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportData:
+    """Everything a report says is computed from this."""
+
+    shown: Mapping[str, Any]
+    """What `shotsmith.runs.show` returns."""
+    gallery: tuple[GalleryRow, ...] = ()
+    gallery_shots: int | None = None
+    """Number of demonstrations in the gallery's prompts."""
+    pointing: tuple[Pointing, ...] = ()
+    environment: Mapping[str, Any] | None = None
+    """What `environment.json` holds."""
+    failures: int = 0
+    """Completions that could not be had, after all retries."""
+    notes: tuple[str, ...] = ()
+    """Anything else the reader should know, as sentences."""

@@ -1,0 +1,208 @@
+"""What follows from a run's figures: the tables, headroom and trends every part of the report speaks of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any, Literal
+
+from shotsmith.runs import PHASES, ranked
+
+Row = Mapping[str, Any]
+Shots = int | Literal["mean"]
+
+TRAINING_FREE = ("zero_shot", "random", "image_similar", "text_similar", "mixed")
+TRAINED = ("supervised", "rce", "grpo")
+SELECTORS = (*TRAINING_FREE, *TRAINED, *(f"{name}_reversed" for name in TRAINED), "oracle")
+"""Order of every table: without training, with training, and the bound that looks at the answers."""
+
+TREND_COLUMNS = ("val_reward", "val_loss", "reward", "ppo_loss", "adv_std", "frac_reward_zero_std", "kl", "entropy")
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """One figure over the epochs of a phase, averaged over the seeds."""
+
+    column: str
+    values: tuple[tuple[int, float], ...]
+    """(epoch, mean over seeds), by epoch."""
+
+    @property
+    def first(self) -> float:
+        """At the first epoch."""
+        return self.values[0][1]
+
+    @property
+    def last(self) -> float:
+        """At the last epoch."""
+        return self.values[-1][1]
+
+    @property
+    def lowest(self) -> tuple[int, float]:
+        """(epoch, value); the earliest among equals."""
+        return min(self.values, key=lambda pair: pair[1])
+
+    @property
+    def highest(self) -> tuple[int, float]:
+        """(epoch, value); the earliest among equals."""
+        return max(self.values, key=lambda pair: pair[1])
+
+    @property
+    def mean(self) -> float:
+        """Over the epochs."""
+        return fmean(value for _, value in self.values)
+
+    @property
+    def direction(self) -> Literal["rose", "fell", "level"]:
+        """Level where first and last differ by less than a twentieth of the larger."""
+        change = self.last - self.first
+        if abs(change) < 0.05 * max(abs(self.first), abs(self.last)):
+            return "level"
+        return "rose" if change > 0 else "fell"
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseProgress:
+    """How far one phase of one seed has come."""
+
+    seed: int
+    phase: str
+    done: int
+    planned: int
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Derived from `shotsmith.runs.show`; see `facts`."""
+
+    shown: Row
+    phases: tuple[PhaseProgress, ...]
+    best: Mapping[str, tuple[Row, ...]]
+    """By 'val_reward' and by 'val_loss': the ten best epochs, best first."""
+    last_phase: str | None
+    """The phase that went furthest (grpo, if it has begun)."""
+    trends: Mapping[str, Trend]
+    """Of that phase, by column."""
+    metric: str | None
+    """The metric the tables are in."""
+    shots: tuple[Shots, ...]
+    """Columns of the test table."""
+    test: Mapping[str, Mapping[Shots, Row]]
+    """Rows of the test table, in the order of SELECTORS; selectors and shots that were not measured are absent."""
+    other_metrics: Mapping[str, Mapping[str, Mapping[Shots, Row]]]
+    """The same for every further metric."""
+    best_training_free: str | None
+    """The training-free selector with the highest mean accuracy."""
+
+    @property
+    def recipe(self) -> Row:
+        """The resolved recipe, as plain values."""
+        recipe: Row = self.shown["recipe"]
+        return recipe
+
+    @property
+    def folder(self) -> str:
+        """The run's folder."""
+        return str(self.shown["run"])
+
+    @property
+    def trained(self) -> str | None:
+        """The most trained policy that was tested."""
+        return next((name for name in reversed(TRAINED) if name in self.test), None)
+
+    @property
+    def several_seeds(self) -> bool:
+        """Whether rows of more than one seed are there."""
+        return len({row["seed"] for row in self.shown["epochs"]}) > 1
+
+    def accuracy(self, selector: str | None, shots: Shots = "mean") -> Row | None:
+        """One cell of the test table."""
+        return self.test.get(selector or "", {}).get(shots)
+
+    def contrast(self, a: str | None, b: str | None, shots: Shots = "mean") -> Row | None:
+        """The contrast of a minus b, also where the run noted it as b minus a."""
+        for row in self.shown["contrasts"]:
+            if row["shots"] == shots and (row["a"], row["b"]) == (a, b):
+                return dict(row)
+            if row["shots"] == shots and (row["a"], row["b"]) == (b, a):
+                turned = {"difference": -row["difference"], "low": -row["high"], "high": -row["low"]}
+                return {**row, "a": a, "b": b, **turned}
+        return None
+
+    @property
+    def headroom(self) -> float | None:
+        """Points from the best training-free selector to the oracle, mean over shots."""
+        return self._gap("oracle", self.best_training_free)
+
+    @property
+    def gain(self) -> float | None:
+        """Points from the best training-free selector to the trained policy, mean over shots."""
+        return self._gap(self.trained, self.best_training_free)
+
+    def _gap(self, a: str | None, b: str | None) -> float | None:
+        upper, lower = self.accuracy(a), self.accuracy(b)
+        return None if upper is None or lower is None else float(upper["accuracy"] - lower["accuracy"])
+
+
+def facts(shown: Row) -> Facts:
+    """Compute everything from the dict that `shotsmith.runs.show` returns."""
+    metrics = list(dict.fromkeys(row["metric"] for row in shown["test"]))
+    tables = {metric: _table(row for row in shown["test"] if row["metric"] == metric) for metric in metrics}
+    test = tables[metrics[0]] if metrics else {}
+    epochs = shown["epochs"]
+    last_phase = next((phase for phase in reversed(PHASES) if any(row["phase"] == phase for row in epochs)), None)
+    in_phase = [row for row in epochs if row["phase"] == last_phase]
+    trends = {column: trend for column in TREND_COLUMNS if (trend := _trend(column, in_phase))}
+    measured = {shots for cells in test.values() for shots in cells}
+    return Facts(
+        shown=shown,
+        phases=_phases(shown["recipe"], epochs),
+        best={
+            "val_reward": tuple(ranked(epochs, "val_reward")[:10]),
+            "val_loss": tuple(ranked(epochs, "val_loss")[:10]),
+        },
+        last_phase=last_phase,
+        trends=trends,
+        metric=metrics[0] if metrics else None,
+        shots=tuple(sorted(measured, key=lambda shots: (shots == "mean", shots))),
+        test=test,
+        other_metrics={metric: tables[metric] for metric in metrics[1:]},
+        best_training_free=_best_training_free(test),
+    )
+
+
+def _phases(recipe: Row, epochs: Sequence[Row]) -> tuple[PhaseProgress, ...]:
+    return tuple(
+        PhaseProgress(
+            seed=seed,
+            phase=phase,
+            done=sum(1 for row in epochs if (row["seed"], row["phase"]) == (seed, phase) and row["epoch"] > 0),
+            planned=recipe[phase]["epochs"],
+        )
+        for seed in recipe["seeds"]
+        for phase in PHASES
+    )
+
+
+def _table(rows: Iterable[Row]) -> dict[str, dict[Shots, Row]]:
+    cells: dict[str, dict[Shots, Row]] = {}
+    for row in rows:
+        cells.setdefault(row["selector"], {})[row["shots"]] = row
+    order = [*(name for name in SELECTORS if name in cells), *sorted(set(cells) - set(SELECTORS))]
+    return {name: cells[name] for name in order}
+
+
+def _best_training_free(test: Mapping[str, Mapping[Shots, Row]]) -> str | None:
+    means = {name: test[name]["mean"]["accuracy"] for name in TRAINING_FREE if "mean" in test.get(name, {})}
+    return max(means, key=lambda name: means[name]) if means else None
+
+
+def _trend(column: str, rows: Sequence[Row]) -> Trend | None:
+    by_epoch: dict[int, list[float]] = {}
+    for row in rows:
+        if isinstance(row[column], int | float):
+            by_epoch.setdefault(row["epoch"], []).append(row[column])
+    if not by_epoch:
+        return None
+    return Trend(column, tuple((epoch, fmean(by_epoch[epoch])) for epoch in sorted(by_epoch)))

@@ -1,0 +1,115 @@
+"""Chooses the test queries that the gallery shows, from the evaluation's results."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet
+
+from shotsmith.errors import DataError
+from shotsmith.records import Example
+from shotsmith.reports.data import CHANGES, Attempt, Change, Demonstration, GalleryRow
+
+_COLUMNS = ("query_id", "selector", "seed", "shots", "draw", "sequence", "text", "vqa_accuracy")
+_SHARES: dict[Change, float] = {"fixed": 0.5, "broken": 0.25, "unchanged": 0.25}
+
+
+def gallery(
+    results: Path,
+    queries: Iterable[Example],
+    index: Iterable[Example],
+    *,
+    before: str,
+    after: str = "grpo",
+    number: int = 24,
+) -> tuple[tuple[GalleryRow, ...], int | None]:
+    """Rows for the gallery, and their number of shots: the one at which `after` is most accurate.
+
+    `results` is evaluation/results.parquet; `queries` and `index` are the examples of the test and train splits.
+    Of several seeds and draws the first is shown. Queries with a failed completion are left out.
+    """
+    rows = _rows(results)
+    shots = _best_shots(rows, after)
+    if shots is None:
+        return (), None
+    tried = _first_tries(rows, shots)
+    shown = {example.id: example for example in index}
+    found = []
+    for query in queries:
+        tries = {name: tried.get((query.id, name)) for name in (before, after, "zero_shot")}
+        first, last, bare = (None if row is None else _attempt(row, shown) for row in tries.values())
+        if first and last:
+            found.append(_row(query, first, last, bare))
+    return pick(found, number), shots
+
+
+def pick(rows: Sequence[GalleryRow], number: int) -> tuple[GalleryRow, ...]:
+    """At most `number` rows: half fixed, a quarter broken, a quarter unchanged where there are so many.
+
+    Kinds of question take turns, so that none crowds the others out; within a kind the order is kept.
+    """
+    piles = {change: _taking_turns([row for row in rows if row.change == change]) for change in CHANGES}
+    wanted = {change: min(len(piles[change]), round(number * _SHARES[change])) for change in CHANGES}
+    for change in CHANGES:
+        spare = min(number, len(rows)) - sum(wanted.values())
+        wanted[change] += max(0, min(len(piles[change]) - wanted[change], spare))
+    return tuple(row for change in CHANGES for row in piles[change][: wanted[change]])
+
+
+def _taking_turns(rows: Sequence[GalleryRow]) -> list[GalleryRow]:
+    seen: dict[str, int] = defaultdict(int)
+    turns = []
+    for place, row in enumerate(rows):
+        turns.append((seen[row.question_type], place))
+        seen[row.question_type] += 1
+    return [rows[place] for _, place in sorted(turns)]
+
+
+def _rows(results: Path) -> list[dict[str, Any]]:
+    table = pyarrow.parquet.read_table(results)
+    missing = [name for name in _COLUMNS if name not in table.column_names]
+    if missing:
+        raise DataError("is missing", file=results, field=missing[0])
+    rows: list[dict[str, Any]] = table.select(list(_COLUMNS)).to_pylist()
+    return [row for row in rows if row["text"] is not None and row["vqa_accuracy"] is not None]
+
+
+def _best_shots(rows: Iterable[Mapping[str, Any]], selector: str) -> int | None:
+    accuracies = defaultdict(list)
+    for row in rows:
+        if row["selector"] == selector:
+            accuracies[int(row["shots"])].append(row["vqa_accuracy"])
+    means = {shots: sum(values) / len(values) for shots, values in accuracies.items()}
+    return max(means, key=lambda shots: (means[shots], -shots)) if means else None
+
+
+def _first_tries(rows: Iterable[Mapping[str, Any]], shots: int) -> dict[tuple[int, str], Mapping[str, Any]]:
+    """The row of each query and selector at that number of shots, of the lowest seed and draw."""
+    tries: dict[tuple[int, str], Mapping[str, Any]] = {}
+    for row in sorted(rows, key=lambda row: (row["seed"] or 0, row["draw"] or 0)):
+        if row["shots"] == shots or row["selector"] == "zero_shot":
+            tries.setdefault((row["query_id"], row["selector"]), row)
+    return tries
+
+
+def _attempt(row: Mapping[str, Any], index: Mapping[int, Example]) -> Attempt:
+    examples = [index[number] for number in row["sequence"] or ()]
+    demonstrations = tuple(Demonstration(e.image, e.question, e.answer) for e in examples)
+    return Attempt(row["selector"], demonstrations, row["text"], row["vqa_accuracy"])
+
+
+def _row(query: Example, before: Attempt, after: Attempt, zero_shot: Attempt | None) -> GalleryRow:
+    return GalleryRow(
+        query_id=query.id,
+        image=query.image,
+        question=query.question,
+        question_type=query.question_type,
+        answers=query.answers,
+        answer=query.answer,
+        before=before,
+        after=after,
+        zero_shot=zero_shot if before.selector != "zero_shot" else None,
+    )

@@ -1,0 +1,126 @@
+"""The report's tables as rows of text, for Markdown and HTML alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from shotsmith.reports.facts import Facts, Row, Shots
+from shotsmith.reports.language import Language
+from shotsmith.reports.numbers import duration, figure, p_value, setting
+from shotsmith.runs import flat
+
+EPOCH_COLUMNS = ("seed", "phase", "epoch", "val_reward", "val_loss", "reward", "ppo_loss", "kl", "adv_std")
+"""Columns of the ten best epochs."""
+ALL_COLUMNS = (
+    *("seed", "phase", "epoch", "train_loss", "val_loss", "ppo_loss", "kl", "adv_std", "adv_max", "beta", "reward"),
+    *("frac_reward_zero_std", "entropy", "val_reward"),
+)
+"""Columns of the table of every epoch."""
+MAIN_SETTINGS = (
+    *("seeds", "data.train_queries", "data.val_queries", "data.test_queries", "vlm.path", "encoder.path"),
+    *("pools.sampler", "pools.size", "beam.queries", "beam.width", "beam.shots"),
+    *("policy.hidden_size", "policy.layers", "policy.memory", "policy.dropout", "policy.temperature"),
+    *("supervised.epochs", "supervised.learning_rate", "rce.epochs", "rce.learning_rate"),
+    *("grpo.epochs", "grpo.learning_rate", "grpo.beta", "grpo.num_generations", "grpo.num_iterations", "grpo.rollouts"),
+    *("grpo.shots", "grpo.epsilon", "grpo.epsilon_high", "grpo.entropy_coef"),
+    *("reward.vqa_accuracy", "reward.answer_probability", "evaluation.shots", "evaluation.oracle_tries"),
+)
+"""Settings shown in the report; names that a recipe does not have are left out."""
+_TEXT_COLUMNS = ("phase",)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Text cells under headings; `strong` are the rows that stand out."""
+
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    text_columns: frozenset[int] = frozenset({0})
+    """Columns that hold words and are set to the left; the others hold numbers."""
+    strong: frozenset[int] = frozenset()
+
+
+def phases(facts: Facts, language: Language) -> Table:
+    """Epochs done and planned, per seed and phase."""
+    headings = (language.name("phase"), language.name("seed"))
+    rows = ((language.name(p.phase), str(p.seed), str(p.done), str(p.planned)) for p in facts.phases)
+    return Table((*headings, language.say("ran.column.done"), language.say("ran.column.planned")), tuple(rows))
+
+
+def configuration(facts: Facts, language: Language) -> Table:
+    """The main settings."""
+    settings = flat(facts.recipe)
+    rows = ((name, setting(settings[name])) for name in MAIN_SETTINGS if name in settings)
+    headings = (language.say("configuration.column.setting"), language.say("configuration.column.value"))
+    return Table(headings, tuple(rows), frozenset({0, 1}))
+
+
+def epochs(rows: Iterable[Row], language: Language, columns: tuple[str, ...] = EPOCH_COLUMNS) -> Table:
+    """One row per epoch."""
+    cells = tuple(
+        tuple(language.name(row[column]) if column in _TEXT_COLUMNS else figure(row[column]) for column in columns)
+        for row in rows
+    )
+    text = frozenset(place for place, column in enumerate(columns) if column in _TEXT_COLUMNS)
+    return Table(tuple(language.name(column) for column in columns), cells, text)
+
+
+def best(row: Row, language: Language) -> Table:
+    """Every figure of one epoch with its meaning."""
+    cells = tuple(
+        (language.name(column), figure(row[column]), language.say(f"meaning.{column}"))
+        for column in ALL_COLUMNS[3:]
+        if row[column] is not None
+    )
+    headings = tuple(language.say(f"best.column.{name}") for name in ("metric", "value", "meaning"))
+    return Table(headings, cells, frozenset({0, 2}))
+
+
+def test(facts: Facts, cells: Mapping[str, Mapping[Shots, Row]], language: Language) -> Table:
+    """Accuracy with interval, selectors by shots."""
+    rows = tuple(
+        (language.name(selector), *(_accuracy(by_shots.get(shots)) for shots in facts.shots))
+        for selector, by_shots in cells.items()
+    )
+    strong = frozenset(place for place, selector in enumerate(cells) if selector == facts.trained)
+    headings = tuple(shots_heading(shots, language) for shots in facts.shots)
+    return Table((language.say("test.column.selector"), *headings), rows, strong=strong)
+
+
+def contrasts(facts: Facts, language: Language) -> Table:
+    """Differences with intervals and p; those whose interval leaves 0 out stand out."""
+    shown = facts.shown["contrasts"]
+    rows = tuple(
+        (
+            *(language.name(row["a"]), language.name(row["b"]), language.name(str(row["shots"]))),
+            *(f"{row['difference']:+.2f}", f"{row['low']:+.2f} to {row['high']:+.2f}", p_value(row["p"])),
+        )
+        for row in shown
+    )
+    names = ("a", "b", "shots", "difference", "interval", "p")
+    clear = frozenset(place for place, row in enumerate(shown) if row["low"] > 0 or row["high"] < 0)
+    return Table(tuple(language.say(f"contrasts.column.{name}") for name in names), rows, frozenset({0, 1}), clear)
+
+
+def cost(facts: Facts, language: Language) -> Table:
+    """Time, calls and cache hits per stage, and their sums."""
+    stages = facts.shown["stages"]
+    total = {key: sum(stage[key] for stage in stages) for key in ("seconds", "vlm_calls", "cache_hits")}
+    rows = tuple(
+        (language.name(row["name"]), duration(row["seconds"]), f"{row['vlm_calls']:,}", f"{row['cache_hits']:,}")
+        for row in [*stages, {"name": language.say("cost.total"), **total}]
+    )
+    headings = tuple(language.say(f"cost.column.{name}") for name in ("stage", "time", "calls", "hits"))
+    return Table(headings, rows, strong=frozenset({len(stages)}))
+
+
+def shots_heading(shots: Shots, language: Language) -> str:
+    """'1 shot', '2 shots', 'Mean'."""
+    if shots == "mean":
+        return language.say("test.column.mean")
+    return language.say("test.column.shot") if shots == 1 else language.say("test.column.shots", shots=shots)
+
+
+def _accuracy(row: Row | None) -> str:
+    return "-" if row is None else f"{row['accuracy']:.2f} [{row['low']:.1f}, {row['high']:.1f}]"

@@ -1,0 +1,1 @@
+"""The final comparison: per-query results and what follows from them."""

@@ -1,0 +1,57 @@
+"""Results as arrays: one value per number of shots, training seed and query."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from shotsmith.evaluation.results import Result
+
+Metric = Literal["vqa_accuracy", "vqa_accuracy_normalised"]
+Shots = int | Literal["mean"]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracies:
+    """Accuracies in percent of one metric, NaN where a query is excluded (a completion of it could not be had)."""
+
+    by_selector: dict[str, dict[Shots, Floats]]
+    """[seeds, queries] for each number of shots, and for 'mean': each query's mean over the numbers of shots."""
+
+    def scored(self, *cells: tuple[str, Shots]) -> list[Floats]:
+        """The arrays of some (selector, shots), cut to the queries that none of them excludes."""
+        tables = [self.by_selector[selector][shots] for selector, shots in cells]
+        kept = np.all([np.isfinite(table).all(axis=0) for table in tables], axis=0)
+        return [table[:, kept] for table in tables]
+
+
+def accuracies(results: Sequence[Result], metric: Metric) -> Accuracies:
+    """Arrange results; repeated draws are averaged per query, seeds keep a row each.
+
+    A query is NaN as soon as one draw failed or is missing, so that nothing is averaged over different draws.
+    """
+    queries = {number: column for column, number in enumerate(sorted({result.query_id for result in results}))}
+    by_selector: dict[str, dict[Shots, Floats]] = {}
+    for selector in dict.fromkeys(result.selector for result in results):
+        own = [result for result in results if result.selector == selector]
+        shots = {number: row for row, number in enumerate(sorted({result.shots for result in own}))}
+        seeds = {seed: row for row, seed in enumerate(sorted({_seed(result) for result in own}))}
+        draws = {draw: row for row, draw in enumerate(sorted({result.draw for result in own}))}
+        values = np.full((len(shots), len(seeds), len(draws), len(queries)), np.nan)
+        for result in own:
+            value = result.vqa_accuracy if metric == "vqa_accuracy" else result.vqa_accuracy_normalised
+            place = shots[result.shots], seeds[_seed(result)], draws[result.draw], queries[result.query_id]
+            values[place] = np.nan if value is None else 100 * value
+        per_query: Floats = values.mean(axis=2)
+        by_selector[selector] = {number: per_query[row] for number, row in shots.items()}
+        by_selector[selector]["mean"] = per_query.mean(axis=0)
+    return Accuracies(by_selector)
+
+
+def _seed(result: Result) -> int:
+    return 0 if result.seed is None else result.seed

@@ -1,0 +1,127 @@
+"""Every selector on the same queries, pools and numbers of shots, answered by the same VLM."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from collections.abc import Sequence as ManyOf
+from dataclasses import dataclass
+
+from shotsmith.evaluation.results import Result
+from shotsmith.metrics.vqa import vqa_accuracy, vqa_accuracy_normalised
+from shotsmith.progress import Progress
+from shotsmith.records import Completion, Failure, Request, Sequence
+from shotsmith.selectors.oracle import Trial, oracle
+from shotsmith.selectors.protocol import Ask, Selector, Tasks
+from shotsmith.selectors.random import Random
+from shotsmith.selectors.training_free import TRAINING_FREE
+
+
+@dataclass(frozen=True, slots=True)
+class Entrant:
+    """A selector in the comparison."""
+
+    selector: Selector
+    seed: int | None = None
+    """Training seed; None for what is not trained."""
+    draw: int = 0
+    """Which of the repeated draws of a random selector."""
+
+
+def training_free_entrants(random_draws: int) -> list[Entrant]:
+    """Every training-free selector; the random one once per draw."""
+    entrants = []
+    for name, make in TRAINING_FREE.items():
+        if name == "random":
+            entrants += [Entrant(Random(draw=draw), draw=draw) for draw in range(random_draws)]
+        else:
+            entrants.append(Entrant(make()))
+    return entrants
+
+
+def evaluate(
+    tasks: Tasks, entrants: Iterable[Entrant], shots: Iterable[int], ask: Ask, *, origin: str = "evaluation"
+) -> list[Result]:
+    """Results of every entrant at every number of shots, in that order, one per query.
+
+    Each distinct prompt is asked once, all of them in one call: what several selectors chose alike, and zero-shot's
+    one prompt for all numbers of shots.
+    """
+    choices = [
+        (entrant, number, entrant.selector.select(tasks, number)) for entrant in entrants for number in sorted(shots)
+    ]
+    asked = dict.fromkeys((row, chosen) for _, _, sequences in choices for row, chosen in enumerate(sequences))
+    requests = [Request(tasks.queries[row], tasks.demonstrations(row, chosen)) for row, chosen in asked]
+    completions = dict(zip(asked, ask(requests, origin), strict=True))
+    return [
+        _result(tasks, row, chosen, completions[row, chosen], entrant.selector.name, number, entrant.seed, entrant.draw)
+        for entrant, number, sequences in choices
+        for row, chosen in enumerate(sequences)
+    ]
+
+
+def evaluate_oracle(
+    tasks: Tasks,
+    results: ManyOf[Result],
+    shots: Iterable[int],
+    tries: int,
+    ask: Ask,
+    *,
+    origin: str = "evaluation",
+    progress: Progress | None = None,
+) -> list[Result]:
+    """Results of the oracle, which knows what every selector in `results` found and so is never below one of them."""
+    found = oracle(tasks, shots, tries, ask, _already_tried(tasks, results), origin=origin, progress=progress)
+    return [
+        _result(
+            tasks,
+            result.query,
+            result.best.sequence if result.best else (),
+            Completion(result.best.text) if result.best else Failure("none of the oracle's completions could be had"),
+            "oracle",
+            result.shots,
+        )
+        for result in found
+    ]
+
+
+def _result(
+    tasks: Tasks,
+    row: int,
+    sequence: Sequence,
+    completion: Completion | Failure,
+    selector: str,
+    shots: int,
+    seed: int | None = None,
+    draw: int = 0,
+) -> Result:
+    query = tasks.queries[row]
+    text = None if isinstance(completion, Failure) else completion.text
+    failure = completion.reason if isinstance(completion, Failure) else None if text is not None else "no text"
+    return Result(
+        query_id=query.id,
+        selector=selector,
+        seed=seed,
+        shots=shots,
+        draw=draw,
+        sequence=tuple(example.id for example in tasks.demonstrations(row, sequence)),
+        text=text,
+        vqa_accuracy=None if text is None else vqa_accuracy(text, query.answers),
+        vqa_accuracy_normalised=None if text is None else vqa_accuracy_normalised(text, query.answers),
+        question_type=query.question_type,
+        failure=failure,
+    )
+
+
+def _already_tried(tasks: Tasks, results: Iterable[Result]) -> dict[tuple[int, int], list[Trial]]:
+    rows = {query.id: row for row, query in enumerate(tasks.queries)}
+    positions = [
+        {tasks.index[index].id: position for position, index in enumerate(pool)} for pool in tasks.pools.tolist()
+    ]
+    tried: defaultdict[tuple[int, int], list[Trial]] = defaultdict(list)
+    for result in results:
+        if result.text is not None and result.vqa_accuracy is not None:
+            row = rows[result.query_id]
+            sequence = tuple(positions[row][number] for number in result.sequence)
+            tried[row, result.shots].append(Trial(sequence, result.text, result.vqa_accuracy))
+    return tried

@@ -1,0 +1,57 @@
+"""Proof that the test queries were kept out of everything that training and the choice of epochs saw."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from shotsmith.data.splits import Splits
+from shotsmith.errors import DataError
+from shotsmith.records import Example
+from shotsmith.selectors.protocol import Tasks
+
+
+def check_no_leak(
+    splits: Splits,
+    train: Tasks,
+    val: Tasks,
+    test: Tasks,
+    *,
+    trained_on: Iterable[int] = (),
+    chosen_on: Iterable[int] = (),
+) -> None:
+    """Raise DataError unless every split kept to its part.
+
+    Demonstrations come from the train split only, the queries of each task list from its own split, no pool shows its
+    query (or the query's image), queries with beam data or rollouts (`trained_on`, example ids) are train queries, the
+    queries that choose epochs (`chosen_on`) are validation queries, and train and validation share neither question
+    nor image with test.
+    """
+    for name, tasks in {"train": train, "val": val, "test": test}.items():
+        _only(splits.train, (example.id for example in tasks.index), f"the {name} pools", "train")
+        _only(splits.named()[name], (query.id for query in tasks.queries), f"the {name} queries", name)
+        _check_pools(tasks, name)
+    _only(splits.train, trained_on, "the rollouts", "train")
+    _only(splits.val, chosen_on, "the choice of epochs", "val")
+    test_images = {example.image_id for example in splits.test}
+    test_ids = {example.id for example in splits.test}
+    for example in (*splits.train, *splits.val):
+        if example.id in test_ids or example.image_id in test_images:
+            raise DataError("leaks: a test question or its image is also in another split", row=example.id)
+
+
+def _only(allowed: Iterable[Example], used: Iterable[int], user: str, split: str) -> None:
+    foreign = set(used) - {example.id for example in allowed}
+    if foreign:
+        raise DataError(f"leaks into {user}: it is not in the {split} split", row=min(foreign))
+
+
+def _check_pools(tasks: Tasks, name: str) -> None:
+    ids = np.array([example.id for example in tasks.index])
+    images = np.array([example.image_id for example in tasks.index])
+    if tasks.pools.size and not 0 <= tasks.pools.min() <= tasks.pools.max() < len(tasks.index):
+        raise DataError(f"the {name} pools point outside the index", field="pools")
+    for query, pool in zip(tasks.queries, tasks.pools, strict=True):
+        if (ids[pool] == query.id).any() or (images[pool] == query.image_id).any():
+            raise DataError(f"leaks: the {name} query or its image is in its own pool", row=query.id)

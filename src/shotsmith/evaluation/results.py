@@ -1,0 +1,76 @@
+"""Results per query, and the Parquet file they are kept in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from shotsmith.errors import DataError, InputError
+from shotsmith.files import replacing
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One query, answered after the demonstrations one selector chose."""
+
+    query_id: int
+    selector: str
+    seed: int | None
+    """Training seed; None for what is not trained."""
+    shots: int
+    draw: int
+    """Which of the repeated draws of a random selector."""
+    sequence: tuple[int, ...]
+    """Dataset ids of the demonstrations, in the order shown."""
+    text: str | None
+    """The VLM's answer; None where it could not be had."""
+    vqa_accuracy: float | None
+    """Official VQA accuracy, 0 to 1; None where there is no answer: a failure is not scored."""
+    vqa_accuracy_normalised: float | None
+    """The same with both sides always normalised."""
+    question_type: str
+    failure: str | None = None
+    """Why there is no answer."""
+
+
+_SCHEMA = pa.schema(
+    [
+        pa.field("query_id", pa.int64(), nullable=False),
+        pa.field("selector", pa.string(), nullable=False),
+        pa.field("seed", pa.int64()),
+        pa.field("shots", pa.int32(), nullable=False),
+        pa.field("draw", pa.int32(), nullable=False),
+        pa.field("sequence", pa.list_(pa.int64()), nullable=False),
+        pa.field("text", pa.string()),
+        pa.field("vqa_accuracy", pa.float64()),
+        pa.field("vqa_accuracy_normalised", pa.float64()),
+        pa.field("question_type", pa.string(), nullable=False),
+        pa.field("failure", pa.string()),
+    ]
+)
+
+
+def write_results(path: Path, results: Iterable[Result]) -> None:
+    """Write the results atomically."""
+    table = pa.Table.from_pylist([asdict(result) for result in results], schema=_SCHEMA)
+    with replacing(path) as temporary:
+        pq.write_table(table, temporary)
+
+
+def read_results(path: Path) -> list[Result]:
+    """Read what `write_results` wrote. Raises InputError or DataError naming file and column."""
+    try:
+        table = pq.read_table(path)
+    except FileNotFoundError as error:
+        raise InputError("no such file", file=path) from error
+    except pa.ArrowInvalid as error:
+        raise DataError(f"is not a Parquet file: {error}", file=path) from error
+    names = [field.name for field in fields(Result)]
+    if missing := [name for name in names if name not in table.column_names]:
+        raise DataError("is missing", file=path, field=missing[0])
+    rows = table.select(names).to_pylist()
+    return [Result(**{**row, "sequence": tuple(row["sequence"])}) for row in rows]

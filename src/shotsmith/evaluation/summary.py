@@ -1,0 +1,114 @@
+"""What the results say: accuracies and differences between selectors, with intervals, from the results alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, get_args
+
+from shotsmith.evaluation.accuracies import Accuracies, Metric, accuracies
+from shotsmith.evaluation.results import Result
+from shotsmith.recipe import EvaluationSettings
+from shotsmith.selectors.training_free import TRAINING_FREE
+from shotsmith.statistics import holm, mean_interval, paired_difference
+
+TRAINED = ("supervised", "rce", "grpo")
+"""In order of training."""
+
+Row = dict[str, Any]
+
+
+def summarise(results: Sequence[Result], settings: EvaluationSettings) -> Row:
+    """The tables `test`, `contrasts` and `excluded`, as plain values.
+
+    test: accuracy in percent of every selector, number of shots (and 'mean': each query's mean over them) and metric,
+    with its interval over the n queries. contrasts: a minus b on the same queries in points of the official accuracy,
+    p after Holm's correction over the whole table. The best training-free selector is the one with the highest mean
+    on these very queries, which favours it. excluded: every completion that could not be had; its query counts
+    neither for nor against.
+    """
+    tables = {metric: accuracies(results, metric) for metric in get_args(Metric)}
+    test = [row for metric, table in tables.items() for row in _test_rows(metric, table, settings)]
+    return {
+        "test": test,
+        "contrasts": _contrasts(tables["vqa_accuracy"], best_training_free(test), settings),
+        "excluded": [_excluded(result) for result in results if result.vqa_accuracy is None],
+    }
+
+
+def best_training_free(test: Sequence[Mapping[str, Any]]) -> str | None:
+    """The training-free selector with the highest official mean accuracy; the first in the table wins ties."""
+    means = {
+        row["selector"]: row["accuracy"]
+        for row in test
+        if row["shots"] == "mean" and row["metric"] == "vqa_accuracy" and row["selector"] in TRAINING_FREE
+    }
+    return max((name for name in TRAINING_FREE if name in means), key=lambda name: means[name], default=None)
+
+
+def _test_rows(metric: Metric, table: Accuracies, settings: EvaluationSettings) -> Iterator[Row]:
+    for selector, by_shots in table.by_selector.items():
+        for shots in by_shots:
+            (values,) = table.scored((selector, shots))
+            if values.shape[1] < 2:
+                continue
+            interval = mean_interval(values, confidence=settings.confidence, resamples=settings.resamples)
+            yield {
+                "selector": selector,
+                "shots": shots,
+                "metric": metric,
+                "accuracy": interval.mean,
+                "low": interval.low,
+                "high": interval.high,
+                "n": interval.n,
+            }
+
+
+def _contrasts(table: Accuracies, best: str | None, settings: EvaluationSettings) -> list[Row]:
+    rows: list[Row] = []
+    for a, b in _pairs(table, best):
+        for shots in table.by_selector[a]:
+            if shots not in table.by_selector[b]:
+                continue
+            values_a, values_b = table.scored((a, shots), (b, shots))
+            if values_a.shape[1] < 2:
+                continue
+            found = paired_difference(values_a, values_b, confidence=settings.confidence, resamples=settings.resamples)
+            rows.append(
+                {
+                    "a": a,
+                    "b": b,
+                    "shots": shots,
+                    "difference": found.difference,
+                    "low": found.low,
+                    "high": found.high,
+                    "p": found.p,
+                }
+            )
+    return [{**row, "p": p} for row, p in zip(rows, holm([row["p"] for row in rows]), strict=True)]
+
+
+def _pairs(table: Accuracies, best: str | None) -> list[tuple[str, str]]:
+    """The most trained policy against everything; supervised against the best training-free; the oracle's gaps."""
+    present = table.by_selector
+    trained = [name for name in reversed(TRAINED) if name in present]
+    last = trained[0] if trained else ""
+    pairs: list[tuple[str, str | None]] = [
+        *((last, earlier) for earlier in trained[1:]),
+        *((last, free) for free in TRAINING_FREE),
+        ("supervised", best),
+        (last, f"{last}_reversed"),
+        ("oracle", last),
+        ("oracle", best),
+    ]
+    return list(dict.fromkeys((a, b) for a, b in pairs if b is not None and a in present and b in present))
+
+
+def _excluded(result: Result) -> Row:
+    return {
+        "query_id": result.query_id,
+        "selector": result.selector,
+        "seed": result.seed,
+        "shots": result.shots,
+        "draw": result.draw,
+        "failure": result.failure,
+    }

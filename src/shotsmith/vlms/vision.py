@@ -1,0 +1,92 @@
+"""Vision features of images, computed once per content of an image file and kept."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image, UnidentifiedImageError
+from transformers.image_utils import load_image
+
+from shotsmith.errors import DataError
+from shotsmith.files import file_digest
+
+_ORIENTATION = 0x0112
+"""The EXIF tag; its values from 5 on say that width and height are exchanged."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFeatures:
+    """An image as the language model sees it."""
+
+    features: torch.Tensor
+    """[rows * columns, hidden size]"""
+    rows: int
+    columns: int
+
+
+class VisionEncoder:
+    """The vision tower of a Qwen2.5-VL model with a memory of at most `limit` bytes (least recently used goes first).
+
+    Images are encoded one at a time: the features of an image then do not depend, not even in their last bit, on
+    which others are asked for with it, and a run that is stopped and taken up again gets the same ones.
+    """
+
+    def __init__(self, model: Any, image_processor: Any, limit: int = 2 << 30) -> None:
+        self._model = model
+        self._processor = image_processor
+        self._merge = int(image_processor.merge_size)
+        self._limit = limit
+        self._bytes = 0
+        self._kept: OrderedDict[str, ImageFeatures] = OrderedDict()
+        self._tokens: dict[str, int] = {}
+
+    def tokens(self, image: Path) -> int:
+        """Tokens that an image takes in a prompt, from the size in its header. Raises DataError if it is no image."""
+        key = file_digest(image)
+        if key not in self._tokens:
+            try:
+                with Image.open(image) as opened:
+                    width, height = opened.size
+                    turned = opened.getexif().get(_ORIENTATION, 1) >= 5
+                size = (width, height) if turned else (height, width)
+                patches = self._processor.get_number_of_image_patches(*size, {})
+            except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
+                raise DataError(f"is not a usable image: {error}", file=image) from error
+            self._tokens[key] = int(patches) // self._merge**2
+        return self._tokens[key]
+
+    def encode(self, images: Sequence[Path]) -> list[ImageFeatures]:
+        """The features of each image. Raises DataError naming a file that cannot be decoded."""
+        encoded = [self._encoded(image) for image in images]
+        while self._bytes > self._limit and self._kept:
+            self._bytes -= _size(self._kept.popitem(last=False)[1])
+        return encoded
+
+    def _encoded(self, image: Path) -> ImageFeatures:
+        key = file_digest(image)
+        known = self._kept.get(key)
+        if known is None:
+            known = self._kept[key] = self._compute(image)
+            self._bytes += _size(known)
+        self._kept.move_to_end(key)
+        return known
+
+    def _compute(self, image: Path) -> ImageFeatures:
+        try:
+            inputs = self._processor(images=[load_image(str(image))], return_tensors="pt")
+        except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            raise DataError(f"cannot be decoded: {error}", file=image) from error
+        grid = inputs["image_grid_thw"]
+        device = self._model.device
+        output = self._model.model.get_image_features(inputs["pixel_values"].to(device), grid.to(device))
+        _, height, width = grid[0].tolist()
+        return ImageFeatures(output.pooler_output[0], height // self._merge, width // self._merge)
+
+
+def _size(image: ImageFeatures) -> int:
+    return image.features.numel() * image.features.element_size()

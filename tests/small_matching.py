@@ -1,0 +1,92 @@
+"""A task without a VLM: a demonstration is worth showing if its hidden property is that of the query.
+
+The property is a direction in the embeddings, under noise: it has to be learned, and then generalises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from shotsmith.checkpoints.native import Manifest
+from shotsmith.policies.inputs import InputsTable
+from shotsmith.policies.pointer import PointerPolicy, build_policy
+from shotsmith.recipe import PolicySettings
+from shotsmith.runs import Phase
+from shotsmith.training.loop import PhaseRun
+from shotsmith.training.metrics_log import MetricsLog
+from shotsmith.training.validation import Validation
+
+WIDTH = 24
+SETTINGS = PolicySettings(hidden_size=24, dropout=0.2, attention_dropout=0.1)
+
+
+@dataclass
+class Matching:
+    """Queries, pools and what is right for them."""
+
+    inputs: InputsTable
+    queries: npt.NDArray[np.int64]
+    index: npt.NDArray[np.int64]
+    asked: int = 0
+    """Sequences scored so far."""
+
+    @classmethod
+    def draw(cls, queries: int, seed: int, pool: int = 12, index: int = 300, kinds: int = 6) -> Matching:
+        facts = np.random.default_rng(0)
+        shown, sought = facts.normal(size=(kinds, WIDTH)), facts.normal(size=(kinds, WIDTH))
+        rng = np.random.default_rng(seed + 1)
+        query_kinds, index_kinds = rng.integers(kinds, size=queries), rng.integers(kinds, size=index)
+
+        def seen(vectors: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+            noisy = vectors + 0.5 * rng.normal(size=vectors.shape)
+            return (noisy / np.linalg.norm(noisy, axis=1, keepdims=True)).astype(np.float32)
+
+        pools = np.stack([rng.choice(index, pool, replace=False) for _ in range(queries)])
+        return cls(InputsTable(seen(sought[query_kinds]), seen(shown[index_kinds]), pools), query_kinds, index_kinds)
+
+    def reward(self, query: int, sequence: Sequence[int]) -> float:
+        """1 if any demonstration of the sequence has the query's property."""
+        pool = self.inputs.pools[query]
+        return float(any(self.index[pool[position]] == self.queries[query] for position in sequence))
+
+    def score(self, pairs: list[tuple[int, tuple[int, ...]]], _origin: str) -> list[float | None]:
+        """The scorer GRPO is given."""
+        self.asked += len(pairs)
+        return [self.reward(query, sequence) for query, sequence in pairs]
+
+    def greedy_reward(self, policy: PointerPolicy, shots: int = 1) -> float:
+        """Mean reward of the greedy sequences."""
+        chosen = policy.greedy(self.inputs.batch(range(len(self.queries))), shots).tolist()
+        return float(np.mean([self.reward(query, sequence) for query, sequence in enumerate(chosen)]))
+
+    def validation(self) -> Validation:
+        """Judges a policy by its greedy reward."""
+        return Validation(answered=lambda policy: {"val/reward": self.greedy_reward(policy)})
+
+
+def small_policy(seed: int = 0) -> PointerPolicy:
+    return build_policy(SETTINGS, WIDTH, seed)
+
+
+def small_run(folder: Path, phase: Phase, seed: int = 0) -> PhaseRun:
+    manifest = Manifest(
+        policy=SETTINGS,
+        embedding_width=WIDTH,
+        encoder="e",
+        vlm="v",
+        shots=(1, 2),
+        recipe="r",
+        seed=seed,
+        phase=phase,
+        epoch=0,
+    )
+    return PhaseRun(folder / f"seed-{seed}" / phase, manifest, MetricsLog(folder / "metrics.jsonl"))
+
+
+def without_times(rows: Sequence[dict[str, object]]) -> list[dict[str, object]]:
+    return [{name: value for name, value in row.items() if not name.startswith("time/")} for row in rows]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -12,33 +12,32 @@ from shotsmith.records import Example
 from shotsmith.selectors.protocol import Tasks
 
 
-def check_no_leak(
-    splits: Splits,
-    train: Tasks,
-    val: Tasks,
-    test: Tasks,
-    *,
-    trained_on: Iterable[int] = (),
-    chosen_on: Iterable[int] = (),
-) -> None:
+def check_no_leak(splits: Splits, *tasks: Tasks, trained_on: Iterable[int] = (), chosen_on: Iterable[int] = ()) -> None:
     """Raise DataError unless every split kept to its part.
 
-    Demonstrations come from the train split only, the queries of each task list from its own split, no pool shows its
-    query (or the query's image), queries with beam data or rollouts (`trained_on`, example ids) are train queries, the
-    queries that choose epochs (`chosen_on`) are validation queries, and train and validation share neither question
-    nor image with test.
+    Demonstrations come from the train split only, the queries of one list of tasks from one split only, and no pool
+    shows its query or the query's image. Queries with beam data or rollouts (`trained_on`, example ids) are train
+    queries; queries that choose epochs (`chosen_on`) are validation queries. Train and validation share neither
+    question nor image with test.
     """
-    for name, tasks in {"train": train, "val": val, "test": test}.items():
-        _only(splits.train, (example.id for example in tasks.index), f"the {name} pools", "train")
-        _only(splits.named()[name], (query.id for query in tasks.queries), f"the {name} queries", name)
-        _check_pools(tasks, name)
-    _only(splits.train, trained_on, "the rollouts", "train")
+    for some in tasks:
+        _only(splits.train, (example.id for example in some.index), "the pools", "train")
+        name = _split_of(splits, some.queries)
+        _only(splits.named()[name], (query.id for query in some.queries), f"the {name} queries", name)
+        _check_pools(some, name)
+    _only(splits.train, trained_on, "training", "train")
     _only(splits.val, chosen_on, "the choice of epochs", "val")
     test_images = {example.image_id for example in splits.test}
     test_ids = {example.id for example in splits.test}
     for example in (*splits.train, *splits.val):
         if example.id in test_ids or example.image_id in test_images:
             raise DataError("leaks: a test question or its image is also in another split", row=example.id)
+
+
+def _split_of(splits: Splits, queries: Sequence[Example]) -> str:
+    """The split that the first query is in."""
+    first = {query.id for query in queries[:1]}
+    return next((name for name, examples in splits.named().items() if first <= {e.id for e in examples}), "train")
 
 
 def _only(allowed: Iterable[Example], used: Iterable[int], user: str, split: str) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
+
 from shotsmith.policies.inputs import InputsTable
 from shotsmith.policies.protocol import Policy
 from shotsmith.records import Sequence
@@ -20,9 +22,16 @@ class PolicySelector:
 
     def select(self, tasks: Tasks, shots: int) -> list[Sequence]:
         """One sequence per query. Raises InputError where the pools hold fewer than `shots` candidates."""
-        table = InputsTable(tasks.query_embeddings.joined, tasks.index_embeddings.joined, tasks.pools)
+        device = _device(self.policy)
+        table = InputsTable(tasks.query_embeddings.joined, tasks.index_embeddings.joined, tasks.pools, device)
         chosen: list[list[int]] = []
         for start in range(0, len(table), self.batch_size):
             rows = range(start, min(start + self.batch_size, len(table)))
             chosen += self.policy.greedy(table.batch(rows), shots).tolist()
         return [tuple(position for position in sequence if position >= 0) for sequence in chosen]
+
+
+def _device(policy: Policy) -> torch.device:
+    """Where the policy's weights are; the CPU for one without any."""
+    weights = policy.parameters() if isinstance(policy, torch.nn.Module) else iter(())
+    return next((weight.device for weight in weights), torch.device("cpu"))

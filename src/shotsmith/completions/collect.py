@@ -1,0 +1,103 @@
+"""Ask the store first, then the VLM, in good batches; every batch is stored before the next is asked.
+
+What is missing is put in a fixed total order and cut into batches greedily from the front. The batches that remain
+after a crash are therefore the very batches that an uninterrupted run would have gone on with, and as a batch's
+composition decides the last bits of its results, a resumed run gets the same completions to the last bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from shotsmith.completions.store import Store, request_key
+from shotsmith.progress import Progress, Silent
+from shotsmith.records import Completion, Failure, Request
+from shotsmith.vlms.protocol import VLM
+
+Asked = tuple[str, Request]
+"""A request under its key."""
+
+Measured = tuple[int, str, Request]
+"""The same behind the length of its prompt in tokens."""
+
+
+class Collector:
+    """Answers requests from the store, and what the store lacks from the VLM."""
+
+    def __init__(self, store: Store, vlm: VLM, progress: Progress | None = None) -> None:
+        self.store = store
+        self._vlm = vlm
+        self._progress = progress or Silent()
+
+    def ask(self, requests: Sequence[Request], origin: str) -> list[Completion | Failure]:
+        """Completions in the order of the requests, each with what its request asks for and no more.
+
+        The VLM is asked once for each distinct prompt, and only for the parts that are not stored; `origin` is on
+        record as having paid. Prompts that fail are asked once more at the end, and come back as failures (which the
+        store counts) if they fail again. Raises VLMError, StoreError and DataError; what is stored by then stays.
+        """
+        keys = [request_key(request, self._vlm.identity) for request in requests]
+        known = self.store.get_many(keys)
+        missing = self._ordered(_missing(zip(keys, requests, strict=True), known))
+        failed: dict[str, Failure] = {}
+        if missing:
+            with self._progress.task(origin, len(missing), "prompt") as advance:
+                for batch in self._batches(missing):
+                    failed |= self._answer(batch, origin)
+                    advance(len(batch))
+            for batch in self._batches([measured for measured in missing if measured[1] in failed]):
+                for key, _ in batch:
+                    del failed[key]
+                failed |= self._answer(batch, origin)
+            known |= self.store.get_many(key for _, key, _ in missing)
+        return [
+            _part(known.get(key, Completion(None)), request) or failed[key]
+            for key, request in zip(keys, requests, strict=True)
+        ]
+
+    def _ordered(self, missing: Mapping[str, Request]) -> list[Measured]:
+        """Shortest first, so that a batch holds little padding; ties by key."""
+        measured = [(self._vlm.length(request), key, request) for key, request in missing.items()]
+        return sorted(measured, key=lambda row: row[:2])
+
+    def _batches(self, ordered: Sequence[Measured]) -> Iterator[list[Asked]]:
+        """Cut at the VLM's token budget, padding included; a prompt beyond the budget is a batch of its own."""
+        batch: list[Asked] = []
+        for length, key, request in ordered:
+            if batch and (len(batch) + 1) * length > self._vlm.batch_tokens:
+                yield batch
+                batch = []
+            batch.append((key, request))
+        if batch:
+            yield batch
+
+    def _answer(self, batch: Sequence[Asked], origin: str) -> dict[str, Failure]:
+        """Have one batch answered and stored; returns what failed."""
+        results = self._vlm.complete([request for _, request in batch])
+        answered = [(key, result) for (key, _), result in zip(batch, results, strict=True)]
+        self.store.put_many(answered, origin)
+        return {key: result for key, result in answered if isinstance(result, Failure)}
+
+
+def _missing(asked: Iterator[Asked], known: Mapping[str, Completion]) -> dict[str, Request]:
+    """For each key what is not known yet of all that is asked under it, as one request."""
+    missing: dict[str, Request] = {}
+    for key, request in asked:
+        before = missing.get(key)
+        stored = known.get(key, Completion(None))
+        answers = [answer for answer in request.answers if answer not in stored.log_probs]
+        text = request.text and stored.text is None
+        if before is not None:
+            answers = list(dict.fromkeys((*before.answers, *answers)))
+            text = text or before.text
+        if text or answers:
+            missing[key] = Request(request.query, request.demonstrations, tuple(answers), text)
+    return missing
+
+
+def _part(known: Completion, request: Request) -> Completion | None:
+    """Exactly what a request asks for; None where it is not all there."""
+    log_probs = {answer: known.log_probs[answer] for answer in request.answers if answer in known.log_probs}
+    if len(log_probs) < len(set(request.answers)) or (request.text and known.text is None):
+        return None
+    return Completion(known.text if request.text else None, log_probs)

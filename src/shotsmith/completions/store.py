@@ -1,0 +1,198 @@
+"""The durable store of completions: one SQLite file, content-addressed, safe under kill -9 and several writers.
+
+It keeps what the VLM said, never what that is worth: a new reward or metric needs no VLM call.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from shotsmith.errors import StoreError
+from shotsmith.files import digest, file_digest
+from shotsmith.records import Completion, Failure, Request
+
+SCHEMA_VERSION = 1
+
+_APPLICATION = 0x53686F74  # "Shot"
+_MAGIC = b"SQLite format 3\0"
+_BUSY_SECONDS = 120.0
+_KEYS_PER_QUERY = 500
+
+_SCHEMA = """
+CREATE TABLE completions (key BLOB PRIMARY KEY, text TEXT, origin TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE log_probs (key BLOB, answer TEXT, value REAL NOT NULL, PRIMARY KEY (key, answer)) WITHOUT ROWID;
+CREATE TABLE calls (origin TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE failures (key BLOB, reason TEXT, count INTEGER NOT NULL, PRIMARY KEY (key, reason)) WITHOUT ROWID;
+"""
+
+
+def request_key(request: Request, identity: str) -> str:
+    """What decides a completion, hashed: the VLM's identity, the demonstrations in order, the query; images by content.
+
+    What is wanted of the completion (text, which answers' log-probabilities) is no part of it.
+    """
+    parts = [identity]
+    for example in request.demonstrations:
+        parts += [file_digest(example.image), example.question, example.answer]
+    return digest(*parts, file_digest(request.query.image), request.query.question)
+
+
+class Store:
+    """Completions by key. Open one with `Store.open`; a store belongs to the thread that opened it."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self._connection = connection
+
+    @classmethod
+    def open(cls, path: Path) -> Store:
+        """Open the store in `path`, made if it is not there. Raises StoreError for a damaged or foreign file."""
+        with _explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _check_kind(path)
+            connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
+        store = cls(path, connection)
+        try:
+            store._prepare()
+        except StoreError:
+            connection.close()
+            raise
+        return store
+
+    def close(self) -> None:
+        """Close the file; the store cannot be used afterwards."""
+        self._connection.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def get_many(self, keys: Iterable[str]) -> dict[str, Completion]:
+        """Everything known under the keys: text (None if it was never asked for) and all log-probabilities."""
+        wanted = list(dict.fromkeys(keys))
+        found: dict[str, Completion] = {}
+        with _explained(self.path):
+            for start in range(0, len(wanted), _KEYS_PER_QUERY):
+                found.update(self._get([bytes.fromhex(key) for key in wanted[start : start + _KEYS_PER_QUERY]]))
+        return found
+
+    def put_many(self, batch: Sequence[tuple[str, Completion | Failure]], origin: str) -> None:
+        """Store the answers of one batch in one transaction: after a crash either all are there or none.
+
+        What is already stored stays. Each completion that brings something new counts as one call paid by `origin`;
+        a failure is counted under its reason, and forgotten once its key has been answered.
+        """
+        with self._transaction():
+            calls = 0
+            for key, result in batch:
+                if isinstance(result, Failure):
+                    self._count_failure(bytes.fromhex(key), result)
+                else:
+                    calls += self._put(bytes.fromhex(key), result, origin)
+            self._connection.execute(
+                "INSERT INTO calls VALUES (?, ?) ON CONFLICT (origin) DO UPDATE SET count = count + excluded.count",
+                (origin, calls),
+            )
+
+    def count(self, origin_prefix: str = "") -> int:
+        """VLM calls first paid for by the origins with this prefix: requests that brought something new."""
+        with _explained(self.path):
+            (total,) = self._connection.execute(
+                "SELECT total(count) FROM calls WHERE substr(origin, 1, length(?1)) = ?1", (origin_prefix,)
+            ).fetchone()
+        return int(total)
+
+    def failures(self) -> Mapping[str, int]:
+        """How often each reason kept a prompt from being answered, of the prompts that still have no answer."""
+        with _explained(self.path):
+            rows = self._connection.execute("SELECT reason, sum(count) FROM failures GROUP BY reason ORDER BY reason")
+            return {reason: int(count) for reason, count in rows}
+
+    def _prepare(self) -> None:
+        with _explained(self.path):
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            # With WAL a commit is in the operating system's hands when it returns: it outlives the process.
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+            with self._transaction():
+                (application,) = self._connection.execute("PRAGMA application_id").fetchone()
+                (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+                (tables,) = self._connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+                if (application, version, tables) == (0, 0, 0):
+                    for statement in _SCHEMA.strip().split(";\n"):
+                        self._connection.execute(statement)
+                    self._connection.execute(f"PRAGMA application_id = {_APPLICATION}")
+                    self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+                elif application != _APPLICATION:
+                    raise StoreError(f"{self.path}: is a database, but not a completions store")
+                elif version != SCHEMA_VERSION:
+                    raise StoreError(
+                        f"{self.path}: has schema version {version}; this Shotsmith reads {SCHEMA_VERSION}"
+                    )
+            (verdict,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
+            if verdict != "ok":
+                raise StoreError(f"{self.path}: is damaged: {verdict}")
+
+    def _get(self, keys: Sequence[bytes]) -> dict[str, Completion]:
+        marks = ", ".join("?" * len(keys))
+        log_probs: dict[bytes, dict[str, float]] = {}
+        for key, answer, value in self._connection.execute(
+            f"SELECT key, answer, value FROM log_probs WHERE key IN ({marks})", keys
+        ):
+            log_probs.setdefault(key, {})[answer] = value
+        rows = self._connection.execute(f"SELECT key, text FROM completions WHERE key IN ({marks})", keys)
+        return {key.hex(): Completion(text, log_probs.get(key, {})) for key, text in rows}
+
+    def _put(self, key: bytes, completion: Completion, origin: str) -> bool:
+        """Whether anything was new."""
+        execute = self._connection.execute
+        new = execute("INSERT OR IGNORE INTO completions VALUES (?, ?, ?)", (key, completion.text, origin)).rowcount
+        if not new and completion.text is not None:
+            new = execute(
+                "UPDATE completions SET text = ? WHERE key = ? AND text IS NULL", (completion.text, key)
+            ).rowcount
+        for answer, value in completion.log_probs.items():
+            new += execute(
+                "INSERT INTO log_probs VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (key, answer, value)
+            ).rowcount
+        execute("DELETE FROM failures WHERE key = ?", (key,))
+        return new > 0
+
+    def _count_failure(self, key: bytes, failure: Failure) -> None:
+        self._connection.execute(
+            "INSERT INTO failures VALUES (?, ?, 1) ON CONFLICT (key, reason) DO UPDATE SET count = count + 1",
+            (key, failure.reason),
+        )
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with _explained(self.path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+
+def _check_kind(path: Path) -> None:
+    """Refuse a file that is no database, which SQLite overwrites when it is short. An empty one is a new store."""
+    if path.exists():
+        with path.open("rb") as file:
+            start = file.read(len(_MAGIC))
+        if start and start != _MAGIC:
+            raise StoreError(f"{path}: is not a completions store")
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn the errors of SQLite and the file system into one that names the file."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise StoreError(f"{path}: {error}") from error

@@ -207,6 +207,8 @@ from pathlib import Path
 from shotsmith.completions.store import Store
 from shotsmith.records import Completion
 name = sys.argv[2]
+sys.stdout.write("ready\\n")
+sys.stdout.flush()
 sys.stdin.readline()
 with Store.open(Path(sys.argv[1])) as store:
     for batch in range(30):
@@ -217,9 +219,13 @@ with Store.open(Path(sys.argv[1])) as store:
 def test_two_writers_at_once_lose_nothing_and_never_overwrite(tmp_path):
     path = tmp_path / "store.sqlite"
     writers = [
-        subprocess.Popen([sys.executable, "-c", TWO_WRITERS, str(path), name], stdin=subprocess.PIPE)
+        subprocess.Popen(
+            [sys.executable, "-c", TWO_WRITERS, str(path), name], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
         for name in ("one", "two")
     ]
+    for writer in writers:
+        assert writer.stdout.readline() == b"ready\n"
     for writer in writers:
         writer.stdin.write(b"go\n")
         writer.stdin.flush()

@@ -26,7 +26,7 @@ class Collector:
 
     def __init__(self, store: Store, vlm: VLM, progress: Progress | None = None) -> None:
         self.store = store
-        self._vlm = vlm
+        self.vlm = vlm
         self._progress = progress or Silent()
 
     def ask(self, requests: Sequence[Request], origin: str) -> list[Completion | Failure]:
@@ -36,7 +36,7 @@ class Collector:
         record as having paid. Prompts that fail are asked once more at the end, and come back as failures (which the
         store counts) if they fail again. Raises VLMError, StoreError and DataError; what is stored by then stays.
         """
-        keys = [request_key(request, self._vlm.identity) for request in requests]
+        keys = [request_key(request, self.vlm.identity) for request in requests]
         known = self.store.get_many(keys)
         missing = self._ordered(_missing(zip(keys, requests, strict=True), known))
         failed: dict[str, Failure] = {}
@@ -57,14 +57,14 @@ class Collector:
 
     def _ordered(self, missing: Mapping[str, Request]) -> list[Measured]:
         """Shortest first, so that a batch holds little padding; ties by key."""
-        measured = [(self._vlm.length(request), key, request) for key, request in missing.items()]
+        measured = [(self.vlm.length(request), key, request) for key, request in missing.items()]
         return sorted(measured, key=lambda row: row[:2])
 
     def _batches(self, ordered: Sequence[Measured]) -> Iterator[list[Asked]]:
         """Cut at the VLM's token budget, padding included; a prompt beyond the budget is a batch of its own."""
         batch: list[Asked] = []
         for length, key, request in ordered:
-            if batch and (len(batch) + 1) * length > self._vlm.batch_tokens:
+            if batch and (len(batch) + 1) * length > self.vlm.batch_tokens:
                 yield batch
                 batch = []
             batch.append((key, request))
@@ -73,7 +73,7 @@ class Collector:
 
     def _answer(self, batch: Sequence[Asked], origin: str) -> dict[str, Failure]:
         """Have one batch answered and stored; returns what failed."""
-        results = self._vlm.complete([request for _, request in batch])
+        results = self.vlm.complete([request for _, request in batch])
         answered = [(key, result) for (key, _), result in zip(batch, results, strict=True)]
         self.store.put_many(answered, origin)
         return {key: result for key, result in answered if isinstance(result, Failure)}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -115,7 +116,7 @@ class Store:
 
     def _prepare(self) -> None:
         with _explained(self.path):
-            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._write_ahead()
             # With WAL a commit is in the operating system's hands when it returns: it outlives the process.
             self._connection.execute("PRAGMA synchronous = NORMAL")
             with self._transaction():
@@ -136,6 +137,18 @@ class Store:
             (verdict,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
             if verdict != "ok":
                 raise StoreError(f"{self.path}: is damaged: {verdict}")
+
+    def _write_ahead(self) -> None:
+        """Switch the file to WAL; alone among statements this one does not wait when another process does the same."""
+        deadline = time.monotonic() + _BUSY_SECONDS
+        while True:
+            try:
+                self._connection.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.01)
 
     def _get(self, keys: Sequence[bytes]) -> dict[str, Completion]:
         marks = ", ".join("?" * len(keys))

@@ -1,7 +1,7 @@
 """Small charts as inline SVG: no script, no request, readable without colour.
 
 Series differ in dash and marker as well as in colour and carry their names at their ends; every mark has a title that
-appears under the pointer. Colours are left to the page: classes `s0` to `s7` for series, `axis`, `grid`, `band`.
+appears under the pointer. Colours are left to the page: classes `s0` to `s8` for series, `axis`, `grid`, `band`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,11 @@ MARKERS = (
     "M0-4.6L4.2 0L0 4.6L-4.2 0Z",
     "M0 4.4L4-3H-4Z",
     "M-3.6-1.2h2.4v-2.4h2.4v2.4h2.4v2.4h-2.4v2.4h-2.4v-2.4h-2.4Z",
+    "M-4.2-1.4h8.4v2.8h-8.4Z",
+    "M-1.4-4.2h2.8v8.4h-2.8Z",
+    "M-4-4L4 4V-4L-4 4Z",
 )
-DASHES = ("", "6 3", "2 3", "9 3 2 3", "1 4", "12 4")
+DASHES = ("", "6 3", "2 3", "9 3 2 3", "1 4", "12 4", "4 2", "3 5", "14 3 3 3")
 
 _LINE_HEIGHT = 13.0
 _TOP, _BOTTOM, _LEFT = 12.0, 34.0, 46.0
@@ -188,13 +191,17 @@ def _bands(bands: Sequence[Band], x_of: Callable[[float], float], bottom: float)
         if place % 2 == 0:
             shape = f'x="{left:.1f}" y="{_TOP - 6:.1f}" width="{right - left:.1f}" height="{bottom - _TOP + 6:.1f}"'
             parts.append(f'<rect class="band" {shape}/>')
-        parts.append(f'<text class="label" x="{left + 4:.1f}" y="{bottom - 5:.1f}">{escape(band.name)}</text>')
+        height = bottom - 5 if place % 2 == 0 else _TOP + 3
+        middle = (left + right) / 2
+        parts.append(
+            f'<text class="label" x="{middle:.1f}" y="{height:.1f}" text-anchor="middle">{escape(band.name)}</text>'
+        )
     return parts
 
 
 def _line(series: Series, x_of: Callable[[float], float], y_of: Callable[[float], float]) -> list[str]:
     places = [(x_of(point.x), y_of(point.y)) for point in series.points]
-    css = f"s{series.style % 8}{' faint' if series.faint else ''}"
+    css = f"s{series.style % len(MARKERS)}{' faint' if series.faint else ''}"
     dash = DASHES[series.style % len(DASHES)]
     dashed = f' stroke-dasharray="{dash}"' if dash else ""
     parts = [f'<g class="{css}">']
@@ -224,7 +231,7 @@ def _end_labels(
     heights = spread([y_of(point.y) for point in ends], _LINE_HEIGHT, _TOP, bottom)
     parts = []
     for one, point, height in zip(named, ends, heights, strict=True):
-        css = f"s{one.style % 8}{' faint' if one.faint else ''}"
+        css = f"s{one.style % len(MARKERS)}{' faint' if one.faint else ''}"
         leader = f"M{x_of(point.x) + 6:.1f} {y_of(point.y):.1f}L{x - 2:.1f} {height:.1f}"
         parts.append(f'<g class="{css}"><path class="leader" d="{leader}"/>')
         parts.append(f'<text class="name" x="{x:.1f}" y="{height + 4:.1f}">{escape(one.name)}</text></g>')

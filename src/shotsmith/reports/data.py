@@ -59,6 +59,17 @@ class GalleryRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Gallery:
+    """Some test queries, and how many there are of each kind."""
+
+    rows: tuple[GalleryRow, ...]
+    shots: int
+    """Number of demonstrations in the prompts."""
+    counts: Mapping[Change, int]
+    """Of all test queries with that number of demonstrations, not only of those in `rows`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Pointing:
     """Where in the pool a policy points, its candidates ranked by similarity to the query."""
 
@@ -73,9 +84,8 @@ class ReportData:
 
     shown: Mapping[str, Any]
     """What `shotsmith.runs.show` returns."""
-    gallery: tuple[GalleryRow, ...] = ()
-    gallery_shots: int | None = None
-    """Number of demonstrations in the gallery's prompts."""
+    gallery: Gallery | None = None
+    """None before the evaluation."""
     pointing: tuple[Pointing, ...] = ()
     environment: Mapping[str, Any] | None = None
     """What `environment.json` holds."""

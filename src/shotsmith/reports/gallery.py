@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import pyarrow.parquet
 
 from shotsmith.errors import DataError
 from shotsmith.records import Example
-from shotsmith.reports.data import CHANGES, Attempt, Change, Demonstration, GalleryRow
+from shotsmith.reports.data import CHANGES, Attempt, Change, Demonstration, Gallery, GalleryRow
 
 _COLUMNS = ("query_id", "selector", "seed", "shots", "draw", "sequence", "text", "vqa_accuracy")
 _SHARES: dict[Change, float] = {"fixed": 0.5, "broken": 0.25, "unchanged": 0.25}
@@ -25,16 +25,17 @@ def gallery(
     before: str,
     after: str = "grpo",
     number: int = 24,
-) -> tuple[tuple[GalleryRow, ...], int | None]:
-    """Rows for the gallery, and their number of shots: the one at which `after` is most accurate.
+) -> Gallery | None:
+    """Queries for the gallery, at the number of shots at which `after` is most accurate; None where it was not tried.
 
     `results` is evaluation/results.parquet; `queries` and `index` are the examples of the test and train splits.
     Of several seeds and draws the first is shown. Queries with a failed completion are left out.
+    Raises DataError where the file lacks a column.
     """
     rows = _rows(results)
     shots = _best_shots(rows, after)
     if shots is None:
-        return (), None
+        return None
     tried = _first_tries(rows, shots)
     shown = {example.id: example for example in index}
     found = []
@@ -43,7 +44,8 @@ def gallery(
         first, last, bare = (None if row is None else _attempt(row, shown) for row in tries.values())
         if first and last:
             found.append(_row(query, first, last, bare))
-    return pick(found, number), shots
+    counts = Counter(row.change for row in found)
+    return Gallery(pick(found, number), shots, {change: counts[change] for change in CHANGES}) if found else None
 
 
 def pick(rows: Sequence[GalleryRow], number: int) -> tuple[GalleryRow, ...]:

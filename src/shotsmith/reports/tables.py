@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from shotsmith.reports.facts import Facts, Row, Shots
 from shotsmith.reports.language import Language
 from shotsmith.reports.numbers import duration, figure, p_value, setting
-from shotsmith.runs import flat
+from shotsmith.runs import PHASES, flat
 
-EPOCH_COLUMNS = ("seed", "phase", "epoch", "val_reward", "val_loss", "reward", "ppo_loss", "kl", "adv_std")
+EPOCH_COLUMNS = ("seed", "phase", "epoch", "val_reward", "val_loss", "ppo_loss", "kl", "adv_std")
 """Columns of the ten best epochs."""
+FEW_COLUMNS = ("seed", "phase", "epoch", "val_reward", "val_loss", "kl")
+"""The same where two such tables stand side by side."""
 ALL_COLUMNS = (
     *("seed", "phase", "epoch", "train_loss", "val_loss", "ppo_loss", "kl", "adv_std", "adv_max", "beta", "reward"),
     *("frac_reward_zero_std", "entropy", "val_reward"),
@@ -42,10 +44,12 @@ class Table:
 
 
 def phases(facts: Facts, language: Language) -> Table:
-    """Epochs done and planned, per seed and phase."""
-    headings = (language.name("phase"), language.name("seed"))
-    rows = ((language.name(p.phase), str(p.seed), str(p.done), str(p.planned)) for p in facts.phases)
-    return Table((*headings, language.say("ran.column.done"), language.say("ran.column.planned")), tuple(rows))
+    """Epochs done of those planned, phases by seeds."""
+    cells = {(p.phase, p.seed): f"{p.done} / {p.planned}" for p in facts.phases}
+    seeds = facts.recipe["seeds"]
+    rows = ((language.name(phase), *(cells[phase, seed] for seed in seeds)) for phase in PHASES)
+    headings = (language.say("chart.seed", seed=seed) for seed in seeds)
+    return Table((language.name("phase"), *headings), tuple(rows))
 
 
 def configuration(facts: Facts, language: Language) -> Table:
@@ -89,7 +93,7 @@ def test(facts: Facts, cells: Mapping[str, Mapping[Shots, Row]], language: Langu
 
 
 def contrasts(facts: Facts, language: Language) -> Table:
-    """Differences with intervals and p; those whose interval leaves 0 out stand out."""
+    """Differences with intervals and p; the means over the shots stand out."""
     shown = facts.shown["contrasts"]
     rows = tuple(
         (
@@ -99,8 +103,8 @@ def contrasts(facts: Facts, language: Language) -> Table:
         for row in shown
     )
     names = ("a", "b", "shots", "difference", "interval", "p")
-    clear = frozenset(place for place, row in enumerate(shown) if row["low"] > 0 or row["high"] < 0)
-    return Table(tuple(language.say(f"contrasts.column.{name}") for name in names), rows, frozenset({0, 1}), clear)
+    means = frozenset(place for place, row in enumerate(shown) if row["shots"] == "mean")
+    return Table(tuple(language.say(f"contrasts.column.{name}") for name in names), rows, frozenset({0, 1}), means)
 
 
 def cost(facts: Facts, language: Language) -> Table:

@@ -53,8 +53,8 @@ TEXT: dict[str, str] = {
     "heading.ran": "What ran",
     "heading.configuration": "Configuration",
     "heading.checkpoints": "The best epochs",
-    "heading.by_reward": "By reward on validation queries",
-    "heading.by_loss": "By validation loss",
+    "heading.by.val_reward": "By reward on validation queries",
+    "heading.by.val_loss": "By validation loss",
     "heading.best": "The best epoch in full",
     "heading.test": "Accuracy on test queries",
     "heading.other_metric": "The same in another metric: {metric}",
@@ -75,15 +75,15 @@ TEXT: dict[str, str] = {
     "verdict.nothing": "Nothing has been trained yet.",
     "verdict.trained": "The policy is trained; the test queries have not been answered yet.",
     "verdict.no_contrast": "The test queries are answered; no contrast with a training-free selector was computed.",
-    "verdict.better": "{policy} answers {accuracy:.1f} % of the test queries right, {difference:.1f} points more than "
-    "the best selector that needs no training ({free}); the interval of the difference, {low:+.1f} to {high:+.1f}, "
-    "lies above 0.",
-    "verdict.worse": "{policy} answers {accuracy:.1f} % of the test queries right, {difference:+.1f} points against "
-    "the best selector that needs no training ({free}); the interval of the difference, {low:+.1f} to {high:+.1f}, "
-    "lies below 0.",
-    "verdict.open": "{policy} answers {accuracy:.1f} % of the test queries right, {difference:+.1f} points against "
-    "the best selector that needs no training ({free}); the interval of the difference, {low:+.1f} to {high:+.1f}, "
-    "holds 0, so that these queries do not tell the two apart.",
+    "verdict.better": "{policy} reaches an accuracy of {accuracy:.1f} % on the test queries, {difference:.1f} points "
+    "more than {free}, the best selector that needs no training. The interval of the difference, {low:+.1f} to "
+    "{high:+.1f}, lies above 0.",
+    "verdict.worse": "{policy} reaches an accuracy of {accuracy:.1f} % on the test queries, {difference:+.1f} points "
+    "against {free}, the best selector that needs no training. The interval of the difference, {low:+.1f} to "
+    "{high:+.1f}, lies below 0.",
+    "verdict.open": "{policy} reaches an accuracy of {accuracy:.1f} % on the test queries, {difference:+.1f} points "
+    "against {free}, the best selector that needs no training. The interval of the difference, {low:+.1f} to "
+    "{high:+.1f}, holds 0: these queries do not tell the two apart.",
     # Tiles
     "tile.accuracy": "{policy}, mean over shots",
     "tile.gain": "points over {free}",
@@ -95,9 +95,7 @@ TEXT: dict[str, str] = {
     # What ran
     "ran.finished": "All planned epochs were trained.",
     "ran.unfinished": "Not all planned epochs were trained yet.",
-    "ran.caption": "Epochs done of those planned.",
-    "ran.column.done": "Epochs done",
-    "ran.column.planned": "Planned",
+    "ran.caption": "Epochs done and planned:",
     "configuration.intro": "The settings that matter most; every other one is in recipe.yaml beside this report.",
     "configuration.column.setting": "Setting",
     "configuration.column.value": "Value",
@@ -144,13 +142,12 @@ TEXT: dict[str, str] = {
     "trends.none": "There is no epoch to show a trend.",
     "trends.intro": "{phase}, mean over seeds {seeds}.",
     "trends.intro_one": "{phase}, seed {seeds}.",
-    "trend.one": "{column}: {first:.4f}, in a single epoch.",
-    "trend.rose": "{column} rose from {first:.4f} to {last:.4f}; lowest {lowest:.4f} in epoch {lowest_epoch}, highest "
-    "{highest:.4f} in epoch {highest_epoch}.",
-    "trend.fell": "{column} fell from {first:.4f} to {last:.4f}; lowest {lowest:.4f} in epoch {lowest_epoch}, highest "
-    "{highest:.4f} in epoch {highest_epoch}.",
-    "trend.level": "{column} stayed level, {first:.4f} at first and {last:.4f} at last; lowest {lowest:.4f} in epoch "
-    "{lowest_epoch}, highest {highest:.4f} in epoch {highest_epoch}.",
+    "trend.one": "{column}: {first:.4g}, in a single epoch.",
+    "trend.rose": "{column} rose from {first:.4g} to {last:.4g}.",
+    "trend.fell": "{column} fell from {first:.4g} to {last:.4g}.",
+    "trend.level": "{column} stayed level: {first:.4g} at first, {last:.4g} at last.",
+    "trend.range": "It was lowest in epoch {lowest_epoch} ({lowest:.4g}) and highest in epoch {highest_epoch} "
+    "({highest:.4g}).",
     "trend.note.ppo_loss": "A value near 0 is normal: advantages are centred in their group and the ratio starts at 1. "
     "Its sign carries no information.",
     "trend.note.val_loss": "It follows the recorded rewards, not accuracy.",
@@ -212,14 +209,15 @@ TEXT: dict[str, str] = {
     "summary.epochs": "{done} of {planned} planned epochs were trained, with {seeds} seed(s).",
     "summary.best": "The best epoch by validation reward is epoch {epoch} of {phase}, seed {seed}: {value:.4f}.",
     "summary.headroom": "Between the best training-free selector and the oracle lie {headroom:.1f} points; "
-    "{policy} gains {gain:+.1f} of them.",
+    "{policy} gains {gain:.1f} of them.",
     "summary.cost": "The run took {duration} and {calls:,} VLM calls; {hits:,} completions came from the store.",
     "summary.failures": "{failures:,} completions could not be had; the queries concerned are left out where they "
     "would count.",
     # Gallery
     "gallery.none": "There are no answers to show yet.",
-    "gallery.intro": "{count} test queries with {shots} shots: what {before} and {after} showed the VLM, in order, and "
-    "what it answered. Fixed: the accuracy rose; broken: it fell.",
+    "gallery.intro": "{count} of {total} test queries at {shots} shots: what {before} and {after} showed the VLM, in "
+    "order, and what it answered. From {before} to {after} {fixed} of the {total} are fixed (the accuracy rises), "
+    "{broken} broken (it falls) and {unchanged} unchanged; the rows below are picked to show all three.",
     "gallery.filter": "Show",
     "gallery.all": "All",
     "gallery.visible": "{count} shown",

@@ -1,0 +1,170 @@
+"""The report's charts: which figures they draw, and what their marks say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from shotsmith.reports.charts import MARKERS, Band, Point, Series, bar_chart, line_chart
+from shotsmith.reports.data import Pointing
+from shotsmith.reports.facts import Facts, Row, Shots
+from shotsmith.reports.language import Language
+from shotsmith.reports.numbers import figure
+from shotsmith.reports.tables import shots_heading
+from shotsmith.runs import PHASES
+
+CURVES = ("val_reward", "val_loss", "reward", "kl", "entropy", "adv_std", "frac_reward_zero_std", "ppo_loss")
+WIDE, NARROW = 760.0, 350.0
+_LEADING = 5
+_BANDS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """An SVG and its caption."""
+
+    caption: str
+    svg: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One selector of the chart of means; positions are percentages of the chart's width."""
+
+    selector: str
+    text: str
+    at: float
+    low: float
+    high: float
+    style: int
+    faint: bool
+
+
+def learning_curves(facts: Facts, language: Language) -> list[Chart]:
+    """One chart per figure over the epochs of all phases, one line per seed."""
+    return [Chart(language.name(column), svg) for column in CURVES if (svg := _learning_curve(column, facts, language))]
+
+
+def accuracy_chart(facts: Facts, language: Language, width: float) -> str:
+    """Accuracy over the number of shots, one line per selector, with intervals."""
+    numbers = [shots for shots in facts.shots if shots != "mean"]
+    series = []
+    for place, selector in enumerate(facts.test):
+        style, faint = _style(selector, facts)
+        shift = (place - (len(facts.test) - 1) / 2) * 0.045
+        points = tuple(
+            _accuracy_point(selector, shots, cell, shift, language)
+            for shots in numbers
+            if (cell := facts.test[selector].get(shots)) is not None
+        )
+        series.append(Series(language.name(selector), points, style, faint))
+    ticks = [(float(shots), shots_heading(shots, language)) for shots in numbers]
+    narrow = width < 500
+    return line_chart(
+        series,
+        name=language.say("test.chart"),
+        width=width,
+        height=330 if narrow else 380,
+        x_ticks=[(x, f"{x:g}") for x, _ in ticks] if narrow else ticks,
+        label_width=102 if narrow else 150,
+    )
+
+
+def mean_bars(facts: Facts, language: Language) -> list[Bar]:
+    """The mean over shots of every selector, best first, to be drawn by the page."""
+    cells = {name: by_shots["mean"] for name, by_shots in facts.test.items() if "mean" in by_shots}
+    top = max((row["high"] for row in cells.values()), default=0.0)
+    scale = 100 / (top * 1.02) if top > 0 else 0.0
+    bars = []
+    for name in sorted(cells, key=lambda name: -cells[name]["accuracy"]):
+        row = cells[name]
+        style, faint = _style(name, facts)
+        text = f"{row['accuracy']:.1f} [{row['low']:.1f}, {row['high']:.1f}]"
+        at, low, high = (max(0.0, row[key]) * scale for key in ("accuracy", "low", "high"))
+        bars.append(Bar(language.name(name), text, at, low, high, style, faint))
+    return bars
+
+
+def pointing_chart(pointing: Pointing, language: Language) -> Chart:
+    """Shares of the chosen demonstrations in bands of similarity ranks."""
+    size, total = len(pointing.counts), sum(pointing.counts)
+    edges = [round(size * band / min(_BANDS, size)) for band in range(min(_BANDS, size) + 1)]
+    bars = []
+    for low, high in pairwise(edges):
+        count = sum(pointing.counts[low:high])
+        share = 100 * count / total
+        title = language.say("pointing.bar", low=low + 1, high=high, count=count, share=share)
+        bars.append((f"{low + 1}-{high}", share, title))
+    caption = language.say("pointing.chart", measure=pointing.measure)
+    chance = 100 / len(bars)
+    svg = bar_chart(
+        bars,
+        name=caption,
+        width=NARROW,
+        height=220,
+        chance=chance,
+        chance_name=language.say("pointing.chance"),
+    )
+    return Chart(caption, svg)
+
+
+def _learning_curve(column: str, facts: Facts, language: Language) -> str:
+    rows = [row for row in facts.shown["epochs"] if isinstance(row[column], int | float)]
+    bands, starts = _phase_bands(rows, language)
+    seeds = sorted({row["seed"] for row in rows})
+    best = next(iter(facts.best.get(column, ())), None)
+    series = []
+    for style, seed in enumerate(seeds):
+        name = language.say("chart.seed", seed=seed)
+        points = tuple(
+            _epoch_point(row, column, starts[row["phase"]], name, row is best, language)
+            for row in sorted(rows, key=lambda row: (starts[row["phase"]], row["epoch"]))
+            if row["seed"] == seed
+        )
+        series.append(Series(name, points, style))
+    return line_chart(
+        series,
+        name=language.name(column),
+        width=NARROW,
+        bands=bands if len(bands) > 1 else (),
+        x_label=language.say("chart.x"),
+        label_width=46 if len(seeds) > 1 else 0,
+    )
+
+
+def _phase_bands(rows: Sequence[Row], language: Language) -> tuple[list[Band], dict[str, int]]:
+    """The phases side by side on one axis, and how far each is shifted."""
+    bands: list[Band] = []
+    starts: dict[str, int] = {}
+    offset = 0
+    for phase in PHASES:
+        epochs = [row["epoch"] for row in rows if row["phase"] == phase]
+        if epochs:
+            starts[phase] = offset
+            bands.append(Band(language.name(phase), offset + min(epochs), offset + max(epochs)))
+            offset += max(epochs)
+    return bands, starts
+
+
+def _epoch_point(row: Row, column: str, start: int, series: str, strong: bool, language: Language) -> Point:
+    name = f"{language.name(row['phase'])}, {series}"
+    title = language.say("chart.point", series=name, x=row["epoch"], y=figure(row[column]))
+    return Point(
+        start + row["epoch"], row[column], f"{title}, {language.say('chart.best')}" if strong else title, strong=strong
+    )
+
+
+def _accuracy_point(selector: str, shots: Shots, cell: Row, shift: float, language: Language) -> Point:
+    interval = f"{cell['accuracy']:.1f} [{cell['low']:.1f}, {cell['high']:.1f}]"
+    title = f"{language.name(selector)}, {shots_heading(shots, language)}: {interval}"
+    return Point(float(shots) + shift, cell["accuracy"], title, low=cell["low"], high=cell["high"])
+
+
+def _style(selector: str, facts: Facts) -> tuple[int, bool]:
+    """Style of a selector, and whether it stays in the background."""
+    leading = (facts.trained, "supervised", "rce", facts.best_training_free, "oracle")
+    if selector in leading:
+        return leading.index(selector), False
+    others = [name for name in facts.test if name not in leading]
+    return _LEADING + others.index(selector) % (len(MARKERS) - _LEADING), True

@@ -24,10 +24,11 @@ from shotsmith.errors import InputError, ShotsmithError
 from shotsmith.files import read_json, write_json, write_text
 from shotsmith.recipe import Recipe, dump_recipe, load_recipe
 
-Row = dict[str, object]
+Row = dict[str, Any]
 """One line of a JSON-lines file."""
 
 Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
 Phase = Literal["supervised", "rce", "grpo"]
 PHASES: tuple[Phase, ...] = ("supervised", "rce", "grpo")
 
@@ -250,7 +251,7 @@ def show(run: Run) -> dict[str, Any]:
         "recipe": run.recipe.model_dump(mode="json"),
         "stages": run.stages(),
         "epochs": epochs,
-        "best": {column: next(iter(ranked(epochs, column)), None) for column in CRITERIA},
+        "best": {criterion: _best(epochs, criterion) for criterion in CRITERIA},
         "test": summary.get("test", []),
         "contrasts": summary.get("contrasts", []),
     }
@@ -309,11 +310,15 @@ def columns(row: Row) -> Row:
     return known | {key: value for key, value in row.items() if key not in known}
 
 
-def ranked(epochs: Sequence[Row], column: Literal["val_reward", "val_loss"]) -> list[Row]:
-    """The rows that have the figure, best first (highest val_reward, lowest val_loss); equals keep their order."""
+def _best(epochs: Sequence[Row], column: Literal["val_reward", "val_loss"]) -> Row | None:
+    """The row with the highest val_reward or the lowest val_loss; of equals the one trained first."""
     sign = -1 if column == "val_reward" else 1
-    scored = [(sign * value, row) for row in epochs if isinstance(value := row[column], int | float)]
-    return [row for _, row in sorted(scored, key=lambda pair: pair[0])]
+    scored = [
+        ((sign * value, PHASES.index(row["phase"]), row["epoch"]), row)
+        for row in epochs
+        if isinstance(value := row[column], int | float)
+    ]
+    return min(scored, key=lambda pair: pair[0])[1] if scored else None
 
 
 def _same_recipe(there: Recipe, now: Recipe, run: Run) -> None:

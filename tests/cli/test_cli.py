@@ -57,7 +57,7 @@ class Experiment(ModuleType):
             for epoch in (1, 2):
                 run.record_epoch({"seed": 0, "phase": "grpo", "epoch": epoch, "val_reward": epoch / 4, "kl": 0.01})
         elif name == "rank":
-            write_json(run.ranking, {"ten": "best"})
+            write_json(run.ranking, {"val_reward": run.epochs()[::-1], "val_loss": []})
         elif name == "evaluate":
             write_json(run.summary, {"test": TEST, "contrasts": CONTRASTS})
         elif name == "report":
@@ -129,7 +129,10 @@ def test_json_is_pure_on_stdout(experiment: Experiment, recipe: Path) -> None:
     assert shown == json.loads(call("show", "runs/small", "--json").stdout)
     assert (shown["status"], shown["test"], shown["contrasts"]) == ("done", TEST, CONTRASTS)
     assert json.loads(call("evaluate", "runs/small", "--json").stdout) == {"test": TEST, "contrasts": CONTRASTS}
-    assert json.loads(call("rank", "runs/small", "--json").stdout) == {"ten": "best"}
+    assert json.loads(call("rank", "runs/small", "--json").stdout) == {
+        "val_reward": [{"seed": 0, "phase": "grpo", "epoch": e, "val_reward": e / 4, "kl": 0.01} for e in (2, 1)],
+        "val_loss": [],
+    }
     assert json.loads(call("report", "runs/small", "--json").stdout)["html"] == "runs/small/report.html"
 
 

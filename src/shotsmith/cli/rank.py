@@ -23,7 +23,6 @@ def rank(run: RunFolder, as_json: Json = False, quiet: Quiet = False) -> None:
     if as_json:
         print_json(read_json(opened.ranking))
     elif not quiet:
-        epochs = runs.show(opened)["epochs"]
-        console = Console()
-        print_best(runs.ranked(epochs, "val_reward")[:10], "Ten best epochs by val reward", console)
-        print_best(runs.ranked(epochs, "val_loss")[:10], "Ten best epochs by val loss", console)
+        ranking, console = read_json(opened.ranking), Console()
+        print_best(ranking["val_reward"], "Ten best epochs by val reward", console)
+        print_best(ranking["val_loss"], "Ten best epochs by val loss", console)

@@ -49,6 +49,8 @@ class Content:
     test: Table | None
     other_metrics: tuple[tuple[str, Table], ...]
     contrasts: Table | None
+    """The means over the shots."""
+    contrasts_by_shots: Table | None
     trends_intro: str
     trends: tuple[str, ...]
     strengths: tuple[str, ...]
@@ -66,6 +68,8 @@ def content(data: ReportData, language: Language) -> Content:
     """Say everything that follows from the data."""
     found = facts(data.shown)
     best = found.best["val_reward"] or found.best["val_loss"]
+    means = [row for row in data.shown["contrasts"] if row["shots"] == "mean"]
+    by_shots = [row for row in data.shown["contrasts"] if row["shots"] != "mean"]
     return Content(
         facts=found,
         data=data,
@@ -84,7 +88,8 @@ def content(data: ReportData, language: Language) -> Content:
             (language.name(metric), tables.test(found, cells, language))
             for metric, cells in found.other_metrics.items()
         ),
-        contrasts=tables.contrasts(found, language) if data.shown["contrasts"] else None,
+        contrasts=tables.contrasts(means, language) if means else None,
+        contrasts_by_shots=tables.contrasts(by_shots, language) if by_shots else None,
         trends_intro=_trends_intro(found, language),
         trends=tuple(_trend(trend, language) for trend in found.trends.values()),
         strengths=tuple(language.state(statement) for statement in findings.strengths(found)),

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Literal
 
-from shotsmith.runs import PHASES, ranked
+from shotsmith.checkpoints.ranking import rank
+from shotsmith.runs import CRITERIA, PHASES
 
 Row = Mapping[str, Any]
 Shots = int | Literal["mean"]
@@ -158,10 +159,7 @@ def facts(shown: Row) -> Facts:
     return Facts(
         shown=shown,
         phases=_phases(shown["recipe"], epochs),
-        best={
-            "val_reward": tuple(ranked(epochs, "val_reward")[:10]),
-            "val_loss": tuple(ranked(epochs, "val_loss")[:10]),
-        },
+        best={criterion: tuple(rank(epochs, criterion)) for criterion in CRITERIA},
         last_phase=last_phase,
         trends=trends,
         metric=metrics[0] if metrics else None,

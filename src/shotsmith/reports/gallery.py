@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from statistics import fmean
 
-import pyarrow.parquet
-
-from shotsmith.errors import DataError
+from shotsmith.evaluation.results import Result
 from shotsmith.records import Example
 from shotsmith.reports.data import CHANGES, Attempt, Change, Demonstration, Gallery, GalleryRow
 
-_COLUMNS = ("query_id", "selector", "seed", "shots", "draw", "sequence", "text", "vqa_accuracy")
 _SHARES: dict[Change, float] = {"fixed": 0.5, "broken": 0.25, "unchanged": 0.25}
 
 
 def gallery(
-    results: Path,
+    results: Iterable[Result],
     queries: Iterable[Example],
     index: Iterable[Example],
     *,
@@ -28,11 +24,10 @@ def gallery(
 ) -> Gallery | None:
     """Queries for the gallery, at the number of shots at which `after` is most accurate; None where it was not tried.
 
-    `results` is evaluation/results.parquet; `queries` and `index` are the examples of the test and train splits.
-    Of several seeds and draws the first is shown. Queries with a failed completion are left out.
-    Raises DataError where the file lacks a column.
+    `queries` and `index` are the examples of the test and train splits. Of several seeds and draws the first is
+    shown. Queries with a failed completion are left out.
     """
-    rows = _rows(results)
+    rows = [row for row in results if row.text is not None and row.vqa_accuracy is not None]
     shots = _best_shots(rows, after)
     if shots is None:
         return None
@@ -41,7 +36,7 @@ def gallery(
     found = []
     for query in queries:
         tries = {name: tried.get((query.id, name)) for name in (before, after, "zero_shot")}
-        first, last, bare = (None if row is None else _attempt(row, shown) for row in tries.values())
+        first, last, bare = (_attempt(row, shown) for row in tries.values())
         if first and last:
             found.append(_row(query, first, last, bare))
     counts = Counter(row.change for row in found)
@@ -70,37 +65,30 @@ def _taking_turns(rows: Sequence[GalleryRow]) -> list[GalleryRow]:
     return [rows[place] for _, place in sorted(turns)]
 
 
-def _rows(results: Path) -> list[dict[str, Any]]:
-    table = pyarrow.parquet.read_table(results)
-    missing = [name for name in _COLUMNS if name not in table.column_names]
-    if missing:
-        raise DataError("is missing", file=results, field=missing[0])
-    rows: list[dict[str, Any]] = table.select(list(_COLUMNS)).to_pylist()
-    return [row for row in rows if row["text"] is not None and row["vqa_accuracy"] is not None]
-
-
-def _best_shots(rows: Iterable[Mapping[str, Any]], selector: str) -> int | None:
-    accuracies = defaultdict(list)
-    for row in rows:
-        if row["selector"] == selector:
-            accuracies[int(row["shots"])].append(row["vqa_accuracy"])
-    means = {shots: sum(values) / len(values) for shots, values in accuracies.items()}
+def _best_shots(results: Iterable[Result], selector: str) -> int | None:
+    accuracies: dict[int, list[float]] = defaultdict(list)
+    for result in results:
+        if result.selector == selector and result.vqa_accuracy is not None:
+            accuracies[result.shots].append(result.vqa_accuracy)
+    means = {shots: fmean(values) for shots, values in accuracies.items()}
     return max(means, key=lambda shots: (means[shots], -shots)) if means else None
 
 
-def _first_tries(rows: Iterable[Mapping[str, Any]], shots: int) -> dict[tuple[int, str], Mapping[str, Any]]:
-    """The row of each query and selector at that number of shots, of the lowest seed and draw."""
-    tries: dict[tuple[int, str], Mapping[str, Any]] = {}
-    for row in sorted(rows, key=lambda row: (row["seed"] or 0, row["draw"] or 0)):
-        if row["shots"] == shots or row["selector"] == "zero_shot":
-            tries.setdefault((row["query_id"], row["selector"]), row)
+def _first_tries(results: Iterable[Result], shots: int) -> dict[tuple[int, str], Result]:
+    """The result of each query and selector at that number of shots, of the lowest seed and draw."""
+    tries: dict[tuple[int, str], Result] = {}
+    for result in sorted(results, key=lambda result: (result.seed or 0, result.draw)):
+        if result.shots == shots:
+            tries.setdefault((result.query_id, result.selector), result)
     return tries
 
 
-def _attempt(row: Mapping[str, Any], index: Mapping[int, Example]) -> Attempt:
-    examples = [index[number] for number in row["sequence"] or ()]
-    demonstrations = tuple(Demonstration(e.image, e.question, e.answer) for e in examples)
-    return Attempt(row["selector"], demonstrations, row["text"], row["vqa_accuracy"])
+def _attempt(result: Result | None, index: Mapping[int, Example]) -> Attempt | None:
+    if result is None or result.text is None or result.vqa_accuracy is None:
+        return None
+    examples = [index[number] for number in result.sequence]
+    demonstrations = tuple(Demonstration(example.image, example.question, example.answer) for example in examples)
+    return Attempt(result.selector, demonstrations, result.text, result.vqa_accuracy)
 
 
 def _row(query: Example, before: Attempt, after: Attempt, zero_shot: Attempt | None) -> GalleryRow:

@@ -92,19 +92,17 @@ def test(facts: Facts, cells: Mapping[str, Mapping[Shots, Row]], language: Langu
     return Table((language.say("test.column.selector"), *headings), rows, strong=strong)
 
 
-def contrasts(facts: Facts, language: Language) -> Table:
-    """Differences with intervals and p; the means over the shots stand out."""
-    shown = facts.shown["contrasts"]
-    rows = tuple(
+def contrasts(rows: Iterable[Row], language: Language) -> Table:
+    """Differences with intervals and p."""
+    cells = tuple(
         (
             *(language.name(row["a"]), language.name(row["b"]), language.name(str(row["shots"]))),
             *(f"{row['difference']:+.2f}", f"{row['low']:+.2f} to {row['high']:+.2f}", p_value(row["p"])),
         )
-        for row in shown
+        for row in rows
     )
     names = ("a", "b", "shots", "difference", "interval", "p")
-    means = frozenset(place for place, row in enumerate(shown) if row["shots"] == "mean")
-    return Table(tuple(language.say(f"contrasts.column.{name}") for name in names), rows, frozenset({0, 1}), means)
+    return Table(tuple(language.say(f"contrasts.column.{name}") for name in names), cells, frozenset({0, 1}))
 
 
 def cost(facts: Facts, language: Language) -> Table:

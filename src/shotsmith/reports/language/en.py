@@ -59,6 +59,7 @@ TEXT: dict[str, str] = {
     "heading.test": "Accuracy on test queries",
     "heading.other_metric": "The same in another metric: {metric}",
     "heading.contrasts": "Differences",
+    "heading.contrasts_by_shots": "Differences by number of shots",
     "heading.trends": "Trends",
     "heading.judgement": "Strengths and weaknesses",
     "heading.strengths": "Strengths",
@@ -130,8 +131,9 @@ TEXT: dict[str, str] = {
     "test.chart": "Accuracy by number of shots",
     "test.chart.mean": "Mean over shots with its interval",
     "contrasts.none": "No contrast was computed.",
-    "contrasts.intro": "A minus B in points, both on the same queries. Where the interval holds 0, these queries do "
-    "not tell the two apart.",
+    "contrasts.intro": "A minus B in points, both on the same queries; p from permutation tests, corrected for their "
+    "number (Holm). Where the interval holds 0, these queries do not tell the two apart. The best training-free "
+    "selector is the one that did best on these very queries, which favours it.",
     "contrasts.column.a": "A",
     "contrasts.column.b": "B",
     "contrasts.column.shots": "Shots",

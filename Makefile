@@ -38,8 +38,8 @@ format: setup
 	$(BIN)/ruff format .
 
 bench: setup
-	$(BIN)/python benchmarks/throughput.py --json
-	$(BIN)/python benchmarks/vlm_table.py --json
+	$(BIN)/python benchmarks/vlm_scoring.py --json
+	$(BIN)/python benchmarks/builtin_vlm.py --json
 	$(BIN)/python benchmarks/quality.py --seeds 3 --json
 
 # Pins what is installed now. torch's local version (+cpu, +cu128) depends on the machine and is left out.

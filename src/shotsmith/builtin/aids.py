@@ -53,8 +53,10 @@ class Aids(nn.Module):
         return torch.stack([F.cross_entropy(x, y) for x, y in zip(logits, wanted, strict=True)]).sum()
 
     def looking(self, targets: Targets) -> tuple[torch.Tensor, float]:
-        """Minus log of the attention mass on the stating answer token, and the mean mass."""
+        """Minus log of the attention mass on the stating answer token, and the mean mass (0 and 1 where none is)."""
         of = targets.source >= 0
+        if not of.any():
+            return targets.source.new_zeros((), dtype=torch.float32), 1.0
         rows, positions, sources = targets.row[of], targets.position[of], targets.source[of]
         states, (cos, sin) = self._kept["guided"], self._kept["rotary"]
         batch, length, _ = states.shape

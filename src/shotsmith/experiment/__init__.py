@@ -1,0 +1,91 @@
+"""The only composition root: a recipe becomes objects, and stages that are skipped once they are done."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+from shotsmith.errors import InputError
+from shotsmith.experiment.evaluating import evaluate
+from shotsmith.experiment.parts import Parts
+from shotsmith.experiment.reporting import report
+from shotsmith.experiment.training import rank, train
+from shotsmith.progress import Progress
+from shotsmith.recipe import Recipe
+from shotsmith.runs import LAST_STAGE, SPLITS, Run
+from shotsmith.selectors.beam_file import write_beams
+from shotsmith.selectors.beam_search import beam_search
+
+
+def _data(parts: Parts) -> int:
+    parts.make_data()
+    _ = parts.splits
+    return 0
+
+
+def _embed(parts: Parts) -> int:
+    _ = parts.embeddings
+    return 0
+
+
+def _pools(parts: Parts) -> int:
+    for split in SPLITS:
+        parts.tasks(split)
+    return 0
+
+
+def _beam(parts: Parts) -> int:
+    before = parts.requests
+    tasks, settings = parts.tasks("train"), parts.recipe.beam
+    found = beam_search(tasks, range(settings.queries), settings, parts.ask, progress=parts.progress)
+    write_beams(parts.run.beam, found, tasks)
+    return parts.requests - before
+
+
+# Every stage returns the number of completions it needs, however many of them an interrupted attempt already had.
+_STAGES: Mapping[str, Callable[[Parts], int]] = {
+    "data": _data,
+    "embed": _embed,
+    "pools": _pools,
+    "beam": _beam,
+    "train": train,
+    "rank": rank,
+    "evaluate": evaluate,
+    LAST_STAGE: report,
+}
+STAGES = tuple(_STAGES)
+_ORIGINS = {"beam": ("beam",), "train": ("seed-", "rollouts/"), "evaluate": ("evaluation",)}
+"""What the completions of a stage are asked for under."""
+
+
+def run(recipe: Recipe, run: Run, progress: Progress, until: str | None = None) -> None:
+    """Do every stage that is not done yet, in order, up to and including `until`.
+
+    Raises InputError for an unknown stage, and whatever a stage raises; what was done before stays done.
+    """
+    if until is not None and until not in _STAGES:
+        raise InputError(f"no stage is called '{until}'; the stages are {', '.join(STAGES)}")
+    last = STAGES.index(until) + 1 if until is not None else len(STAGES)
+    with Parts(recipe, run, progress) as parts:
+        for name in STAGES[:last]:
+            if not run.is_done(name):
+                _do(parts, name)
+
+
+def stage(run: Run, name: str, progress: Progress) -> None:
+    """Do one stage again. Raises InputError where an earlier one is not done yet."""
+    if name not in _STAGES:
+        raise InputError(f"no stage is called '{name}'; the stages are {', '.join(STAGES)}")
+    missing = [earlier for earlier in STAGES[: STAGES.index(name)] if not run.is_done(earlier)]
+    if missing:
+        raise InputError(f"'{name}' needs '{missing[0]}' first: shotsmith run {run.recipe_file}", file=run.folder)
+    with Parts(run.recipe, run, progress) as parts:
+        _do(parts, name)
+
+
+def _do(parts: Parts, name: str) -> None:
+    started = time.perf_counter()
+    requests = _STAGES[name](parts)
+    seconds = time.perf_counter() - started
+    calls = sum(parts.calls(origin) for origin in _ORIGINS.get(name, ()))
+    parts.run.record(name, seconds, calls, requests - calls)

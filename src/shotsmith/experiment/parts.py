@@ -1,0 +1,109 @@
+"""The parts of an experiment, each built when it is first needed."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from types import TracebackType
+
+import numpy as np
+import torch
+
+from shotsmith.completions.collect import Collector
+from shotsmith.completions.store import Store
+from shotsmith.data.load import load_splits
+from shotsmith.data.splits import Splits, choose_queries
+from shotsmith.data.world import make_world
+from shotsmith.encoders.cached import embed_examples
+from shotsmith.encoders.clip import load_encoder
+from shotsmith.encoders.embedded import Embedded
+from shotsmith.policies.inputs import InputsTable
+from shotsmith.progress import Progress
+from shotsmith.recipe import Recipe
+from shotsmith.records import Completion, Failure, Request
+from shotsmith.runs import SPLITS, Run, Split
+from shotsmith.samplers.pools import load_or_draw
+from shotsmith.selectors.protocol import Tasks
+from shotsmith.vlms.local import load_vlm
+
+
+class Parts:
+    """Data, embeddings, pools, store and VLM of one run. Use it in a `with` statement: it owns the store."""
+
+    def __init__(self, recipe: Recipe, run: Run, progress: Progress) -> None:
+        self.recipe = recipe
+        self.run = run
+        self.progress = progress
+        self.requests = 0
+        """Requests made so far, answered by the store or by the VLM."""
+        self._store: Store | None = None
+        self._tasks: dict[Split, Tasks] = {}
+
+    def __enter__(self) -> Parts:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._store is not None:
+            self._store.close()
+
+    def make_data(self) -> None:
+        """Write the built-in data set, where the recipe asks for one."""
+        if self.recipe.data.world is not None:
+            make_world(self.run.world, self.recipe.data.world, self.progress)
+
+    @cached_property
+    def splits(self) -> Splits:
+        """All examples; checked to share neither queries nor images."""
+        return load_splits(self.recipe.data, self.run.world)
+
+    @cached_property
+    def encoder_identity(self) -> str:
+        """Which encoder made the embeddings."""
+        return load_encoder(self.recipe.encoder).identity
+
+    @cached_property
+    def embeddings(self) -> dict[Split, Embedded]:
+        """Image and question embeddings of every example, by split."""
+        encoder = load_encoder(self.recipe.encoder)
+        named = self.splits.named()
+        return {
+            split: embed_examples(named[split], encoder, self.run.embeddings(split), self.progress) for split in SPLITS
+        }
+
+    def tasks(self, split: Split) -> Tasks:
+        """The queries of a split with their pools of training examples."""
+        if split not in self._tasks:
+            self._tasks[split] = self._draw_tasks(split)
+        return self._tasks[split]
+
+    def inputs(self, split: Split) -> InputsTable:
+        """The same as a policy sees it."""
+        tasks = self.tasks(split)
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return InputsTable(tasks.query_embeddings.joined, tasks.index_embeddings.joined, tasks.pools, device)
+
+    @cached_property
+    def collector(self) -> Collector:
+        """Asks the store first, then the VLM."""
+        self._store = Store.open(self.run.completions)
+        return Collector(self._store, load_vlm(self.recipe.vlm), self.progress)
+
+    def ask(self, requests: list[Request], origin: str) -> list[Completion | Failure]:
+        """Completions in the order of the requests."""
+        self.requests += len(requests)
+        return self.collector.ask(requests, origin)
+
+    def calls(self, origin: str) -> int:
+        """VLM calls first paid for by this origin (a prefix)."""
+        return self.collector.store.count(origin)
+
+    def _draw_tasks(self, split: Split) -> Tasks:
+        data = self.recipe.data
+        counts: dict[Split, int] = {"train": data.train_queries, "val": data.val_queries, "test": data.test_queries}
+        balance = data.balance_train_queries and split == "train"
+        examples = self.splits.named()[split]
+        rows = choose_queries(examples, counts[split], data.seed, balance)
+        queries = [examples[row] for row in rows]
+        embedded = self.embeddings[split].rows(np.asarray(rows, dtype=np.int64))
+        index, index_embedded = self.splits.train, self.embeddings["train"]
+        pools = load_or_draw(self.run.pools(split), self.recipe.pools, queries, index, embedded, index_embedded)
+        return Tasks(tuple(queries), index, pools, embedded, index_embedded)

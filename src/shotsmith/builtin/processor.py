@@ -6,17 +6,16 @@ only, so without torchvision a processor with no video part takes its place: sam
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 from transformers import AutoProcessor, PreTrainedTokenizerBase, Qwen2_5_VLConfig, Qwen2_5_VLProcessor
 from transformers.image_processing_utils import BaseImageProcessor
 from transformers.processing_utils import ProcessorMixin
-from transformers.utils import is_torchvision_available
+from transformers.utils.import_utils import is_torchvision_available
 
 
-class ImageOnlyQwen25VLProcessor(Qwen2_5_VLProcessor):  # type: ignore[misc]  # untyped base class
+class ImageOnlyQwen25VLProcessor(Qwen2_5_VLProcessor):
     """`Qwen2_5_VLProcessor` without its video part; the folders it saves are those of the ordinary one."""
 
     def __init__(
@@ -47,9 +46,9 @@ class ImageOnlyQwen25VLProcessor(Qwen2_5_VLProcessor):  # type: ignore[misc]  # 
         settings["video_processor"] = {"video_processor_type": "Qwen2VLVideoProcessor"}
         return settings
 
-    def save_pretrained(self, save_directory: str | os.PathLike[str], **options: Any) -> list[str]:
-        """Save processor, tokenizer and chat template into a folder."""
-        saved: list[str] = super().save_pretrained(save_directory, **options)
+    def save_pretrained(self, save_directory: Any, push_to_hub: bool = False, **options: Any) -> Any:
+        """Save processor, tokenizer and chat template into a folder; returns the names of the processor's files."""
+        saved = super().save_pretrained(save_directory, push_to_hub, **options)
         self.tokenizer._set_processor_class(None)
         self.tokenizer.init_kwargs.pop("processor_class", None)
         self.tokenizer.save_pretrained(save_directory)
@@ -69,8 +68,8 @@ def load_processor(path: Path | str) -> ProcessorMixin:
     (OSError, ValueError) where files are missing or damaged.
     """
     if is_torchvision_available():
-        return AutoProcessor.from_pretrained(path)
-    register_processor()
+        processor: ProcessorMixin = AutoProcessor.from_pretrained(path)
+        return processor
     return ImageOnlyQwen25VLProcessor.from_pretrained(path)
 
 

@@ -49,6 +49,22 @@ class Decoded:
     """False where the model's logits were not finite: then the rest means nothing."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Rows side by side, padded on the left."""
+
+    ids: torch.Tensor
+    """[B, L]; what stands at images does not matter."""
+    images: torch.Tensor
+    """[B, L] true at the tokens of images."""
+    mask: torch.Tensor
+    """[B, L] 1 at tokens, 0 at padding."""
+    positions: torch.Tensor
+    """[3, B, L] M-RoPE positions."""
+    following: Ids
+    """[B] position of the first token after each prompt."""
+
+
 @dataclass(slots=True)
 class _Unfinished:
     """A row that is still being decoded."""
@@ -63,45 +79,44 @@ class _Unfinished:
 class Decoder:
     """Runs rows through a `Qwen2_5_VLForConditionalGeneration`."""
 
-    def __init__(self, model: Any, image_id: int, max_new_tokens: int) -> None:
+    def __init__(self, model: Any, max_new_tokens: int) -> None:
         self._model = model
-        self._image_id = image_id
         self._max_new_tokens = max_new_tokens
         ends = model.generation_config.eos_token_id
         self._ends = frozenset([ends] if isinstance(ends, int) else ends or [])
-        self._pad = int(model.generation_config.pad_token_id or 0)
 
     @torch.inference_mode()
     def decode(self, rows: Sequence[Row]) -> list[Decoded]:
         """Answer rows in one batch, padded on the left; order is kept. Plain greedy: no penalties, no sampling."""
-        ids, mask, positions, following = self._batch(rows)
+        batch = self._batch(rows)
         cache = DynamicCache(config=self._model.config.get_text_config()) if any(row.text for row in rows) else None
-        hidden = self._forward(self._embedded(ids, rows), mask, positions, cache)
+        hidden = self._forward(self._embedded(batch, rows), batch.mask, batch.positions, cache)
         decoded: list[Decoded] = []
         unfinished: list[_Unfinished] = []
         for number, (row, (best, log_prob, finite)) in enumerate(zip(rows, self._read(hidden, rows), strict=True)):
             tokens = self._accepted(row, best) if row.text and finite else None
             decoded.append(Decoded(tokens, log_prob if row.answer is not None else None, finite))
             if tokens is not None and not self._finished(tokens):
-                position = int(following[number]) + len(tokens) - 1
+                position = int(batch.following[number]) + len(tokens) - 1
                 unfinished.append(_Unfinished(number, position, tokens, decoded[-1]))
         if unfinished and cache is not None:
             del hidden
-            self._go_on(unfinished, rows, cache, mask)
+            self._go_on(unfinished, rows, cache, batch.mask)
         for result in decoded:
             if result.tokens and result.tokens[-1] in self._ends:
                 result.tokens.pop()
         return decoded
 
-    def _batch(self, rows: Sequence[Row]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, Ids]:
-        """Token ids and attention mask [B, L], M-RoPE positions [3, B, L], position after each prompt [B].
+    def _batch(self, rows: Sequence[Row]) -> _Batch:
+        """Lay the rows out and number their positions.
 
         Text advances all three axes (time, height, width) together; an image lays its rows and columns out from the
         position it starts at, and the text goes on after the larger of the two (arXiv 2409.12191, section 2.1).
         """
         lengths = [_length(row) for row in rows]
         width = max(lengths)
-        ids = np.full((len(rows), width), self._pad, dtype=np.int64)
+        ids = np.zeros((len(rows), width), dtype=np.int64)
+        images = np.zeros((len(rows), width), dtype=np.bool_)
         mask = np.zeros((len(rows), width), dtype=np.int64)
         positions = np.zeros((3, len(rows), width), dtype=np.int64)
         following = np.zeros(len(rows), dtype=np.int64)
@@ -117,7 +132,7 @@ class Decoder:
                 if index < len(row.images):
                     image = row.images[index]
                     end = start + image.rows * image.columns
-                    ids[number, start:end] = self._image_id
+                    images[number, start:end] = True
                     positions[:, number, start:end] = position + _grid(image.rows, image.columns)
                     start, position = end, position + max(image.rows, image.columns)
             following[number] = position
@@ -125,13 +140,13 @@ class Decoder:
                 ids[number, start:] = row.answer
                 positions[:, number, start:] = np.arange(position, position + len(row.answer))
         device = self._model.device
-        tensors = (torch.from_numpy(array).to(device) for array in (ids, mask, positions))
-        return *tensors, following  # type: ignore[return-value]
+        ids_, images_, mask_, positions_ = (torch.from_numpy(a).to(device) for a in (ids, images, mask, positions))
+        return _Batch(ids_, images_, mask_, positions_, following)
 
-    def _embedded(self, ids: torch.Tensor, rows: Sequence[Row]) -> torch.Tensor:
-        embedded: torch.Tensor = self._model.get_input_embeddings()(ids)
+    def _embedded(self, batch: _Batch, rows: Sequence[Row]) -> torch.Tensor:
+        embedded: torch.Tensor = self._model.get_input_embeddings()(batch.ids)
         features = [image.features for row in rows for image in row.images]
-        embedded[ids == self._image_id] = torch.cat(features).to(embedded.device, embedded.dtype)
+        embedded[batch.images] = torch.cat(features).to(embedded.device, embedded.dtype)
         return embedded
 
     def _forward(

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
+from safetensors import SafetensorError
 from transformers import AutoConfig, Qwen2_5_VLForConditionalGeneration
 
 from shotsmith.builtin import VLM_PATH
@@ -35,7 +36,7 @@ class LocalVLM:
         self._tokenizer = processor.tokenizer
         self._prompts = PromptTokens(processor)
         self._vision = VisionEncoder(model, processor.image_processor)
-        self._decoder = Decoder(model, int(processor.image_token_id), max_new_tokens)
+        self._decoder = Decoder(model, max_new_tokens)
 
     def length(self, request: Request) -> int:
         """Tokens of the prompt, image tokens included."""
@@ -129,8 +130,8 @@ def load_vlm(settings: VLMSettings) -> LocalVLM:
             raise InputError(f"is a {config.model_type!r} model; a 'qwen2_5_vl' is needed", file=folder)
         processor = load_processor(folder)
         dtype = settings.dtype if settings.dtype == "auto" else getattr(torch, settings.dtype)
-        model = Qwen2_5_VLForConditionalGeneration.from_pretrained(folder, dtype=dtype, attn_implementation="sdpa")
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        model: Any = Qwen2_5_VLForConditionalGeneration.from_pretrained(folder, dtype=dtype, attn_implementation="sdpa")
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise InputError(f"cannot be loaded as a Qwen2.5-VL model: {error}", file=folder) from error
     model = model.to(device).eval()
     return LocalVLM(

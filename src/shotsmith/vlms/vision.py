@@ -76,6 +76,7 @@ class VisionEncoder:
         self._kept.move_to_end(key)
         return known
 
+    @torch.inference_mode()
     def _compute(self, image: Path) -> ImageFeatures:
         try:
             inputs = self._processor(images=[load_image(str(image))], return_tensors="pt")

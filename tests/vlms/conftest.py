@@ -1,0 +1,43 @@
+"""Folders of VLMs to test with, and prompts for them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import small_vlm
+
+from shotsmith.builtin import VLM_PATH
+from shotsmith.recipe import VLMSettings
+from shotsmith.records import Example
+from shotsmith.vlms.local import LocalVLM, load_vlm
+
+
+@pytest.fixture(scope="session")
+def plain_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_vlm.save_plain(tmp_path_factory.mktemp("plain"))
+
+
+@pytest.fixture(scope="session")
+def qwen_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_vlm.save_like_qwen(tmp_path_factory.mktemp("like-qwen"))
+
+
+@pytest.fixture(scope="session", params=["plain", "like qwen", "built-in"])
+def folder(request: pytest.FixtureRequest, plain_folder: Path, qwen_folder: Path) -> Path:
+    return {"plain": plain_folder, "like qwen": qwen_folder, "built-in": VLM_PATH}[request.param]
+
+
+@pytest.fixture(scope="session")
+def vlm(folder: Path) -> LocalVLM:
+    return load_vlm(VLMSettings(path=str(folder)))
+
+
+@pytest.fixture(scope="session")
+def plain_vlm(plain_folder: Path) -> LocalVLM:
+    return load_vlm(VLMSettings(path=str(plain_folder)))
+
+
+@pytest.fixture(scope="session")
+def examples(tmp_path_factory: pytest.TempPathFactory) -> list[Example]:
+    return small_vlm.draw_examples(tmp_path_factory.mktemp("pictures"), 12)

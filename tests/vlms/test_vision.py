@@ -1,0 +1,132 @@
+import pytest
+import torch
+from PIL import Image
+
+from shotsmith.builtin.processor import load_processor
+from shotsmith.errors import DataError, InputError
+from shotsmith.vlms.vision import VisionEncoder
+
+
+@pytest.fixture
+def model(vlm):
+    return vlm._decoder._model
+
+
+@pytest.fixture
+def image_processor(vlm):
+    return vlm._prompts._processor.image_processor
+
+
+@pytest.fixture
+def encoder(model, image_processor):
+    return VisionEncoder(model, image_processor)
+
+
+def counting(encoder, monkeypatch):
+    """How often features are computed."""
+    computed = []
+    compute = encoder._compute
+    monkeypatch.setattr(encoder, "_compute", lambda image: computed.append(image.name) or compute(image))
+    return computed
+
+
+@torch.inference_mode()
+def test_features_are_those_of_the_model_given_all_images_together(encoder, model, image_processor, examples):
+    images = [example.image for example in examples]
+    inputs = image_processor(images=[Image.open(image).convert("RGB") for image in images], return_tensors="pt")
+    expected = model.model.get_image_features(inputs["pixel_values"], inputs["image_grid_thw"]).pooler_output
+    for encoded, wanted, grid in zip(encoder.encode(images), expected, inputs["image_grid_thw"].tolist(), strict=True):
+        torch.testing.assert_close(encoded.features, wanted, atol=1e-5, rtol=0)
+        assert [encoded.rows * 2, encoded.columns * 2] == grid[1:]
+
+
+def test_features_do_not_depend_on_their_neighbours_to_the_last_bit(model, image_processor, examples):
+    images = [example.image for example in examples]
+    together = VisionEncoder(model, image_processor).encode(images)
+    for image, encoded in zip(reversed(images), reversed(together), strict=True):
+        alone = VisionEncoder(model, image_processor).encode([image])[0]
+        assert torch.equal(alone.features, encoded.features)
+
+
+def test_tokens_are_told_from_the_header_as_they_come_out(encoder, examples):
+    for example in examples:
+        (encoded,) = encoder.encode([example.image])
+        assert encoder.tokens(example.image) == len(encoded.features) == encoded.rows * encoded.columns
+
+
+def test_a_turned_photograph_counts_as_it_is_shown(encoder, tmp_path):
+    path = tmp_path / "turned.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (40, 120), "red").save(path, exif=exif)
+    (encoded,) = encoder.encode([path])
+    assert encoded.columns > encoded.rows
+    assert encoder.tokens(path) == len(encoded.features)
+
+
+def test_each_content_is_computed_once_under_whatever_name(encoder, examples, tmp_path, monkeypatch):
+    computed = counting(encoder, monkeypatch)
+    copy = tmp_path / "copy.png"
+    copy.write_bytes(examples[0].image.read_bytes())
+    encoder.encode([examples[0].image, examples[1].image, examples[0].image])
+    encoder.encode([copy, examples[1].image])
+    assert computed == ["0.png", "1.png"]
+
+
+def test_a_changed_file_is_computed_anew(encoder, tmp_path):
+    path = tmp_path / "image.png"
+    Image.new("RGB", (56, 56), "red").save(path)
+    (before,) = encoder.encode([path])
+    Image.new("RGB", (84, 84), "blue").save(path)
+    (after,) = encoder.encode([path])
+    assert not torch.equal(before.features[0], after.features[0])
+
+
+def test_memory_is_bounded_and_the_least_recently_used_goes_first(model, image_processor, examples, monkeypatch):
+    images = [example.image for example in examples[:4]]
+    sizes = [encoded.features.nbytes for encoded in VisionEncoder(model, image_processor).encode(images)]
+    encoder = VisionEncoder(model, image_processor, limit=sum(sizes[:3]))
+    computed = counting(encoder, monkeypatch)
+    encoder.encode(images[:3])
+    encoder.encode(images[:1])
+    assert encoder.encode(images)[3].features.nbytes == sizes[3], "a batch is whole even where it exceeds the limit"
+    assert encoder._bytes <= encoder._limit
+    assert encoder._bytes == sum(image.features.nbytes for image in encoder._kept.values())
+    computed.clear()
+    encoder.encode(images[3:])
+    assert computed == []
+    encoder.encode(images[1:2] + images[:1])
+    assert "0.png" in computed or "1.png" in computed
+
+
+@pytest.mark.parametrize("content", [b"", b"no image", None])
+def test_a_file_that_cannot_be_decoded_is_named(encoder, tmp_path, content, examples):
+    path = tmp_path / "bad.png"
+    path.write_bytes(examples[0].image.read_bytes()[:-60] if content is None else content)
+    with pytest.raises(DataError, match=r"bad\.png"):
+        encoder.encode([path])
+    if content is not None:
+        with pytest.raises(DataError, match=r"bad\.png"):
+            encoder.tokens(path)
+
+
+def test_an_absurdly_long_image_is_named(encoder, tmp_path):
+    path = tmp_path / "line.png"
+    Image.new("RGB", (900, 2), "red").save(path)
+    for ask in (encoder.tokens, lambda image: encoder.encode([image])):
+        with pytest.raises(DataError, match=r"line\.png"):
+            ask(path)
+
+
+def test_a_missing_image_is_named(encoder, tmp_path):
+    with pytest.raises(InputError, match=r"gone\.png"):
+        encoder.tokens(tmp_path / "gone.png")
+
+
+def test_pictures_with_transparency_or_a_palette_are_seen_as_rgb(encoder, tmp_path, folder):
+    image = Image.new("RGB", (56, 56), (10, 200, 30))
+    image.save(tmp_path / "rgb.png")
+    image.quantize(4).save(tmp_path / "palette.png")
+    plain, palette = encoder.encode([tmp_path / "rgb.png", tmp_path / "palette.png"])
+    assert torch.equal(plain.features, palette.features)
+    assert load_processor(folder).image_processor.do_convert_rgb is not False

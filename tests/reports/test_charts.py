@@ -1,0 +1,118 @@
+"""Charts are right, readable without colour, and safe."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shotsmith.reports.charts import Band, Point, Series, bar_chart, line_chart, nice_ticks, spread, whole_ticks
+from shotsmith.reports.curves import accuracy_chart, learning_curves, mean_bars
+from shotsmith.reports.data import ReportData
+from shotsmith.reports.facts import facts
+from shotsmith.reports.language import LANGUAGES
+
+values = st.floats(-1e6, 1e6, allow_nan=False)
+
+
+@given(values, values)
+def test_ticks_take_in_the_data_and_are_few(a: float, b: float) -> None:
+    low, high = min(a, b), max(a, b)
+    ticks = nice_ticks(low, high)
+    slack = 1e-6 * max(1.0, abs(low), abs(high))
+    assert ticks[0] <= low + slack and ticks[-1] >= high - slack and 2 <= len(ticks) <= 7
+    assert all(after > before for before, after in pairwise(ticks))
+
+
+@given(st.integers(0, 100), st.integers(0, 500))
+def test_epoch_ticks_are_epochs(low: int, span: int) -> None:
+    ticks = whole_ticks(low, low + span)
+    assert ticks and ticks[0] >= low and ticks[-1] <= low + span and len(ticks) <= 8
+    assert len(set(ticks)) == len(ticks)
+
+
+@given(st.lists(st.floats(0, 200, allow_nan=False), min_size=1, max_size=10))
+def test_names_at_line_ends_never_overlap_and_keep_their_order(wanted: list[float]) -> None:
+    places = spread(wanted, 13, 0, 200)
+    in_order = sorted(places)
+    assert all(after - before >= 13 - 1e-6 for before, after in pairwise(in_order))
+    assert min(places) >= -1e-6 and max(places) <= 200 + 1e-6
+    for i, first in enumerate(wanted):
+        for j, second in enumerate(wanted):
+            assert first >= second or places[i] < places[j]
+
+
+def chart(series: list[Series], **options: object) -> ElementTree.Element:
+    return ElementTree.fromstring(line_chart(series, name="a <chart>", width=400, **options))  # type: ignore[arg-type]
+
+
+def test_higher_values_are_drawn_higher() -> None:
+    svg = chart([Series("s", (Point(1, 10, "low"), Point(2, 30, "high"), Point(3, 20, "middle")))])
+    marks = {mark[0].text: mark.attrib["transform"] for mark in svg.iter("path") if mark.attrib["class"] == "mark"}
+    heights = {text: float(re.findall(r"[\d.]+", place)[1]) for text, place in marks.items()}
+    assert heights["high"] < heights["middle"] < heights["low"]
+
+
+def test_series_differ_in_dash_and_marker_and_carry_their_names() -> None:
+    series = [Series(f"name {n}", (Point(1, n, ""), Point(2, n, "")), style=n) for n in range(9)]
+    svg = chart(series, label_width=80)
+    lines = [path.attrib.get("stroke-dasharray", "") for path in svg.iter("path") if path.attrib["class"] == "line"]
+    marks = {path.attrib["d"] for path in svg.iter("path") if path.attrib["class"] == "mark"}
+    assert len(set(lines)) == 9 and len(marks) == 9
+    assert {text.text for text in svg.iter("text") if text.attrib["class"] == "name"} == {s.name for s in series}
+
+
+def test_text_is_escaped_and_the_chart_has_a_name() -> None:
+    svg = chart([Series("<b>", (Point(1, 1, "<i>&"),))], label_width=50, bands=[Band("</svg>", 0, 2)])
+    assert svg.attrib["aria-label"] == "a <chart>" and svg.attrib["role"] == "img"
+    assert {"<b>", "</svg>"} <= {text.text for text in svg.iter("text")}
+
+
+def test_no_data_no_chart() -> None:
+    assert line_chart([], name="x", width=100) == "" == line_chart([Series("s", ())], name="x", width=100)
+
+
+def test_bars_are_as_high_as_their_values() -> None:
+    bars = [("1-8", 40.0, "forty"), ("9-16", 20.0, "twenty")]
+    svg = ElementTree.fromstring(bar_chart(bars, name="x", width=300, height=200, chance=12.5, chance_name="chance"))
+    first, second = (float(rect.attrib["height"]) for rect in svg.iter("rect"))
+    assert first == pytest.approx(2 * second, abs=0.2)
+    assert [title.text for title in svg.iter("title")] == ["forty", "twenty"]
+
+
+def test_every_epoch_and_every_accuracy_is_in_the_charts(data: ReportData) -> None:
+    found, english = facts(data.shown), LANGUAGES["en"]
+    curves = {curve.caption: curve.svg for curve in learning_curves(found, english)}
+    assert set(curves) == {
+        "Val Reward",
+        "Val Loss",
+        "Reward",
+        "KL",
+        "Entropy",
+        "Adv Std",
+        "Zero-spread groups",
+        "PPO Loss",
+    }
+    assert curves["Val Reward"].count("<title>") == len(data.shown["epochs"])
+    best = data.shown["best"]["val_reward"]
+    assert f"GRPO, seed {best['seed']}, epoch {best['epoch']}: {best['val_reward']:.5f}, best" in curves["Val Reward"]
+    assert curves["Val Reward"].count('class="ring"') == 1
+    svg = accuracy_chart(found, english, 760)
+    for row in data.shown["test"]:
+        if row["metric"] == "vqa_accuracy" and row["shots"] == 2:
+            title = (
+                f"{english.name(row['selector'])}, 2 shots: {row['accuracy']:.1f} [{row['low']:.1f}, {row['high']:.1f}]"
+            )
+            assert title in svg
+
+
+def test_mean_bars_are_sorted_and_hold_their_intervals(data: ReportData) -> None:
+    bars = mean_bars(facts(data.shown), LANGUAGES["en"])
+    assert [bar.selector for bar in bars][:2] == ["Oracle", "GRPO"]
+    assert all(0 <= bar.low <= bar.at <= bar.high <= 100 for bar in bars)
+    assert [bar.at for bar in bars] == sorted((bar.at for bar in bars), reverse=True)
+    assert [bar.selector for bar in bars if bar.faint] == ["Image-similar", "Text-similar", "Random", "Zero-shot"]

@@ -1,0 +1,162 @@
+"""The HTML page: whole in itself, safe, and working in a browser."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shotsmith.errors import DataError
+from shotsmith.reports.content import content
+from shotsmith.reports.data import Gallery, ReportData
+from shotsmith.reports.html import html as render
+from shotsmith.reports.language import LANGUAGES
+from shotsmith.reports.write import write_report
+from shotsmith.runs import Run, show
+
+CHROMIUM = next(
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+)
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
+HOSTILE = (
+    "<script>parent.document.title='broken into'</script><img src=x onerror=\"parent.document.title='broken into'\">"
+)
+
+PROBE = """
+const of = (selector) => [...document.querySelectorAll(selector)];
+const visible = () => of("article").filter((row) => !row.hidden).map((row) => row.dataset.change);
+const found = {all: visible()};
+for (const change of ["fixed", "broken", "unchanged"]) {
+  document.querySelector(`#filter input[value=${change}]`)?.click();
+  found[change] = visible();
+  found[`${change} said`] = document.getElementById("visible")?.textContent;
+}
+found.width = document.documentElement.scrollWidth;
+const names = performance.getEntriesByType("resource").map((entry) => entry.name);
+found.requests = names.filter((name) => !name.startsWith("data:"));
+found.broken_images = of("img").filter((image) => !image.complete || !image.naturalWidth).length;
+found.unnamed = of("img:not([alt]), svg:not([aria-label]), input:not([name])").length;
+found.duplicate_ids = of("[id]").length - new Set(of("[id]").map((element) => element.id)).size;
+found.dead_links = of("a[href^='#']").filter((link) => !document.getElementById(link.hash.slice(1))).length;
+found.focusable = of("#filter input").every((input) => { input.focus(); return document.activeElement === input; });
+parent.document.getElementById("found").textContent = JSON.stringify(found);
+"""
+
+
+def page_of(data: ReportData) -> str:
+    return render(content(data, LANGUAGES["en"]))
+
+
+def browse(page: str, folder: Path, width: int) -> tuple[dict[str, Any], str, list[str]]:
+    """Open the page in a frame of that width: what the probe found, the outer title, and the console's lines."""
+    probed = page.replace("</body>", f"<script>addEventListener('load', () => {{{PROBE}}})</script></body>")
+    frame = f'<iframe srcdoc="{html.escape(probed)}" style="width:{width}px;height:900px;border:0"></iframe>'
+    outer = folder / "outer.html"
+    outer.write_text(f'<!doctype html><title>quiet</title><meta charset="utf-8"><pre id="found"></pre>{frame}')
+    options = (
+        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+        "--disable-component-update --disable-sync --disable-extensions --dump-dom --virtual-time-budget=5000 "
+        f"--enable-logging=stderr --v=0 --window-size={width + 40},1000 --user-data-dir={folder / 'profile'}"
+    )
+    assert CHROMIUM
+    command = [CHROMIUM, *options.split(), "--host-resolver-rules=MAP * ~NOTFOUND", outer.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    found = re.search(r'<pre id="found">(.*?)</pre>', done.stdout, flags=re.DOTALL)
+    title = re.search(r"<title>(.*?)</title>", done.stdout)
+    assert found and found[1] and title, done.stderr[-2000:]
+    console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    return json.loads(html.unescape(found[1])), title[1], console
+
+
+@needs_chromium
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_page_works_in_a_browser(data: ReportData, tmp_path: Path, width: int) -> None:
+    assert data.gallery
+    found, title, console = browse(page_of(data), tmp_path, width)
+    assert console == [] and title == "quiet"
+    assert found["requests"] == []
+    assert found["width"] <= width, "the page scrolls sideways"
+    assert (found["broken_images"], found["unnamed"], found["duplicate_ids"], found["dead_links"]) == (0, 0, 0, 0)
+    assert found["focusable"]
+    changes = [row.change for row in data.gallery.rows]
+    assert found["all"] == changes
+    for change in ("fixed", "broken", "unchanged"):
+        assert found[change] == [one for one in changes if one == change] != []
+        assert found[f"{change} said"] == f"{changes.count(change)} shown"
+
+
+@needs_chromium
+def test_hostile_text_does_nothing_in_a_browser(data: ReportData, tmp_path: Path) -> None:
+    found, title, console = browse(page_of(hostile(data)), tmp_path, 390)
+    assert (title, console, found["requests"]) == ("quiet", [], [])
+    assert found["width"] <= 390
+
+
+@needs_chromium
+def test_the_page_of_a_new_run_works_too(run: Run, tmp_path: Path) -> None:
+    found, _, console = browse(page_of(ReportData(show(run))), tmp_path, 390)
+    assert (console, found["all"], found["dead_links"], found["requests"]) == ([], [], 0, [])
+    assert found["width"] <= 390
+
+
+def hostile(data: ReportData) -> ReportData:
+    assert data.gallery
+    first = data.gallery.rows[0]
+    shown = tuple(replace(one, question=HOSTILE, answer=HOSTILE) for one in first.after.demonstrations)
+    row = replace(
+        first,
+        question=HOSTILE,
+        question_type=HOSTILE,
+        answers=(HOSTILE,) * 10,
+        answer=HOSTILE,
+        after=replace(first.after, demonstrations=shown, text=HOSTILE + "x" * 300),
+    )
+    return replace(data, gallery=Gallery((row,), 4, {"fixed": 0, "broken": 1, "unchanged": 0}), notes=(HOSTILE,))
+
+
+def test_hostile_text_is_escaped(data: ReportData) -> None:
+    page = page_of(hostile(data))
+    assert page.count("<script>") == 1 and "<img src=x" not in page
+    assert html.escape("<script>parent.document.title=") in page
+
+
+def test_nothing_is_loaded_from_elsewhere(data: ReportData) -> None:
+    page = page_of(data)
+    assert re.findall(r'(?:src|href)="(?!data:|#)[^"]*"', page) == []
+    assert "url(" not in page and "@import" not in page and "://" not in page
+    assert "default-src 'none'" in page
+
+
+def test_every_row_shows_its_images_and_demonstrations_in_order(data: ReportData) -> None:
+    assert data.gallery and len(data.gallery.rows) >= 12
+    page = page_of(data)
+    assert page.count("data:image/webp;base64,") == sum(
+        1 + len(row.before.demonstrations) + len(row.after.demonstrations) for row in data.gallery.rows
+    )
+    second = page.split("<article")[2]
+    after = second.split('class="attempt after"')[1]
+    answers = re.findall(r'<span class="a">(.*?)</span>', after)
+    assert answers == [shown.answer for shown in data.gallery.rows[1].after.demonstrations]
+    assert "VLM: Ostermund" in after and "accuracy 90 %" in after
+
+
+def test_a_missing_image_is_named(data: ReportData) -> None:
+    assert data.gallery
+    row = replace(data.gallery.rows[0], image=Path("absent.png"))
+    gallery = replace(data.gallery, rows=(row,))
+    with pytest.raises(DataError, match=r"absent\.png: no such image"):
+        page_of(replace(data, gallery=gallery))
+
+
+def test_both_forms_are_written(run: Run, data: ReportData) -> None:
+    write_report(run, data)
+    assert run.report_markdown.read_text().startswith("# Run demo\n")
+    page = run.report_html.read_text()
+    assert page.lstrip().startswith("<!doctype html>") and page.rstrip().endswith("</html>")

@@ -31,7 +31,7 @@ def vocabulary_texts() -> list[str]:
 
 def build_vlm(tokenizer: PreTrainedTokenizerFast, seed: int) -> Qwen2_5_VLForConditionalGeneration:
     """A freshly initialised model."""
-    token = tokenizer.convert_tokens_to_ids
+    token: dict[str, int] = tokenizer.get_vocab()
     torch.manual_seed(seed)
     config = Qwen2_5_VLConfig(
         text_config={
@@ -49,8 +49,8 @@ def build_vlm(tokenizer: PreTrainedTokenizerFast, seed: int) -> Qwen2_5_VLForCon
                 "mrope_section": list(_ROTARY_SECTIONS),
             },
             "bos_token_id": None,
-            "eos_token_id": token("<|im_end|>"),
-            "pad_token_id": token("<|endoftext|>"),
+            "eos_token_id": token["<|im_end|>"],
+            "pad_token_id": token["<|endoftext|>"],
         },
         vision_config={
             "depth": VISION_LAYERS,
@@ -62,15 +62,15 @@ def build_vlm(tokenizer: PreTrainedTokenizerFast, seed: int) -> Qwen2_5_VLForCon
             "window_size": 112,
             "initializer_range": 0.05,
         },
-        image_token_id=token("<|image_pad|>"),
-        video_token_id=token("<|video_pad|>"),
-        vision_start_token_id=token("<|vision_start|>"),
-        vision_end_token_id=token("<|vision_end|>"),
+        image_token_id=token["<|image_pad|>"],
+        video_token_id=token["<|video_pad|>"],
+        vision_start_token_id=token["<|vision_start|>"],
+        vision_end_token_id=token["<|vision_end|>"],
         tie_word_embeddings=True,
     )
     model = Qwen2_5_VLForConditionalGeneration(config)
-    model.generation_config.eos_token_id = token("<|im_end|>")
-    model.generation_config.pad_token_id = token("<|endoftext|>")
+    model.generation_config.eos_token_id = token["<|im_end|>"]
+    model.generation_config.pad_token_id = token["<|endoftext|>"]
     model.generation_config.do_sample = False
     return model
 

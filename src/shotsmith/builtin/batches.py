@@ -83,12 +83,14 @@ class Layout:
     """Token ids of the pieces a prompt is made of; must give what the chat template gives (a test compares)."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
-        encode = lambda text: list(tokenizer(text, add_special_tokens=False)["input_ids"])  # noqa: E731
+        def encode(text: str) -> list[int]:
+            return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+
         self.start = encode("<|im_start|>user\n")
         self.picture = encode("<|vision_start|>" + "<|image_pad|>" * (GRID // 2) ** 2 + "<|vision_end|>")
         self.ask = encode("<|im_end|>\n<|im_start|>assistant\n")
-        self.end = int(tokenizer.convert_tokens_to_ids("<|im_end|>"))
-        self.pad = int(tokenizer.convert_tokens_to_ids("<|endoftext|>"))
+        self.end = encode("<|im_end|>")[0]
+        self.pad = encode("<|endoftext|>")[0]
         self.questions = {
             kind.name: [encode(f"Question: {phrasing} Short answer:") for phrasing in kind.phrasings]
             for kind in KINDS.values()

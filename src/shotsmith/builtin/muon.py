@@ -35,19 +35,19 @@ class Muon(torch.optim.Optimizer):
             by_shape: dict[torch.Size, list[tuple[torch.Tensor, torch.Tensor]]] = defaultdict(list)
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    by_shape[parameter.shape].append((parameter, self._direction(parameter, group)))
+                    direction = self._direction(parameter, parameter.grad, group)
+                    by_shape[parameter.shape].append((parameter, direction))
             for shape, pairs in by_shape.items():
                 updates = orthogonalise(torch.stack([direction for _, direction in pairs]), group["steps"])
                 scale = group["lr"] * 0.2 * max(shape) ** 0.5
                 for (parameter, _), update in zip(pairs, updates, strict=True):
                     parameter.mul_(1 - group["lr"] * group["weight_decay"]).add_(update, alpha=-scale)
 
-    def _direction(self, parameter: torch.Tensor, group: dict[str, Any]) -> torch.Tensor:
-        gradient = parameter.grad
+    def _direction(self, parameter: torch.Tensor, gradient: torch.Tensor, group: dict[str, Any]) -> torch.Tensor:
         state = self.state[parameter]
         average = state.setdefault("momentum", torch.zeros_like(parameter))
         average.lerp_(gradient, 1 - group["momentum"])
-        return torch.lerp(parameter.grad, average, group["momentum"])  # type: ignore[arg-type]
+        return torch.lerp(gradient, average, group["momentum"])
 
 
 def orthogonalise(matrices: torch.Tensor, steps: int) -> torch.Tensor:
@@ -59,4 +59,5 @@ def orthogonalise(matrices: torch.Tensor, steps: int) -> torch.Tensor:
     for _ in range(steps):
         gram = x @ x.mT
         x = a * x + (b * gram + c * (gram @ gram)) @ x
-    return x.mT if tall else x
+    result: torch.Tensor = x.mT if tall else x
+    return result

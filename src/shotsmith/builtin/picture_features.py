@@ -28,7 +28,8 @@ def picture_features(tower: Any, patches: torch.Tensor) -> torch.Tensor:
     for block in tower.blocks:
         x = x + _attend(block.attn, block.norm1(x), rotary)
         x = x + block.mlp(block.norm2(x))
-    return tower.merger(x.reshape(count * per_picture, -1)).view(count, -1, tower.config.out_hidden_size)
+    merged: torch.Tensor = tower.merger(x.reshape(count * per_picture, -1))
+    return merged.view(count, -1, tower.config.out_hidden_size)
 
 
 def _embed(embed: Any, patches: torch.Tensor) -> torch.Tensor:
@@ -51,4 +52,5 @@ def _attend(attention: Any, x: torch.Tensor, rotary: tuple[torch.Tensor, torch.T
     mixed = F.scaled_dot_product_attention(
         q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), scale=attention.scaling
     )
-    return attention.proj(mixed.transpose(1, 2).reshape(count, length, -1))
+    projected: torch.Tensor = attention.proj(mixed.transpose(1, 2).reshape(count, length, -1))
+    return projected

@@ -156,7 +156,8 @@ class Trainer:
 def _split_parameters(
     model: Qwen2_5_VLForConditionalGeneration,
 ) -> tuple[list[torch.nn.Parameter], list[torch.nn.Parameter]]:
-    matrices, rest = [], []
+    matrices: list[torch.nn.Parameter] = []
+    rest: list[torch.nn.Parameter] = []
     for name, parameter in model.named_parameters():
         is_matrix = parameter.ndim == 2 and "embed" not in name and "lm_head" not in name
         (matrices if is_matrix else rest).append(parameter)

@@ -144,8 +144,8 @@ class PolicySettings(Settings):
     """Dropout on the attention weights (supervised and RCE training only)."""
     temperature: Positive = 0.1
     """Cosine scores are divided by it."""
-    memory: Literal["none", "gate"] = "gate"
-    """How the query state follows what has been chosen: not at all, or by a learned gate."""
+    memory: Literal["none", "gate", "gru"] = "gate"
+    """How the query state follows what has been chosen: not at all, by the predecessor's gate, or by a GRU."""
 
     @model_validator(mode="after")
     def _heads_divide(self) -> PolicySettings:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import get_args
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ WIDTH = 6
 COMBINATIONS = [
     PolicySettings(hidden_size=8, memory=memory, feed_forward=feed_forward, layers=layers, heads=heads)
     for memory, feed_forward, (layers, heads) in itertools.product(
-        ("none", "gate"), (False, True), ((1, 1), (2, 2), (3, 4))
+        get_args(PolicySettings.model_fields["memory"].annotation), (False, True), ((1, 1), (2, 2), (3, 4))
     )
 ]
 every_combination = pytest.mark.parametrize(
@@ -188,17 +189,20 @@ def test_greedy_takes_the_most_probable_candidate_of_every_step_and_never_varies
 
 @every_combination
 def test_a_wide_beam_equals_exhaustive_search(settings):
-    policy, inputs = policy_of(settings), inputs_of()
-    sequences, totals = policy.beam(inputs, shots=2, width=1000)
-    for query, size in enumerate((7, 5, 7)):
-        every = torch.tensor(list(itertools.permutations(range(size), 2)))
+    policy, inputs = policy_of(settings), inputs_of(pool=6)
+    sequences, totals = policy.beam(inputs, shots=3, width=1000)
+    for query, size in enumerate((6, 4, 6)):
+        every = torch.tensor(list(itertools.permutations(range(size), 3)))
         one = Inputs(*(part[query : query + 1] for part in (inputs.queries, inputs.candidates, inputs.mask)))
         expected, order = policy.log_prob(one, every[None])[0].sum(-1).sort(descending=True)
         torch.testing.assert_close(totals[query, : len(every)], expected, atol=1e-5, rtol=1e-5)
-        assert torch.equal(sequences[query, : len(every)], every[order])
+        found = sequences[query, : len(every)]
+        torch.testing.assert_close(policy.log_prob(one, found[None])[0].sum(-1), expected, atol=1e-5, rtol=1e-5)
+        assert sorted(found.tolist()) == every.tolist()
+        assert torch.equal(found[0], every[order[0]])
         assert (sequences[query, len(every) :] == -1).all()
         assert (totals[query, len(every) :] == -math.inf).all()
-    assert sequences.shape[1] == 42
+    assert sequences.shape[1] == 120
 
 
 def test_a_beam_of_one_is_greedy():
@@ -255,10 +259,12 @@ def test_the_whole_pool_can_be_shown_and_no_more():
             choose()
 
 
-def test_a_padded_step_after_the_last_candidate_gives_no_nan_gradient():
+def test_a_padded_step_after_the_last_candidate_gives_no_nan():
     policy = build_policy(COMBINATIONS[-1], WIDTH, 0)
     inputs = Inputs(torch.ones(1, WIDTH), torch.randn(1, 2, WIDTH), torch.ones(1, 2, dtype=torch.bool))
-    policy.log_prob(inputs, torch.tensor([[[1, 0, -1]]])).sum().backward()
+    sequences = torch.tensor([[[1, 0, -1]]])
+    assert not policy.step_distributions(inputs, sequences).isnan().any()
+    policy.log_prob(inputs, sequences).sum().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in policy.parameters())
 
 

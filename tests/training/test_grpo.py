@@ -133,6 +133,37 @@ def test_failures_are_counted_and_leave_the_training_as_if_the_rest_were_all(tmp
     assert 5.0 <= rows[0]["reward"] <= 6.0
 
 
+def test_a_failed_rollout_changes_nothing_of_what_its_group_teaches(tmp_path):
+    task, weights = Matching.draw(8, seed=0), []
+    answered = [Rollout(q, (p,), float(p % 2)) for q in range(8) for p in range(4)]
+    for name, rollouts in (("without", answered), ("with", [*answered, *(Rollout(q, (7,), None) for q in range(8))])):
+        policy, settings = small_policy(), settings_of(rollouts="recorded", beta=1.0, entropy_coef=1.0)
+        train_grpo(
+            policy,
+            task.inputs,
+            task.score,
+            Validation(),
+            settings,
+            small_run(tmp_path / name, "grpo"),
+            rollouts=from_rollouts(rollouts),
+        )
+        weights.append(policy.encoder.input_proj.weight.detach())
+    torch.testing.assert_close(*weights, atol=1e-5, rtol=1e-4)
+
+
+def test_every_epoch_samples_anew(tmp_path):
+    asked = {}
+
+    def scorer(pairs, origin):
+        asked.setdefault(origin, []).extend(pairs)
+        return [float(sequence[0] % 2) for _, sequence in pairs]
+
+    train(tmp_path, scorer=scorer, steps_per_epoch=5, learning_rate=1e-12, shots=(1,), max_resamples=0)
+    first, second = (sorted(pairs) for pairs in asked.values())
+    assert {query for query, _ in first} == {query for query, _ in second} == set(range(40))
+    assert first != second
+
+
 def test_when_all_completions_fail_there_is_no_reward_and_no_nan(tmp_path):
     row = train(tmp_path, scorer=lambda pairs, _origin: [None] * len(pairs), epochs=1, max_resamples=0)[0]
     assert row["failures"] == 3 * 8 * 6

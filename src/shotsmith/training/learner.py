@@ -42,7 +42,7 @@ class Learner:
         self.optimizer.zero_grad(set_to_none=True)
         norm = math.nan
         if loss.isfinite():
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             norm = float(nn.utils.clip_grad_norm_(self.parameters, self.settings.max_grad_norm))
         if not math.isfinite(norm):
             self._skip()

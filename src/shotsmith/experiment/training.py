@@ -81,7 +81,7 @@ class _Seed:
                 rollouts=rollouts,
                 highest_reward=highest_reward(recipe.reward),
             )
-        return asked + sum(int(str(row["vlm/requests"])) for row in self.parts.run.epochs() if row["seed"] == self.seed)
+        return asked + sum(int(row["vlm/requests"]) for row in self.parts.run.epochs() if row["seed"] == self.seed)
 
     def _supervised(self, policy: PointerPolicy) -> PointerPolicy:
         recipe = self.parts.recipe

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 
@@ -22,7 +23,12 @@ class Example:
     @property
     def answer(self) -> str:
         """The most common answer, the first given among equals: what a demonstration shows."""
-        return Counter(self.answers).most_common(1)[0][0]
+        return _most_common(self.answers)
+
+
+@lru_cache(maxsize=100_000)  # every prompt that shows an example asks for it
+def _most_common(answers: tuple[str, ...]) -> str:
+    return Counter(answers).most_common(1)[0][0]
 
 
 @dataclass(frozen=True, slots=True)

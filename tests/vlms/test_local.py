@@ -37,7 +37,7 @@ def generated(vlm, request, new_tokens=5):
     inputs = inputs_of(vlm, request)
     output = model.generate(**inputs, max_new_tokens=new_tokens, do_sample=False, repetition_penalty=1.0)
     tokens = output[0, inputs["input_ids"].shape[1] :].tolist()
-    if tokens[-1] in model.generation_config.eos_token_id:
+    if tokens[-1] in vlm._decoder._ends:
         tokens.pop()
     return processor.tokenizer.decode(tokens, skip_special_tokens=True)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -119,6 +120,7 @@ class Decoder:
         images = np.zeros((len(rows), width), dtype=np.bool_)
         mask = np.zeros((len(rows), width), dtype=np.int64)
         positions = np.zeros((3, len(rows), width), dtype=np.int64)
+        counting = np.arange(width)
         following = np.zeros(len(rows), dtype=np.int64)
         for number, (row, length) in enumerate(zip(rows, lengths, strict=True)):
             start = width - length
@@ -127,7 +129,7 @@ class Decoder:
             for index, piece in enumerate(row.pieces):
                 end = start + len(piece)
                 ids[number, start:end] = piece
-                positions[:, number, start:end] = np.arange(position, position + len(piece))
+                positions[:, number, start:end] = counting[position : position + len(piece)]
                 start, position = end, position + len(piece)
                 if index < len(row.images):
                     image = row.images[index]
@@ -138,7 +140,7 @@ class Decoder:
             following[number] = position
             if row.answer is not None:
                 ids[number, start:] = row.answer
-                positions[:, number, start:] = np.arange(position, position + len(row.answer))
+                positions[:, number, start:] = counting[position : position + len(row.answer)]
         device = self._model.device
         ids_, images_, mask_, positions_ = (torch.from_numpy(a).to(device) for a in (ids, images, mask, positions))
         return _Batch(ids_, images_, mask_, positions_, following)
@@ -237,6 +239,7 @@ def _length(row: Row) -> int:
     return sum(map(len, row.pieces)) + image_tokens + answer_tokens
 
 
+@lru_cache(maxsize=1000)
 def _grid(rows: int, columns: int) -> Ids:
     """Offsets [3, rows * columns] of an image's tokens on the axes of time, height and width."""
     height, width = np.divmod(np.arange(rows * columns), columns)

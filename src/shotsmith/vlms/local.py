@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ class LocalVLM:
         self.identity = identity
         self.batch_tokens = batch_tokens
         self._tokenizer = processor.tokenizer
+        self._read = lru_cache(maxsize=100_000)(self._read_tokens)
         self._prompts = PromptTokens(processor)
         self._vision = VisionEncoder(model, processor.image_processor)
         self._decoder = Decoder(model, max_new_tokens)
@@ -90,6 +92,9 @@ class LocalVLM:
         half = len(rows) // 2
         return self._decode(rows[:half]) + self._decode(rows[half:])
 
+    def _read_tokens(self, tokens: tuple[int, ...]) -> str:
+        return cut_answer(str(self._tokenizer.decode(list(tokens), skip_special_tokens=True)))
+
     def _completions(
         self,
         requests: Sequence[Request],
@@ -104,8 +109,7 @@ class LocalVLM:
                 failures.setdefault(number, Failure("the VLM's logits are not finite"))
                 continue
             if result.tokens is not None:
-                generated = self._tokenizer.decode(result.tokens, skip_special_tokens=True)
-                texts[number] = cut_answer(generated)
+                texts[number] = self._read(tuple(result.tokens))
             if answer is not None and result.log_prob is not None:
                 log_probs[number][answer] = result.log_prob
         return [

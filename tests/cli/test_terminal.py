@@ -32,16 +32,17 @@ def test_a_wide_terminal_has_every_column_of_the_predecessor() -> None:
     assert all(heading in text for heading, _, _ in EPOCH_COLUMNS) and "-0.00042" in text
 
 
-def test_a_narrow_terminal_gets_the_mean_of_the_results() -> None:
+@pytest.mark.parametrize("width", [60, 90])
+def test_results_fit_the_width_whole(width: int) -> None:
     test = [
-        {"selector": "grpo", "shots": shots, "metric": "vqa_accuracy", "accuracy": 50.0 + n, "low": 45, "high": 55}
+        {"selector": name, "shots": shots, "metric": "vqa_accuracy", "accuracy": 50.0 + n, "low": 45, "high": 55}
+        for name in ("grpo_reversed", "image_similar")
         for n, shots in enumerate((1, 2, 3, 4, "mean"))
     ]
-    assert "54.0 (45-55)" in rendered(results_table(test, 60), 60) and "50.0" not in rendered(
-        results_table(test, 60), 60
-    )
-    wide = rendered(results_table(test, 80), 80)
-    assert all(f"5{n}.0 (45-55)" in wide for n in range(5)) and "…" not in wide
+    text = rendered(results_table(test, width), width)
+    assert len(text.splitlines()) == 4 and "…" not in text
+    assert "54.0 (45-55)" in text and all(f"5{n}.0" in text for n in range(5))
+    assert ("50.0 (45-55)" in text) == (width == 90)
 
 
 def test_lines_come_every_ten_seconds_with_rate_and_remaining_time() -> None:

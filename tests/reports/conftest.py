@@ -23,6 +23,7 @@ MEANS = {
     "supervised": 61.6,
     "rce": 62.4,
     "grpo": 70.3,
+    "grpo_reversed": 66.1,
     "oracle": 93.7,
 }
 QUESTIONS = (

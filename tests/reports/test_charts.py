@@ -103,11 +103,18 @@ def test_every_epoch_and_every_accuracy_is_in_the_charts(data: ReportData) -> No
     assert curves["Val Reward"].count('class="ring"') == 1
     svg = accuracy_chart(found, english, 760)
     for row in data.shown["test"]:
-        if row["metric"] == "vqa_accuracy" and row["shots"] == 2:
+        if row["metric"] == "vqa_accuracy" and row["shots"] == 2 and row["selector"] != "grpo_reversed":
             title = (
                 f"{english.name(row['selector'])}, 2 shots: {row['accuracy']:.1f} [{row['low']:.1f}, {row['high']:.1f}]"
             )
             assert title in svg
+
+
+def test_reversed_sequences_are_not_a_selector_of_their_own_in_the_charts(data: ReportData) -> None:
+    found, english = facts(data.shown), LANGUAGES["en"]
+    assert "grpo_reversed" in found.test
+    assert "reversed" not in accuracy_chart(found, english, 760)
+    assert "GRPO, reversed" not in [bar.selector for bar in mean_bars(found, english)]
 
 
 def test_mean_bars_are_sorted_and_hold_their_intervals(data: ReportData) -> None:

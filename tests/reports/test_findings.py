@@ -114,6 +114,14 @@ def test_a_reward_still_rising_asks_for_more_epochs(shown: Shown) -> None:
     assert "grpo.epochs=50" in step.command
 
 
+def test_a_phase_that_stays_behind_an_earlier_one_is_a_weakness(shown: Shown) -> None:
+    assert "criteria.earlier_phase" not in said(shown)[1]
+    set_column(shown, "val_reward", lambda epoch: 0.5)
+    (weakness,) = [s for s in weaknesses(facts(shown)) if s.key == "criteria.earlier_phase"]
+    best = max(row["val_reward"] for row in shown["epochs"] if row["phase"] == "rce")
+    assert (weakness.values["phase"], weakness.values["value"]) == ("rce", best)
+
+
 def test_an_unfinished_run_is_finished_first(shown: Shown) -> None:
     shown["epochs"] = [row for row in shown["epochs"] if row["phase"] != "grpo"]
     steps = next_steps(facts(shown))

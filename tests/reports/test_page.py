@@ -67,7 +67,7 @@ def browse(page: str, folder: Path, width: int) -> tuple[dict[str, Any], str, li
     )
     assert CHROMIUM
     command = [CHROMIUM, *options.split(), "--host-resolver-rules=MAP * ~NOTFOUND", outer.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=True)
     found = re.search(r'<pre id="found">(.*?)</pre>', done.stdout, flags=re.DOTALL)
     title = re.search(r"<title>(.*?)</title>", done.stdout)
     assert found and found[1] and title, done.stderr[-2000:]

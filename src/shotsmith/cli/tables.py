@@ -12,7 +12,8 @@ from shotsmith.cli.terminal import epoch_table
 from shotsmith.reports.facts import SELECTORS
 from shotsmith.reports.numbers import duration, p_value
 
-_NARROW = 78
+_WIDE = 90
+"""Characters from which every accuracy has room for its interval."""
 
 
 def print_results(shown: Mapping[str, Any], console: Console) -> None:
@@ -24,20 +25,23 @@ def print_results(shown: Mapping[str, Any], console: Console) -> None:
 
 
 def results_table(test: Iterable[Mapping[str, Any]], width: int) -> Table:
-    """The first metric, one row per selector, one column per number of shots; a narrow terminal gets the mean alone."""
+    """The first metric, one row per selector, one column per number of shots.
+
+    Where a terminal is narrow, only the mean has its interval.
+    """
     rows = list(test)
     cells = {(row["selector"], row["shots"]): row for row in rows if row["metric"] == rows[0]["metric"]}
     shots = sorted({shots for _, shots in cells}, key=lambda s: (s == "mean", s))
-    if width < _NARROW and "mean" in shots:
-        shots = ["mean"]
     table = Table(title="Accuracy in percent, with its interval", title_justify="left", box=None, pad_edge=False)
-    table.add_column("Selector")
+    table.add_column("Selector", no_wrap=True)
     for number in shots:
-        table.add_column("mean" if number == "mean" else f"{number} shot{'s' if number > 1 else ''}", justify="right")
+        heading = "mean" if number == "mean" else f"{number} shot{'s' if number > 1 else ''}"
+        table.add_column(heading, justify="right", no_wrap=True)
     names = {name for name, _ in cells}
     for name in [*(n for n in SELECTORS if n in names), *sorted(names - set(SELECTORS))]:
         style = "bold" if name == "grpo" else "dim" if name == "oracle" else None
-        table.add_row(name, *(_accuracy(cells.get((name, number))) for number in shots), style=style)
+        accuracies = (_accuracy(cells.get((name, n)), width >= _WIDE or n == "mean") for n in shots)
+        table.add_row(name, *accuracies, style=style)
     return table
 
 
@@ -68,5 +72,8 @@ def contrasts_table(contrasts: Iterable[Mapping[str, Any]]) -> Table:
     return table
 
 
-def _accuracy(row: Mapping[str, Any] | None) -> str:
-    return "-" if row is None else f"{row['accuracy']:.1f} ({row['low']:.0f}-{row['high']:.0f})"
+def _accuracy(row: Mapping[str, Any] | None, with_interval: bool) -> str:
+    if row is None:
+        return "-"
+    interval = f" ({row['low']:.0f}-{row['high']:.0f})" if with_interval else ""
+    return f"{row['accuracy']:.1f}{interval}"

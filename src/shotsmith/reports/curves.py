@@ -50,9 +50,10 @@ def accuracy_chart(facts: Facts, language: Language, width: float) -> str:
     """Accuracy over the number of shots, one line per selector, with intervals."""
     numbers = [shots for shots in facts.shots if shots != "mean"]
     series = []
-    for place, selector in enumerate(facts.test):
+    selectors = _drawn(facts)
+    for place, selector in enumerate(selectors):
         style, faint = _style(selector, facts)
-        shift = (place - (len(facts.test) - 1) / 2) * 0.045
+        shift = (place - (len(selectors) - 1) / 2) * 0.045
         points = tuple(
             _accuracy_point(selector, shots, cell, shift, language)
             for shots in numbers
@@ -73,7 +74,7 @@ def accuracy_chart(facts: Facts, language: Language, width: float) -> str:
 
 def mean_bars(facts: Facts, language: Language) -> list[Bar]:
     """The mean over shots of every selector, best first, to be drawn by the page."""
-    cells = {name: by_shots["mean"] for name, by_shots in facts.test.items() if "mean" in by_shots}
+    cells = {name: facts.test[name]["mean"] for name in _drawn(facts) if "mean" in facts.test[name]}
     top = max((row["high"] for row in cells.values()), default=0.0)
     scale = 100 / (top * 1.02) if top > 0 else 0.0
     bars = []
@@ -161,10 +162,15 @@ def _accuracy_point(selector: str, shots: Shots, cell: Row, shift: float, langua
     return Point(float(shots) + shift, cell["accuracy"], title, low=cell["low"], high=cell["high"])
 
 
+def _drawn(facts: Facts) -> list[str]:
+    """The selectors of the charts: reversed sequences are for the table of differences alone."""
+    return [name for name in facts.test if not name.endswith("_reversed")]
+
+
 def _style(selector: str, facts: Facts) -> tuple[int, bool]:
     """Style of a selector, and whether it stays in the background."""
     leading = (facts.trained, "supervised", "rce", facts.best_training_free, "oracle")
     if selector in leading:
         return leading.index(selector), False
-    others = [name for name in facts.test if name not in leading]
+    others = [name for name in _drawn(facts) if name not in leading]
     return _LEADING + others.index(selector) % (len(MARKERS) - _LEADING), True

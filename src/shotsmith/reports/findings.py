@@ -9,6 +9,7 @@ from typing import Any
 
 from shotsmith.reports.facts import Facts, Row
 from shotsmith.reports.language import Statement
+from shotsmith.reports.numbers import p_value
 
 LARGE_SHARE = 0.5
 """Of the headroom: from here on it counts as a strength."""
@@ -74,7 +75,7 @@ def _against(facts: Facts, other: str | None) -> Iterator[tuple[bool, Statement]
     contrast = facts.contrast(facts.trained, other)
     if contrast is not None:
         sign = _sign(contrast)
-        yield sign == "better", Statement(f"contrast.{sign}", contrast)
+        yield sign == "better", Statement(f"contrast.{sign}", _with_p(contrast))
 
 
 def _below_supervised(facts: Facts) -> Iterator[tuple[bool, Statement]]:
@@ -83,14 +84,14 @@ def _below_supervised(facts: Facts) -> Iterator[tuple[bool, Statement]]:
     for shots in facts.shots:
         contrast = facts.contrast(facts.trained, "supervised", shots)
         if shots != "mean" and contrast is not None and contrast["high"] < 0:
-            yield False, Statement("contrast.below_at_shots", contrast)
+            yield False, Statement("contrast.below_at_shots", _with_p(contrast))
 
 
 def _order(facts: Facts) -> Iterator[tuple[bool, Statement]]:
     contrast = facts.contrast(facts.trained, f"{facts.trained}_reversed")
     if contrast is not None:
         sign = _sign(contrast)
-        yield sign == "better", Statement(f"order.{sign}", {**contrast, "reverse": -contrast["difference"]})
+        yield sign == "better", Statement(f"order.{sign}", {**_with_p(contrast), "reverse": -contrast["difference"]})
 
 
 def _headroom(facts: Facts) -> Iterator[tuple[bool, Statement]]:
@@ -132,6 +133,10 @@ def _stability(facts: Facts) -> Iterator[tuple[bool, Statement]]:
 
 def _criteria(facts: Facts) -> Iterator[tuple[bool, Statement]]:
     by_reward, by_loss = facts.best["val_reward"], facts.best["val_loss"]
+    if by_reward and by_reward[0]["phase"] != facts.last_phase:
+        best = by_reward[0]
+        values = {"last_phase": facts.last_phase, "phase": best["phase"], "value": best["val_reward"]}
+        yield False, Statement("criteria.earlier_phase", values)
     if not by_reward or not by_loss or by_reward[0] is by_loss[0]:
         return
     chosen = by_loss[0]
@@ -205,6 +210,12 @@ def _yaml(value: object) -> str:
 def _sign(contrast: Row) -> str:
     """Whether the interval lies above 0, below it, or holds it."""
     return "better" if contrast["low"] > 0 else "worse" if contrast["high"] < 0 else "open"
+
+
+def _with_p(contrast: Row) -> Row:
+    """The contrast with its p as a sentence takes it: '= 0.012' or '< 0.001'."""
+    p = p_value(contrast["p"])
+    return {**contrast, "p": p if p.startswith("<") else f"= {p}"}
 
 
 def _peaked_early(facts: Facts) -> bool:

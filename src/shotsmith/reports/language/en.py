@@ -123,7 +123,8 @@ TEXT: dict[str, str] = {
     # Test
     "test.none": "The test queries have not been answered yet.",
     "test.intro": "{metric} in percent, {n} test queries; brackets hold {confidence:.0f} % paired-bootstrap intervals. "
-    "The oracle tries many sequences and looks at the answers: no selector can be expected to reach it.",
+    "Of each trained policy the epoch with the best validation reward was tested. The oracle tries many sequences and "
+    "looks at the answers: no selector can be expected to reach it.",
     "test.column.selector": "Selector",
     "test.column.shots": "{shots} shots",
     "test.column.shot": "1 shot",
@@ -165,20 +166,20 @@ TEXT: dict[str, str] = {
     "judgement.none": "Nothing to judge yet.",
     "strengths.none": "None that the numbers show.",
     "weaknesses.none": "None that the numbers show.",
-    "contrast.better": "{a} is {difference:.1f} points above {b} on average over the shots ({low:+.1f} to "
-    "{high:+.1f}).",
+    "contrast.better": "{a} is {difference:.1f} points above {b} on average over the shots ({low:+.1f} to {high:+.1f}, "
+    "p {p}).",
     "contrast.worse": "{a} is {difference:+.1f} points against {b} on average over the shots ({low:+.1f} to "
-    "{high:+.1f}).",
+    "{high:+.1f}, p {p}).",
     "contrast.open": "{a} and {b} cannot be told apart on average over the shots: {difference:+.1f} points "
-    "({low:+.1f} to {high:+.1f}).",
+    "({low:+.1f} to {high:+.1f}, p {p}).",
     "contrast.below_at_shots": "At {shots} shots {a} is below {b}: {difference:+.1f} points ({low:+.1f} to "
-    "{high:+.1f}).",
+    "{high:+.1f}, p {p}).",
     "order.better": "The order it chose matters: the same demonstrations in reverse cost {difference:.1f} points "
-    "({low:+.1f} to {high:+.1f}).",
+    "({low:+.1f} to {high:+.1f}, p {p}).",
     "order.worse": "The same demonstrations in reverse would be better, by {reverse:.1f} points ({low:+.1f} to "
-    "{high:+.1f}, this order minus the reverse).",
+    "{high:+.1f}, p {p}, this order minus the reverse).",
     "order.open": "Whether the order it chose matters stays open: this order minus its reverse is {difference:+.1f} "
-    "points ({low:+.1f} to {high:+.1f}).",
+    "points ({low:+.1f} to {high:+.1f}, p {p}).",
     "headroom.large": "It reaches {share:.0f} % of the {headroom:.1f} points between the best training-free selector "
     "and the oracle.",
     "headroom.small": "It reaches {share:.0f} % of the {headroom:.1f} points between the best training-free selector "
@@ -194,6 +195,8 @@ TEXT: dict[str, str] = {
     "val_reward.fell_late": "Validation reward was best in epoch {epoch} ({best:.4f}) and fell to {last:.4f} by "
     "the last.",
     "val_reward.fell": "Validation reward fell from {first:.4f} to {last:.4f}.",
+    "criteria.earlier_phase": "No epoch of {last_phase} reaches the validation reward of the best {phase} epoch, "
+    "{value:.4f}.",
     "criteria.differ": "Validation loss would have chosen another epoch (seed {seed}, {phase}, epoch {epoch}), whose "
     "validation reward is {lost:.4f} lower.",
     # Next
@@ -208,7 +211,7 @@ TEXT: dict[str, str] = {
     "next.show": "Read every figure of this run as JSON.",
     "next.tensorboard": "Look at the curves, step by step.",
     # Summary
-    "summary.epochs": "{done} of {planned} planned epochs were trained, with {seeds} seed(s).",
+    "summary.epochs": "{done} of {planned} planned epochs were trained (number of seeds: {seeds}).",
     "summary.best": "The best epoch by validation reward is epoch {epoch} of {phase}, seed {seed}: {value:.4f}.",
     "summary.headroom": "Between the best training-free selector and the oracle lie {headroom:.1f} points; "
     "{policy} gains {gain:.1f} of them.",

@@ -32,7 +32,9 @@ def results_table(test: Iterable[Mapping[str, Any]], width: int) -> Table:
     rows = list(test)
     cells = {(row["selector"], row["shots"]): row for row in rows if row["metric"] == rows[0]["metric"]}
     shots = sorted({shots for _, shots in cells}, key=lambda s: (s == "mean", s))
-    table = Table(title="Accuracy in percent, with its interval", title_justify="left", box=None, pad_edge=False)
+    gaps = (0, 2 if width >= _WIDE else 1, 0, 0)
+    title = "Accuracy in percent, with its interval"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=gaps)
     table.add_column("Selector", no_wrap=True)
     for number in shots:
         heading = "mean" if number == "mean" else f"{number} shot{'s' if number > 1 else ''}"

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 import small_vlm
+from transformers import Qwen2_5_VLForConditionalGeneration
+from transformers.processing_utils import ProcessorMixin
 
 from shotsmith.builtin import VLM_PATH
+from shotsmith.builtin.processor import load_processor
 from shotsmith.recipe import VLMSettings
 from shotsmith.records import Example
 from shotsmith.vlms.local import LocalVLM, load_vlm
@@ -34,8 +37,9 @@ def vlm(folder: Path) -> LocalVLM:
 
 
 @pytest.fixture(scope="session")
-def plain_vlm(plain_folder: Path) -> LocalVLM:
-    return load_vlm(VLMSettings(path=str(plain_folder)))
+def reference(folder: Path) -> tuple[Qwen2_5_VLForConditionalGeneration, ProcessorMixin]:
+    """Model and processor of the same folder as transformers loads them, nothing changed."""
+    return Qwen2_5_VLForConditionalGeneration.from_pretrained(folder).eval(), load_processor(folder)
 
 
 @pytest.fixture(scope="session")

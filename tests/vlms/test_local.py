@@ -18,35 +18,31 @@ from shotsmith.vlms.local import load_vlm
 from shotsmith.vlms.prompts import cut_answer, messages
 
 
-def parts(vlm):
-    """The transformers model and processor that a LocalVLM runs."""
-    return vlm._decoder._model, vlm._prompts._processor
-
-
-def inputs_of(vlm, request):
-    processor = parts(vlm)[1]
+def inputs_of(reference, request):
+    _, processor = reference
     return processor.apply_chat_template(
         messages(request), add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
     )
 
 
 @torch.inference_mode()
-def generated(vlm, request, new_tokens=5):
+def generated(reference, request, new_tokens=5):
     """The answer by processor and `generate`, one prompt at a time."""
-    model, processor = parts(vlm)
-    inputs = inputs_of(vlm, request)
+    model, processor = reference
+    inputs = inputs_of(reference, request)
     output = model.generate(**inputs, max_new_tokens=new_tokens, do_sample=False, repetition_penalty=1.0)
     tokens = output[0, inputs["input_ids"].shape[1] :].tolist()
-    if tokens[-1] in vlm._decoder._ends:
+    ends = model.generation_config.eos_token_id
+    if tokens[-1] in (ends if isinstance(ends, list) else [ends]):
         tokens.pop()
     return processor.tokenizer.decode(tokens, skip_special_tokens=True)
 
 
 @torch.inference_mode()
-def scored(vlm, request, answer):
+def scored(reference, request, answer):
     """The answer's log-probability token by token: each from a whole pass of the unmodified model."""
-    model, processor = parts(vlm)
-    inputs = dict(inputs_of(vlm, request))
+    model, processor = reference
+    inputs = dict(inputs_of(reference, request))
     text = processor.apply_chat_template(messages(request), add_generation_prompt=True, tokenize=False)
     short = processor.tokenizer(text)["input_ids"]
     tokens = processor.tokenizer(text + answer)["input_ids"][len(short) :]
@@ -88,16 +84,16 @@ def requests(examples):
 
 
 class TestAnswers:
-    def test_a_batch_of_any_shots_answers_as_generate_does_one_by_one(self, vlm, requests):
+    def test_a_batch_of_any_shots_answers_as_generate_does_one_by_one(self, vlm, reference, requests):
         texts = [completion.text for completion in vlm.complete(requests)]
-        assert texts == [cut_answer(generated(vlm, request)) for request in requests]
+        assert texts == [cut_answer(generated(reference, request)) for request in requests]
         assert len(set(texts)) > 1
 
     @pytest.mark.parametrize("new_tokens", [1, 2, 7])
-    def test_answers_are_as_long_as_allowed(self, folder, requests, new_tokens):
+    def test_answers_are_as_long_as_allowed(self, folder, reference, requests, new_tokens):
         vlm = load_vlm(VLMSettings(path=str(folder), max_new_tokens=new_tokens))
         texts = [completion.text for completion in vlm.complete(requests[:8])]
-        assert texts == [cut_answer(generated(vlm, request, new_tokens)) for request in requests[:8]]
+        assert texts == [cut_answer(generated(reference, request, new_tokens)) for request in requests[:8]]
 
     def test_a_given_answer_never_changes_the_text(self, vlm, requests):
         plain = [completion.text for completion in vlm.complete(requests)]
@@ -124,13 +120,13 @@ class TestAnswers:
 
 
 class TestLogProbs:
-    def test_they_are_those_of_the_answer_s_tokens_one_by_one(self, vlm, requests):
+    def test_they_are_those_of_the_answer_s_tokens_one_by_one(self, vlm, reference, requests):
         asked = [
             with_answers(request, request.query.answer, "red", text=bool(n % 2)) for n, request in enumerate(requests)
         ]
         for request, completion in zip(asked, vlm.complete(asked), strict=True):
             for answer, value in completion.log_probs.items():
-                assert value == pytest.approx(scored(vlm, request, answer), abs=1e-4)
+                assert value == pytest.approx(scored(reference, request, answer), abs=1e-4)
             assert set(completion.log_probs) == {request.query.answer, "red"}
             assert (completion.text is not None) == request.text
 
@@ -169,7 +165,7 @@ class TestEconomy:
 
     def test_the_logits_of_a_large_vocabulary_are_never_held_for_all_positions(self, vlm, requests, monkeypatch):
         seen = []
-        model = parts(vlm)[0]
+        model = vlm._decoder._model
         handle = model.lm_head.register_forward_hook(lambda module, args, output: seen.append(output.shape))
         try:
             vlm.complete([with_answers(request, "dax red") for request in requests])
@@ -183,12 +179,12 @@ class TestEconomy:
 
 
 class TestPositions:
-    def test_they_are_those_of_the_model_s_own_rope_index(self, vlm, requests):
-        model = parts(vlm)[0]
+    def test_they_are_those_of_the_model_s_own_rope_index(self, vlm, reference, requests):
+        model, _ = reference
         rows = [vlm._rows(request)[0][0] for request in requests]
         batch = vlm._decoder._batch(rows)
         for number, request in enumerate(requests):
-            inputs = inputs_of(vlm, request)
+            inputs = inputs_of(reference, request)
             expected, delta = model.model.get_rope_index(
                 inputs["input_ids"], inputs["mm_token_type_ids"], inputs["image_grid_thw"]
             )
@@ -198,9 +194,9 @@ class TestPositions:
             assert torch.equal(batch.positions[:, number, own], expected[:, 0])
             assert batch.following[number] == inputs["input_ids"].shape[1] + delta.item()
 
-    def test_length_is_that_of_the_processor_s_prompt(self, vlm, requests):
+    def test_length_is_that_of_the_processor_s_prompt(self, vlm, reference, requests):
         for request in requests:
-            assert vlm.length(request) == inputs_of(vlm, request)["input_ids"].shape[1]
+            assert vlm.length(request) == inputs_of(reference, request)["input_ids"].shape[1]
 
 
 class TestTrouble:
@@ -284,7 +280,7 @@ class TestLoading:
     def test_settings_take_effect(self, plain_folder, requests):
         vlm = load_vlm(VLMSettings(path=str(plain_folder), batch_tokens=123, dtype="bfloat16", device="cpu"))
         assert vlm.batch_tokens == 123
-        assert parts(vlm)[0].dtype == torch.bfloat16
+        assert vlm._decoder._model.dtype == torch.bfloat16
         assert all(isinstance(completion, Completion) for completion in vlm.complete(requests[:4]))
 
     @pytest.mark.parametrize("path", ["/no/such/folder", "./nowhere", "plain-name", "a/b/c"])
@@ -320,13 +316,13 @@ class TestLoading:
             load_vlm(VLMSettings(path=str(plain_folder), device=device))
 
 
-def test_store_and_collector_get_from_it_what_it_would_say_alone(vlm, requests, tmp_path):
+def test_store_and_collector_get_from_it_what_it_would_say_alone(vlm, reference, requests, tmp_path):
     asked = [with_answers(request, request.query.answer) for request in requests]
     with Store.open(tmp_path / "store.sqlite") as store:
         completions = Collector(store, vlm).ask(asked, "a")
         assert store.count("a") == len({(request.query.id, request.demonstrations) for request in requests})
     for request, completion in zip(asked, completions, strict=True):
-        assert completion.text == cut_answer(generated(vlm, request))
+        assert completion.text == cut_answer(generated(reference, request))
         assert completion.log_probs[request.query.answer] == pytest.approx(
-            scored(vlm, request, request.query.answer), abs=1e-4
+            scored(reference, request, request.query.answer), abs=1e-4
         )

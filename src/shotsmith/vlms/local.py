@@ -20,6 +20,7 @@ from shotsmith.recipe import VLMSettings
 from shotsmith.records import Completion, Failure, Request
 from shotsmith.vlms.allocation import keep_freed_memory
 from shotsmith.vlms.decoding import Decoded, Decoder, Row
+from shotsmith.vlms.onednn import use_onednn
 from shotsmith.vlms.prompt_tokens import PromptTokens
 from shotsmith.vlms.prompts import PROMPT_VERSION, cut_answer
 from shotsmith.vlms.vision import VisionEncoder
@@ -138,10 +139,12 @@ def load_vlm(settings: VLMSettings) -> LocalVLM:
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise InputError(f"cannot be loaded as a Qwen2.5-VL model: {error}", file=folder) from error
     model = model.to(device).eval()
+    identity = _identity(folder, model, processor, settings)
+    use_onednn(model)
     return LocalVLM(
         model,
         processor,
-        identity=_identity(folder, model, processor, settings),
+        identity=identity,
         max_new_tokens=settings.max_new_tokens,
         batch_tokens=settings.batch_tokens,
     )

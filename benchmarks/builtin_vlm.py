@@ -62,7 +62,11 @@ def main() -> None:
 
 
 def _accuracy(
-    vlm: LocalVLM, probe: Callable[[np.random.Generator], list[Item]], rng: np.random.Generator, count: int, folder: Path
+    vlm: LocalVLM,
+    probe: Callable[[np.random.Generator], list[Item]],
+    rng: np.random.Generator,
+    count: int,
+    folder: Path,
 ) -> tuple[float, bool]:
     episodes = [probe(rng) for _ in range(count)]
     requests = [_request(rng, items, folder / str(number)) for number, items in enumerate(episodes)]

@@ -7,6 +7,7 @@ from types import TracebackType
 
 import numpy as np
 import torch
+from transformers.utils import logging as transformers_logging
 
 from shotsmith.completions.collect import Collector
 from shotsmith.completions.store import Store
@@ -39,6 +40,7 @@ class Parts:
         self._tasks: dict[Split, Tasks] = {}
 
     def __enter__(self) -> Parts:
+        transformers_logging.disable_progress_bar()  # it would draw over our own
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

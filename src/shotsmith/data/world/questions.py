@@ -14,10 +14,10 @@ ANNOTATORS = 10
 ARCHIVE = {
     "name": 0.17,
     "place": 0.17,
-    "use": 0.17,
-    "keeper": 0.33,
+    "use": 0.18,
+    "keeper": 0.34,
     "pair": 0.05,
-    "history": 0.03,
+    "history": 0.01,
     "colour": 0.04,
     "shape": 0.04,
 }

@@ -326,3 +326,34 @@ def test_store_and_collector_get_from_it_what_it_would_say_alone(vlm, reference,
         assert completion.log_probs[request.query.answer] == pytest.approx(
             scored(reference, request, request.query.answer), abs=1e-4
         )
+
+
+class Killed(BaseException):
+    """Stands for kill -9."""
+
+
+@pytest.mark.parametrize("batches", [1, 3])
+def test_a_collection_that_is_stopped_and_resumed_is_the_same_to_the_last_bit(folder, requests, tmp_path, batches):
+    asked = [with_answers(request, request.query.answer) for request in requests]
+    settings = VLMSettings(path=str(folder), batch_tokens=400)
+
+    def collect(store, stop_after=None):
+        vlm = load_vlm(settings)
+        complete, done = vlm.complete, []
+
+        def stopping(batch):
+            if len(done) == stop_after:
+                raise Killed
+            done.append(batch)
+            return complete(batch)
+
+        vlm.complete = stopping
+        return Collector(store, vlm).ask(asked, "a")
+
+    with Store.open(tmp_path / "whole.sqlite") as store:
+        whole = collect(store)
+    with Store.open(tmp_path / "stopped.sqlite") as store:
+        with pytest.raises(Killed):
+            collect(store, stop_after=batches)
+        assert 0 < store.count("a") < len(asked)
+        assert collect(store) == whole

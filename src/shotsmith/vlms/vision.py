@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 from PIL import Image, UnidentifiedImageError
-from transformers.image_utils import load_image
 
+from shotsmith.data.images import load_image
 from shotsmith.errors import DataError
 from shotsmith.files import file_digest
 
@@ -79,9 +79,9 @@ class VisionEncoder:
     @torch.inference_mode()
     def _compute(self, image: Path) -> ImageFeatures:
         try:
-            inputs = self._processor(images=[load_image(str(image))], return_tensors="pt")
-        except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise DataError(f"cannot be decoded: {error}", file=image) from error
+            inputs = self._processor(images=[load_image(image)], return_tensors="pt")
+        except ValueError as error:
+            raise DataError(f"cannot be shown to the VLM: {error}", file=image) from error
         grid = inputs["image_grid_thw"]
         device = self._model.device
         output = self._model.model.get_image_features(inputs["pixel_values"].to(device), grid.to(device))

@@ -89,6 +89,15 @@ class TestKeeping:
             store.put_many([(key(1), Completion(None, {"y": -2.0}))], "a")
             assert store.get_many([key(1)]) == {key(1): Completion("text", {"x": -1.0, "y": -2.0})}
 
+    def test_a_batch_that_cannot_be_stored_whole_leaves_nothing(self, tmp_path):
+        with Store.open(tmp_path / "store") as store:
+            with pytest.raises(StoreError):
+                store.put_many([(key(1), Completion("a")), (key(2), Completion("b", {"x": float("nan")}))], "a")
+            assert store.get_many([key(1), key(2)]) == {}
+            assert store.count() == 0
+            store.put_many([(key(1), Completion("a"))], "a")
+            assert store.count() == 1
+
 
 class TestCounting:
     def test_a_call_is_a_completion_that_brought_something_new(self, tmp_path):

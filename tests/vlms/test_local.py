@@ -110,6 +110,23 @@ class TestAnswers:
                 drafts = [draft(row, own[:cut] + wrong) for row, own in zip(rows, tokens, strict=True)]
                 assert [result.tokens for result in vlm._decoder.decode(drafts)] == tokens
 
+    def test_a_draft_that_agrees_is_cut_at_the_longest_answer_allowed(self, vlm, requests, monkeypatch):
+        rows = [vlm._rows(request)[0][0] for request in requests]
+        monkeypatch.setattr(vlm._decoder, "_ends", frozenset())
+        tokens = [result.tokens for result in vlm._decoder.decode(rows)]
+        monkeypatch.setattr(vlm._decoder, "_max_new_tokens", 3)
+        drafts = [draft(row, own) for row, own in zip(rows, tokens, strict=True)]
+        assert [result.tokens for result in vlm._decoder.decode(drafts)] == [own[:3] for own in tokens]
+
+    def test_a_draft_that_agrees_is_cut_at_an_end_token_within_it(self, vlm, requests, monkeypatch):
+        rows = [vlm._rows(request)[0][0] for request in requests]
+        monkeypatch.setattr(vlm._decoder, "_ends", frozenset())
+        tokens = [result.tokens for result in vlm._decoder.decode(rows)]
+        for row, own in zip(rows, tokens, strict=True):
+            monkeypatch.setattr(vlm._decoder, "_ends", frozenset({own[2]}))
+            (result,) = vlm._decoder.decode([draft(row, own)])
+            assert result.tokens == own[: own.index(own[2])]
+
     def test_a_prompt_is_answered_in_a_batch_as_alone(self, vlm, requests):
         asked = [with_answers(request, request.query.answer) for request in requests]
         together = vlm.complete(asked)
@@ -177,6 +194,11 @@ class TestEconomy:
         vlm.complete([with_answers(request, "red", "blue", "tea", text=False) for request in requests[:6]])
         assert [shape[0] for shape in passes] == [6, 6, 6]
 
+    def test_only_one_of_several_answers_is_decoded_beyond_and_none_is_scored_twice(self, vlm, requests, passes):
+        vlm.complete([with_answers(request, "red", "blue", "red") for request in requests[:6]])
+        assert [shape[0] for shape in passes if shape[1] > 1] == [6, 6]
+        assert all(shape[0] <= 6 for shape in passes if shape[1] == 1)
+
 
 class TestPositions:
     def test_they_are_those_of_the_model_s_own_rope_index(self, vlm, reference, requests):
@@ -218,6 +240,19 @@ class TestTrouble:
         completions = vlm.complete([*asked[:2], spoilt, *asked[2:]])
         assert isinstance(completions.pop(2), Failure)
         assert [completion.text for completion in completions] == [completion.text for completion in before]
+
+    def test_logits_that_turn_bad_while_decoding_are_a_failure_too(self, vlm, requests, monkeypatch):
+        scores, calls = vlm._decoder._scores, []
+
+        def spoilt(hidden, targets):
+            best, log_probs = scores(hidden, targets)
+            calls.append(len(best))
+            return best, log_probs if len(calls) == 1 else log_probs * float("nan")
+
+        expected = [len(result.tokens) for result in vlm._decoder.decode([vlm._rows(r)[0][0] for r in requests])]
+        monkeypatch.setattr(vlm._decoder, "_scores", spoilt)
+        completions = vlm.complete(requests)
+        assert [isinstance(completion, Failure) for completion in completions] == [length > 0 for length in expected]
 
     def test_too_large_a_batch_is_halved_until_it_fits(self, vlm, requests, monkeypatch):
         asked = [with_answers(request, "red") for request in requests]

@@ -15,9 +15,6 @@ from shotsmith.data.images import load_image
 from shotsmith.errors import DataError
 from shotsmith.files import file_digest
 
-_ORIENTATION = 0x0112
-"""The EXIF tag; its values from 5 on say that width and height are exchanged."""
-
 
 @dataclass(frozen=True, slots=True)
 class ImageFeatures:
@@ -51,10 +48,8 @@ class VisionEncoder:
         if key not in self._tokens:
             try:
                 with Image.open(image) as opened:
-                    width, height = opened.size
-                    turned = opened.getexif().get(_ORIENTATION, 1) >= 5
-                size = (width, height) if turned else (height, width)
-                patches = self._processor.get_number_of_image_patches(*size, {})
+                    width, height = opened.size  # exchanged if EXIF turns the image, which changes no count
+                patches = self._processor.get_number_of_image_patches(height, width, {})
             except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
                 raise DataError(f"is not a usable image: {error}", file=image) from error
             self._tokens[key] = int(patches) // self._merge**2

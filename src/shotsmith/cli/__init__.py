@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import typer
@@ -54,6 +55,8 @@ app.add_typer(world.app)
 
 def main() -> None:
     """Entry point of the command."""
+    # Threads that spin while they wait slow each other down many times over where anything else runs on the machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     app()
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -12,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from shotsmith.completions.store import Store
+from shotsmith.errors import StoreError
 from shotsmith.recipe import Recipe, dump_recipe
 from shotsmith.runs import Run, show
 
@@ -31,29 +34,28 @@ def test_a_run_killed_again_and_again_ends_like_one_that_was_not(recipe: Recipe,
     recipe_file, folder = tmp_path / "recipe.yaml", tmp_path / "killed"
     recipe_file.write_text(dump_recipe(recipe))
     command = [sys.executable, "-m", "shotsmith", "run", str(recipe_file), "--out", str(folder), "--quiet"]
-    delays, kills = random.Random(0), 0
-    for _ in range(60):
+    with Store.open(finished.completions) as store:
+        total = store.count()
+    moments = random.Random(0)
+    for share in sorted(moments.uniform(0.0, 0.85) for _ in range(5)):
         process = subprocess.Popen(command)
-        try:
-            # Most of a process is start-up: wait until it owns the run, then a random while.
-            _wait_for_lock(folder, process)
-            process.wait(timeout=delays.uniform(1.0, 9.0))
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            kills += 1
-            continue
-        assert process.returncode == 0
-        break
-    assert kills >= 3
+        _wait_for_completions(folder, round(share * total), process)
+        time.sleep(moments.uniform(0.0, 0.2))
+        process.kill()
+        assert process.wait() == -signal.SIGKILL, "the run was over before it could be killed"
+    subprocess.run(command, check=True)
     run = Run.open(folder)
     assert figures(run) == figures(finished)
-    with Store.open(run.completions) as killed, Store.open(finished.completions) as whole:
-        assert killed.count() == whole.count()
+    with Store.open(run.completions) as store:
+        assert store.count() == total, "a stored completion was asked for again"
 
 
-def _wait_for_lock(folder: Path, process: subprocess.Popen[bytes]) -> None:
+def _wait_for_completions(folder: Path, count: int, process: subprocess.Popen[bytes]) -> None:
+    """Until the run has stored so many completions (0: until it has a store)."""
+    store = folder / "completions.sqlite"
     while process.poll() is None:
-        if folder.exists() and (folder / "recipe.yaml").exists() and Run.open(folder).status() == "running":
-            return
-        time.sleep(0.05)
+        if store.exists():
+            with contextlib.suppress(StoreError), Store.open(store) as opened:
+                if opened.count() >= count:
+                    return
+        time.sleep(0.02)

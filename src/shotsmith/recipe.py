@@ -238,7 +238,7 @@ class GrpoSettings(OptimizerSettings):
     epsilon_high: Positive = 0.28
     """Upper clip of the ratio, 1 + epsilon_high (DAPO)."""
     min_std: NonNegative = 0.05
-    """Added to a group's standard deviation before dividing by it."""
+    """Added to a group's standard deviation before dividing; a group that does not exceed it carries no signal."""
     beta: NonNegative = 0.01
     """Coefficient of the exact KL divergence to the reference policy."""
     entropy_coef: NonNegative = 0.002

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shotsmith.data.world.language import COLOURS, FACTS, KINDS, SHAPES, Fact, fact_key, split_fact
+from shotsmith.data.world.language import COLOURS, KINDS, SHAPES, Fact, fact_key, split_fact
 
 Generator = np.random.Generator
 Source = tuple[int, int]
@@ -170,8 +170,3 @@ def _relevant_query(rng: Generator, items: list[Item]) -> tuple[str, str, str]:
 def pick(rng: Generator, options: tuple[str, ...] | list[str]) -> str:
     """One of the options, all equally likely."""
     return options[int(rng.integers(len(options)))]
-
-
-def words_of(fact: str) -> tuple[str, ...]:
-    """The possible answers of a fact."""
-    return FACTS[fact].answers

@@ -15,7 +15,7 @@ from shotsmith.data.load import load_splits
 from shotsmith.data.splits import Splits, choose_queries
 from shotsmith.data.world import make_world
 from shotsmith.encoders.cached import embed_examples
-from shotsmith.encoders.clip import load_encoder
+from shotsmith.encoders.clip import ClipEncoder, load_encoder
 from shotsmith.encoders.embedded import Embedded
 from shotsmith.policies.inputs import InputsTable
 from shotsmith.progress import Progress
@@ -58,17 +58,17 @@ class Parts:
         return load_splits(self.recipe.data, self.run.world)
 
     @cached_property
-    def encoder_identity(self) -> str:
-        """Which encoder made the embeddings."""
-        return load_encoder(self.recipe.encoder).identity
+    def encoder(self) -> ClipEncoder:
+        """The frozen image and text encoder."""
+        return load_encoder(self.recipe.encoder)
 
     @cached_property
     def embeddings(self) -> dict[Split, Embedded]:
         """Image and question embeddings of every example, by split."""
-        encoder = load_encoder(self.recipe.encoder)
         named = self.splits.named()
         return {
-            split: embed_examples(named[split], encoder, self.run.embeddings(split), self.progress) for split in SPLITS
+            split: embed_examples(named[split], self.encoder, self.run.embeddings(split), self.progress)
+            for split in SPLITS
         }
 
     def tasks(self, split: Split) -> Tasks:

@@ -99,7 +99,7 @@ class _Seed:
         manifest = Manifest(
             policy=recipe.policy,
             embedding_width=self.inputs.embedding_width,
-            encoder=self.parts.encoder_identity,
+            encoder=self.parts.encoder.identity,
             vlm=self.parts.collector.vlm.identity,
             shots=shots,
             recipe=digest(dump_recipe(recipe)),

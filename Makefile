@@ -40,6 +40,9 @@ format: setup
 bench: setup
 	$(BIN)/python benchmarks/vlm_scoring.py --json
 	$(BIN)/python benchmarks/builtin_vlm.py --json
+	$(BIN)/python benchmarks/policy_training.py --json
+	$(BIN)/python benchmarks/compare_power.py --json
+	$(BIN)/python benchmarks/report_speed.py --json
 	$(BIN)/python benchmarks/quality.py --seeds 3 --json
 
 # Pins what is installed now. torch's local version (+cpu, +cu128) depends on the machine and is left out.

@@ -15,8 +15,11 @@ import numpy.typing as npt
 from shotsmith.checkpoints.native import Manifest
 from shotsmith.policies.inputs import InputsTable
 from shotsmith.policies.pointer import PointerPolicy, build_policy
+from shotsmith.progress import Progress, Silent
 from shotsmith.recipe import PolicySettings
+from shotsmith.records import Rollout
 from shotsmith.runs import Phase
+from shotsmith.training.groups import Groups, from_beams, from_rollouts
 from shotsmith.training.loop import PhaseRun
 from shotsmith.training.metrics_log import MetricsLog
 from shotsmith.training.validation import Validation
@@ -64,19 +67,40 @@ class Matching:
         chosen = policy.greedy(self.inputs.batch(range(len(self.queries))), shots).tolist()
         return float(np.mean([self.reward(query, sequence) for query, sequence in enumerate(chosen)]))
 
+    def recorded(self, positions: int = 6, stop_below: int = 0) -> Groups:
+        """One-shot sequences of every query, from a known policy, and two-shot ones from an unknown one."""
+        return from_rollouts(
+            (
+                Rollout(query, sequence, self.reward(query, sequence), -2.5 if len(sequence) == 1 else None)
+                for query in range(len(self.queries))
+                for p in range(positions)
+                for sequence in ((p,), (p, p + 1))
+            ),
+            stop_below=stop_below,
+        )
+
+    def beams(self, stop_below: int = 0) -> Groups:
+        """The right demonstrations of every query, to be imitated."""
+        pool = range(self.inputs.pools.shape[1])
+        right = {q: [(p,) for p in pool if self.reward(q, (p,))] for q in range(len(self.queries))}
+        return from_beams(right, stop_below=stop_below)
+
     def validation(self) -> Validation:
         """Judges a policy by its greedy reward."""
         return Validation(answered=lambda policy: {"val/reward": self.greedy_reward(policy)})
 
 
-def small_policy(seed: int = 0) -> PointerPolicy:
-    return build_policy(SETTINGS, WIDTH, seed)
+def small_policy(seed: int = 0, **changes: object) -> PointerPolicy:
+    return build_policy(PolicySettings(**(SETTINGS.model_dump() | changes)), WIDTH, seed)
 
 
-def small_run(folder: Path, phase: Phase, seed: int = 0) -> PhaseRun:
+def small_run(
+    folder: Path, phase: Phase, seed: int = 0, policy: PointerPolicy | None = None, progress: Progress | None = None
+) -> PhaseRun:
+    """For `policy`, or for a `small_policy` without changes."""
     manifest = Manifest(
-        policy=SETTINGS,
-        embedding_width=WIDTH,
+        policy=policy.settings if policy else SETTINGS,
+        embedding_width=policy.embedding_width if policy else WIDTH,
         encoder="e",
         vlm="v",
         shots=(1, 2),
@@ -85,7 +109,9 @@ def small_run(folder: Path, phase: Phase, seed: int = 0) -> PhaseRun:
         phase=phase,
         epoch=0,
     )
-    return PhaseRun(folder / f"seed-{seed}" / phase, manifest, MetricsLog(folder / "metrics.jsonl"))
+    return PhaseRun(
+        folder / f"seed-{seed}" / phase, manifest, MetricsLog(folder / "metrics.jsonl"), progress or Silent()
+    )
 
 
 def without_times(rows: Sequence[dict[str, object]]) -> list[dict[str, object]]:

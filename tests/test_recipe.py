@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
@@ -11,11 +13,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from shotsmith.errors import RecipeError
-from shotsmith.recipe import Recipe, dump_recipe, load_recipe, parse_recipe
+from shotsmith.recipe import PRESETS, PolicySettings, Recipe, dump_recipe, load_recipe, parse_recipe
 
 MINIMAL = {"data": {"world": {}}}
-SECTIONS = [name for name, value in parse_recipe(MINIMAL) if isinstance(value, BaseModel) and name != "data"]
-
 KINDS = ("questions", "annotations", "images")
 
 
@@ -33,20 +33,44 @@ def test_a_recipe_needs_only_its_data(recipe_file):
     assert load_recipe(recipe_file("data: {world: {}}")) == parse_recipe(MINIMAL)
 
 
-@pytest.mark.parametrize("section", SECTIONS)
-def test_an_unknown_key_names_the_nearest_known_one(section: str):
-    for key in getattr(parse_recipe(MINIMAL), section).model_dump():
-        typo = key[:-1] + "q"
-        with pytest.raises(RecipeError) as caught:
-            parse_recipe({**MINIMAL, section: {typo: 1}})
-        assert str(caught.value) == f"unknown key '{section}.{typo}' (did you mean '{key}'?)"
+def keys_of(model: type[BaseModel], place: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Every key, sections included."""
+    for name, field in model.model_fields.items():
+        yield (*place, name)
+        for part in (field.annotation, *get_args(field.annotation)):
+            if isinstance(part, type) and issubclass(part, BaseModel):
+                yield from keys_of(part, (*place, name))
 
 
-def test_unknown_sections_and_keys_two_levels_down_are_named_too():
+NESTED = [keys for keys in keys_of(Recipe) if len(keys) > 1]
+
+
+@pytest.mark.parametrize("keys", NESTED, ids=".".join)
+def test_an_unknown_key_names_the_nearest_known_one(keys: tuple[str, ...]):
+    *sections, key = keys
+    typo = key[:-1] + "q"
+    value: dict = {typo: 1}
+    for section in reversed(sections):
+        value = {section: value}
+    with pytest.raises(RecipeError) as caught:
+        parse_recipe(MINIMAL | value)
+    place = ".".join(sections)
+    assert f"unknown key '{place}.{typo}' (did you mean '{key}'?)" in str(caught.value)
+
+
+def test_unknown_sections_and_keys_three_levels_down_are_named_too():
     with pytest.raises(RecipeError, match=r"unknown key 'gpro' \(did you mean 'grpo'\?\)"):
         parse_recipe({**MINIMAL, "gpro": {}})
-    with pytest.raises(RecipeError, match=r"unknown key 'data.world.sed' \(did you mean 'seed'\?\)"):
-        parse_recipe({"data": {"world": {"sed": 1}}})
+    with pytest.raises(RecipeError, match=r"unknown key 'grpo.kl.controler' \(did you mean 'controller'\?\)"):
+        parse_recipe({**MINIMAL, "grpo": {"kl": {"controler": "fixed"}}})
+
+
+@pytest.mark.parametrize(
+    ("typo", "key"), [({"policy": {"presets": "v3"}}, "preset"), ({"bas": "demo.yaml"}, "base")], ids=["preset", "base"]
+)
+def test_keys_that_stand_for_settings_are_known_too(typo: dict, key: str):
+    with pytest.raises(RecipeError, match=rf"did you mean '{key}'\?"):
+        parse_recipe(MINIMAL | typo)
 
 
 def test_all_faults_are_told_at_once_in_one_line(recipe_file):
@@ -68,7 +92,7 @@ def test_all_faults_are_told_at_once_in_one_line(recipe_file):
 @pytest.mark.parametrize(
     ("value", "fault"),
     [
-        ({"data": {}}, "exactly one of 'world' and 'okvqa'"),
+        ({"data": {}}, "exactly one of 'world', 'okvqa' and 'table'"),
         ({}, "data: Field required"),
         ({**MINIMAL, "seeds": [1, 2, 1]}, "seeds must differ"),
         ({**MINIMAL, "beam": {"queries": 801}}, "beam.queries exceeds data.train_queries"),
@@ -83,6 +107,22 @@ def test_all_faults_are_told_at_once_in_one_line(recipe_file):
         ({**MINIMAL, "data": {"world": {"seed": -1}}}, "data.world.seed"),
         ({**MINIMAL, "name": "../elsewhere"}, "name"),
         ({**MINIMAL, "name": ".."}, "name"),
+        ({**MINIMAL, "policy": {"gains": ["mmr", "mmr"]}}, "a gain can be added once"),
+        ({**MINIMAL, "policy": {"gains": ["novelty"]}}, "policy.gains.0"),
+        ({**MINIMAL, "policy": {"decoding": "parallel"}}, "blind to earlier choices"),
+        ({**MINIMAL, "policy": {"top_m": 1}}, "policy.top_m"),
+        ({**MINIMAL, "reward": {"mode": "best"}}, "reward.mode"),
+        ({**MINIMAL, "grpo": {"dual_clip": 1.0}}, "grpo.dual_clip"),
+        ({**MINIMAL, "grpo": {"num_generations": 1}}, "grpo.num_generations"),
+        ({**MINIMAL, "grpo": {"kl": {"low": 0.2}}}, "low must be below high"),
+        ({**MINIMAL, "grpo": {"kl": {"min_beta": 10.0}}}, "min_beta below max_beta"),
+        ({**MINIMAL, "grpo": {"kl": {"factor": 1.0}}}, "grpo.kl.factor"),
+        ({**MINIMAL, "grpo": {"curriculum": {"share": 0.0}}}, "begins with a share above 0"),
+        ({**MINIMAL, "grpo": {"curriculum": {"epochs": 0}}}, "grpo.curriculum.epochs"),
+        ({**MINIMAL, "grpo": {"sampling": {"keep_top": [1]}}}, "grpo.sampling.keep_top.0"),
+        ({**MINIMAL, "grpo": {"sampling": {"keep_top": [3], "distinct": True}}}, "keep_top cuts them"),
+        ({**MINIMAL, "grpo": {"sampling": {"temperature": 0.0}}}, "grpo.sampling.temperature"),
+        ({**MINIMAL, "grpo": {"advantage": {"estimator": "z"}}}, "grpo.advantage.estimator"),
         ({1: 2, **MINIMAL}, "strings"),
     ],
 )
@@ -166,6 +206,109 @@ def test_a_bad_override_is_explained(recipe_file, override: str, problem: str):
         load_recipe(recipe_file("data: {world: {}}\nname: demo"), [override])
 
 
+# Presets
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_stands_for_its_settings_with_others_on_top(name: str):
+    plain = parse_recipe({**MINIMAL, "policy": {"preset": name}}).policy
+    assert plain == PolicySettings(preset=name)
+    found = plain.model_dump(mode="json")
+    assert {key: found[key] for key in PRESETS[name]} == PRESETS[name]
+    assert (plain.hidden_size, plain.heads, plain.dropout, plain.attention_dropout) == (256, 1, 0.5, 0.1)
+    assert (plain.projections, plain.temperature) == ("random", 0.1)
+    changed = PolicySettings(preset=name, hidden_size=64, dropout=0.0)
+    assert changed == plain.model_copy(update={"hidden_size": 64, "dropout": 0.0})
+
+
+def test_a_setting_beside_a_preset_wins_over_the_presets_own():
+    assert PolicySettings(preset="v4-2").memory == "gru"
+    assert PolicySettings(preset="v4-2", memory="none").memory == "none"
+
+
+def test_all_presets_but_those_that_name_a_training_differ():
+    settings = {name: PolicySettings(preset=name) for name in PRESETS}
+    same = [name for name in settings if settings[name] == settings["v3"]]
+    assert same == ["v2", "v3", "v4-1"]
+    assert len(set(map(repr, settings.values()))) == len(PRESETS) - 2
+
+
+@pytest.mark.parametrize("name", ["v5", "V3", 3, None, ["v3"]])
+def test_an_unknown_preset_lists_those_that_there_are(name: object):
+    with pytest.raises(RecipeError) as caught:
+        parse_recipe({**MINIMAL, "policy": {"preset": name}, "seeds": []})
+    message = str(caught.value)
+    assert f"policy: no preset is called '{name}'; the presets are v0, v1, v2, v3, v4-1" in message
+    assert "seeds:" in message
+
+
+def test_a_dumped_preset_is_written_out(recipe_file):
+    recipe = load_recipe(recipe_file("data: {world: {}}"), ["policy.preset=v4-9", "policy.top_m=8"])
+    written = yaml.safe_load(dump_recipe(recipe))["policy"]
+    assert "preset" not in written
+    assert (written["decoding"], written["top_m"], written["hidden_size"]) == ("two_stage", 8, 256)
+    assert parse_recipe(yaml.safe_load(dump_recipe(recipe))) == recipe
+
+
+# Recipes on recipes
+
+
+@pytest.fixture
+def recipes(tmp_path: Path):
+    def write(**texts: str) -> Path:
+        for name, text in texts.items():
+            (tmp_path / f"{name}.yaml").write_text(text)
+        return tmp_path / f"{name}.yaml"
+
+    return write
+
+
+def test_what_stands_in_a_recipe_goes_key_by_key_on_top_of_its_base(recipes):
+    recipe = load_recipe(
+        recipes(
+            ground="data: {world: {seed: 3}}\ngrpo: {beta: 0.5, kl: {low: 0.02, high: 0.3}}\nname: ground",
+            middle="base: ground.yaml\ngrpo: {shots: [2], kl: {low: 0.03}}\nname: middle",
+            top="base: middle.yaml\ngrpo: {shots: [1, 3]}",
+        ),
+        ["grpo.kl.high=0.4"],
+    )
+    assert recipe.data.world is not None and recipe.data.world.seed == 3
+    assert (recipe.name, recipe.grpo.beta, recipe.grpo.shots) == ("middle", 0.5, (1, 3))
+    assert (recipe.grpo.kl.low, recipe.grpo.kl.high) == (0.03, 0.4)
+
+
+def test_a_base_is_found_beside_the_recipe_that_names_it(tmp_path: Path):
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "ground.yaml").write_text("data: {world: {seed: 3}}")
+    (tmp_path / "inner" / "top.yaml").write_text("base: ../ground.yaml")
+    assert (
+        load_recipe(tmp_path / "inner" / "top.yaml").data.world
+        == parse_recipe({"data": {"world": {"seed": 3}}}).data.world
+    )
+
+
+def test_a_preset_replaces_what_the_base_said_of_the_policy(recipes):
+    ground = "data: {world: {}}\npolicy: {memory: gru, layers: 3, feed_forward: true}"
+    recipe = load_recipe(recipes(ground=ground, top="base: ground.yaml\npolicy: {preset: v4-5, layers: 2}"))
+    assert recipe.policy == PolicySettings(preset="v4-5", layers=2)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("base: nowhere.yaml", "nowhere.yaml: no such recipe"),
+        ("base: [a, b]", "base"),
+        ("base: top.yaml", "recipes build on each other"),
+        ("base: bad.yaml", "bad.yaml: row 1: is not valid YAML|not valid YAML"),
+        ("base: list.yaml", "list.yaml: a recipe is a mapping"),
+        ("base: ground.yaml\ngrpo: {bata: 1}", r"top.yaml: unknown key 'grpo.bata' \(did you mean 'beta'\?\)"),
+    ],
+)
+def test_a_bad_base_is_explained(recipes, text: str, fault: str):
+    with pytest.raises(RecipeError, match=fault):
+        load_recipe(recipes(ground="data: {world: {}}", bad="data: [", list="- 1", top=text))
+
+
 NUMBERS = st.floats(min_value=1e-8, max_value=1e8)
 
 
@@ -196,8 +339,42 @@ def test_checking_a_recipe_loads_nothing_heavy():
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
-def test_every_shipped_recipe_is_valid():
-    shipped = sorted((Path(__file__).parent.parent / "recipes").glob("*.yaml"))
-    assert "demo.yaml" in [path.name for path in shipped]
-    for path in shipped:
-        load_recipe(path)
+SHIPPED = Path(__file__).parent.parent / "recipes"
+
+
+@pytest.mark.parametrize("path", sorted(SHIPPED.rglob("*.yaml")), ids=lambda path: str(path.relative_to(SHIPPED)))
+def test_a_shipped_recipe_is_valid_and_says_what_it_is(path: Path):
+    recipe = load_recipe(path)
+    assert recipe.name == path.stem or path.stem == "base"
+    assert path.read_text().startswith("# ")
+
+
+def test_the_predecessors_schemes_are_shipped_and_no_two_are_the_same():
+    folder = SHIPPED / "predecessor"
+    schemes = {name: load_recipe(folder / f"scheme{name}.yaml") for name in "5 6 7 7.1 7.2 8 9 10".split()}
+    nameless = {repr(recipe.model_copy(update={"name": ""})) for recipe in schemes.values()}
+    assert len(nameless) == len(schemes)
+    for recipe in schemes.values():
+        assert recipe.grpo.sampling.keep_top == (3, 5)
+        assert recipe.grpo.dropout
+        assert recipe.grpo.sampling.source == "recorded"
+
+
+OPENAI = {"server": {"url": "http://localhost:8000/v1"}}
+WITHOUT = {"supervised": {"epochs": 0}, "reward": {"answer_probability": 0}}
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"supervised": {"epochs": 3}}, "beam data"),
+        ({"reward": {"answer_probability": 1}}, "the reward"),
+        ({"reward": {"mode": "legacy"}}, "the reward"),
+        ({"evaluation": {"beam_width": 2}}, "evaluation.beam_width"),
+    ],
+)
+def test_a_server_without_log_probabilities_is_refused_where_they_are_needed(change: dict, named: str):
+    parse_recipe({**MINIMAL, **WITHOUT, "vlm": OPENAI})
+    with pytest.raises(RecipeError, match=named):
+        parse_recipe({**MINIMAL, **WITHOUT, **change, "vlm": OPENAI})
+    parse_recipe({**MINIMAL, **WITHOUT, **change, "vlm": {"server": {**OPENAI["server"], "kind": "vllm"}}})

@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from shotsmith.errors import InputError
-from shotsmith.statistics import Difference, Interval, holm, mean_interval, paired_difference
+from shotsmith.statistics import (
+    Difference,
+    Interval,
+    detection_power,
+    holm,
+    mean_interval,
+    paired_difference,
+    sign_flip_p,
+    smallest_detectable,
+)
 
 ACCURACIES = st.lists(st.sampled_from([0.0, 0.3, 0.6, 0.9, 1.0]), min_size=2, max_size=30)
 QUICK = {"resamples": 200}
@@ -103,7 +112,9 @@ def test_ninety_five_in_a_hundred_intervals_hold_the_truth():
 
 def test_values_of_several_seeds_are_averaged_per_query():
     values = draws(3, 40)
-    assert mean_interval(values, **QUICK) == mean_interval(values.mean(axis=0), **QUICK)
+    only_queries = mean_interval(values, resample_seeds=False, **QUICK)
+    assert only_queries == mean_interval(values.mean(axis=0), **QUICK)
+    assert only_queries.mean == mean_interval(values, **QUICK).mean
     assert mean_interval(values, **QUICK).n == 40
 
 
@@ -118,13 +129,73 @@ def test_resampling_seeds_widens_the_interval_where_seeds_differ_and_only_there(
     noise = 0.1 * draws(50)
     apart = np.array([[-1.0], [0.0], [1.0]]) + noise
     alike = np.tile(noise, (3, 1))
-    fixed, resampled = mean_interval(apart), mean_interval(apart, resample_seeds=True)
+    fixed, resampled = mean_interval(apart, resample_seeds=False), mean_interval(apart)
+    assert resampled == mean_interval(apart, resample_seeds=True)
     # With 3 seeds all draws of the worst seed have chance 1/27: the 95 % interval reaches both ends.
     assert fixed.high - fixed.low < 0.1
     assert resampled.low < -0.9 and resampled.high > 0.9
-    same = mean_interval(alike, resample_seeds=True)
+    same = mean_interval(alike)
     assert same.high - same.low == pytest.approx(fixed.high - fixed.low, rel=0.2)
-    assert paired_difference(apart, alike, resample_seeds=True).high > 0.9
+    assert paired_difference(apart, alike).high > 0.9
+
+
+def runs_apart(seeds_a: int, seeds_b: int, spread: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Two runs of one method, 200 queries: every training is better or worse by `spread` points or so."""
+    generator = np.random.default_rng(seed)
+    hard = 20 * generator.normal(size=200)
+    sides = [
+        hard + spread * generator.normal(size=(seeds, 1)) + 25 * generator.normal(size=(seeds, 200))
+        for seeds in (seeds_a, seeds_b)
+    ]
+    return sides[0], sides[1]
+
+
+@pytest.mark.parametrize(("seeds_a", "seeds_b"), [(2, 2), (3, 3), (3, 2)])
+def test_trainings_that_vary_are_no_difference_between_methods(seeds_a: int, seeds_b: int):
+    pooled = {"resamples": 100, "permutations": 199, "seeds": "independent"}
+    runs = [runs_apart(seeds_a, seeds_b, 3, s) for s in range(150)]
+    both_levels = np.mean([paired_difference(a, b, **pooled).p <= 0.05 for a, b in runs])
+    queries_only = np.mean([paired_difference(a, b, resample_seeds=False, **pooled).p <= 0.05 for a, b in runs])
+    assert both_levels <= 0.1 < 0.2 <= queries_only
+
+
+def test_seeds_that_agree_leave_p_to_the_queries():
+    same = np.tile(draws(60) + 0.4, (3, 1))
+    one_level = paired_difference(same, np.zeros(60), resample_seeds=False)
+    assert paired_difference(same, np.zeros(60)).p == one_level.p < 0.05
+    assert (one_level.error, one_level.freedom) == (pytest.approx(same[0].std(ddof=1) / 60**0.5), 59)
+
+
+def test_the_standard_error_is_that_of_pairs_of_runs_drawn_again_and_again():
+    pooled = [paired_difference(*runs_apart(3, 2, 3, s), resamples=100, seeds="independent") for s in range(300)]
+    spread = np.std([found.difference for found in pooled])
+    assert np.mean([found.error**2 for found in pooled]) ** 0.5 == pytest.approx(spread, rel=0.15)
+    assert spread == pytest.approx((9 * (1 / 3 + 1 / 2) + 625 * (1 / 3 + 1 / 2) / 200) ** 0.5, rel=0.15)
+    assert all(1 <= found.freedom <= 199 for found in pooled)
+
+
+def test_few_degrees_of_freedom_make_less_detectable():
+    plain, few = smallest_detectable(40, 800), smallest_detectable(40, 800, freedom=4)
+    assert few > 1.2 * plain
+    assert detection_power(few, 40, 800, freedom=4) == pytest.approx(0.8)
+
+
+def test_a_difference_far_beyond_what_trainings_vary_is_found_with_three_seeds():
+    a, b = runs_apart(3, 3, 0.5, 0)
+    assert paired_difference(a + 12, b, seeds="independent").p < 0.01
+
+
+def test_independent_seeds_need_not_be_as_many_and_their_order_says_nothing():
+    a, b = runs_apart(3, 2, 3, 0)
+    one = paired_difference(a, b, seeds="independent")
+    other = paired_difference(a[::-1], b, seeds="independent")
+    assert (one.difference, one.p) == pytest.approx((other.difference, other.p))
+    assert one.difference == pytest.approx(a.mean() - b.mean())
+    # Seeds in common take out what they share; independent ones cannot.
+    c, _ = runs_apart(3, 3, 3, 1)
+    shared = paired_difference(c + 0.1 * draws(3, 200), c)
+    apart = paired_difference(c + 0.1 * draws(3, 200), c, seeds="independent")
+    assert shared.high - shared.low < 0.2 * (apart.high - apart.low)
 
 
 def test_constant_values_give_an_interval_of_no_width():
@@ -136,7 +207,7 @@ def test_constant_values_give_an_interval_of_no_width():
 
 def test_equal_sides_differ_by_nothing_and_p_is_one():
     values = draws(10)
-    assert paired_difference(values, values) == Difference(0.0, 0.0, 0.0, 1.0, 10)
+    assert paired_difference(values, values) == Difference(0.0, 0.0, 0.0, 1.0, 10, 0.0, 9.0)
 
 
 def test_an_equal_difference_everywhere_has_an_interval_of_no_width():
@@ -182,6 +253,71 @@ def test_sides_that_do_not_fit_are_refused():
         paired_difference(np.ones((2, 4)), np.ones((3, 4)))
     with pytest.raises(InputError, match="at least 2 of them"):
         mean_interval([1, 2, 3], resample_seeds=True)
+
+
+def scipys_p(differences: np.ndarray, resamples: float = np.inf) -> float:
+    generator = np.random.default_rng(0)
+    return stats.permutation_test(
+        (differences,), np.mean, permutation_type="samples", n_resamples=resamples, rng=generator
+    ).pvalue
+
+
+@pytest.mark.parametrize("values", [[1.0, -0.5, 2.0, 0.3], [1, 1, 1, -1, -1, 0], [0.1, 0.2, 0.3, -0.6], [0, 0, 0]])
+def test_the_sign_flip_p_of_few_queries_is_scipys(values):
+    assert sign_flip_p(values)[0] == pytest.approx(scipys_p(np.array(values, dtype=float)))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_sign_flip_p_of_many_queries_is_scipys_but_for_the_draws(seed):
+    values = draws(60, seed=seed) + 0.15
+    assert sign_flip_p(values)[0] == pytest.approx(scipys_p(values, 9999), abs=0.02)
+
+
+def test_rows_tested_together_have_the_p_they_have_alone():
+    rows = np.stack([draws(40, seed=s) * (np.arange(40) < 40 - 9 * s) for s in range(4)])
+    assert sign_flip_p(rows).tolist() == [sign_flip_p(row)[0] for row in rows]
+    assert np.ptp(sign_flip_p(rows)) > 0
+
+
+def test_batches_of_sign_flips_are_all_used():
+    values = np.abs(draws(30)) + 1
+    for permutations in (999, 1000, 2500):
+        assert sign_flip_p(values, permutations=permutations)[0] == pytest.approx(2 / (permutations + 1))
+
+
+@given(st.floats(0.1, 50), st.integers(3, 3000), st.sampled_from([0.01, 0.05]), st.sampled_from([0.5, 0.8, 0.95]))
+def test_the_smallest_detectable_difference_has_the_power_asked_for(std, n, alpha, power):
+    smallest = smallest_detectable(std, n, alpha=alpha, power=power)
+    assert detection_power(smallest, std, n, alpha=alpha) == pytest.approx(power, abs=1e-6)
+    assert smallest_detectable(2 * std, n, alpha=alpha, power=power) == pytest.approx(2 * smallest, rel=1e-6)
+
+
+def test_on_many_queries_it_is_the_normal_formula():
+    z = stats.norm.isf(0.025) + stats.norm.isf(0.2)
+    assert smallest_detectable(40, 800) == pytest.approx(z * 40 / 800**0.5, rel=0.002)
+    assert smallest_detectable(40, 800) == pytest.approx(3.97, abs=0.01)
+    assert smallest_detectable(40, 8) > 1.1 * z * 40 / 8**0.5
+    assert smallest_detectable(0, 800) == 0
+
+
+def test_power_grows_from_alpha_to_one():
+    powers = [detection_power(size, 30, 100) for size in (0, 1, 5, 10, 60)]
+    assert powers[0] == 0.05 and powers == sorted(powers) and powers[-1] == pytest.approx(1)
+    assert detection_power(-5, 30, 100) == powers[2]
+    assert (detection_power(0, 0, 9), detection_power(1, 0, 9)) == (0.05, 1.0)
+
+
+def test_power_is_how_often_the_test_finds_the_difference():
+    tables = 30 * draws(400, 100) + 8
+    assert np.mean(sign_flip_p(tables, permutations=999) <= 0.05) == pytest.approx(
+        detection_power(8, 30, 100), abs=0.06
+    )
+
+
+@pytest.mark.parametrize(("std", "n", "power"), [(-1, 9, 0.8), (np.nan, 9, 0.8), (1, 1, 0.8), (1, 9, 1.0)])
+def test_power_refuses_what_no_sample_has(std, n, power):
+    with pytest.raises(InputError, match=r"standard deviation|probability of 1"):
+        smallest_detectable(std, n, power=power)
 
 
 def test_holm_by_hand():

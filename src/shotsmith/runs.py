@@ -57,7 +57,8 @@ CRITERIA: tuple[Literal["val_reward", "val_loss"], ...] = ("val_reward", "val_lo
 """What epochs are ranked by."""
 
 _VERSIONS_OF = ("shotsmith", "torch", "transformers", "safetensors", "numpy", "scipy", "pillow", "pydantic")
-_BEFORE_RECIPE = {"environment.json"}
+_EVALUATIONS = "evaluations.jsonl"
+_BEFORE_RECIPE = {"environment.json", _EVALUATIONS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ class Run:
     def create(cls, folder: Path, recipe: Recipe, *, fresh: bool = False) -> Run:
         """The run in `folder`, made if it is not there yet; `fresh` first deletes what it holds.
 
+        Which checkpoints the test queries have been shown to is remembered even then: that cannot be undone.
         Raises InputError where the folder holds another recipe's run, or something that is no run;
         ShotsmithError where `fresh` meets a run that is being run.
         """
@@ -115,6 +117,11 @@ class Run:
     def world(self) -> Path:
         """The built data set, where the recipe asks for one."""
         return self.folder / "world"
+
+    @property
+    def skipped(self) -> Path:
+        """What `data.skip_bad` has left out, and why."""
+        return self.folder / "skipped.jsonl"
 
     def embeddings(self, split: Split) -> Path:
         """Embeddings of all examples of a split."""
@@ -171,6 +178,11 @@ class Run:
         return self.folder / "evaluation" / "summary.json"
 
     @property
+    def evaluations_file(self) -> Path:
+        """One line for every look at the test queries."""
+        return self.folder / _EVALUATIONS
+
+    @property
     def report_markdown(self) -> Path:
         """The report as Markdown."""
         return self.folder / "report.md"
@@ -192,6 +204,10 @@ class Run:
         """Note, durably, that a stage has finished."""
         row: Row = {"name": stage, "seconds": round(seconds, 3), "vlm_calls": vlm_calls, "cache_hits": cache_hits}
         append_row(self.stages_file, row)
+
+    def evaluations(self) -> list[Row]:
+        """The looks at the test queries so far; see `shotsmith.evaluation.looks`."""
+        return read_rows(self.evaluations_file, ("time", "queries", "checkpoints"))
 
     def epochs(self) -> list[Row]:
         """The metrics rows as logged; of an epoch that was replayed after a kill, the last row."""
@@ -237,7 +253,7 @@ class Run:
             for entry in self.folder.iterdir():
                 if entry.is_dir() and not entry.is_symlink():
                     shutil.rmtree(entry)
-                elif entry.name != ".lock":
+                elif entry.name not in (".lock", _EVALUATIONS):
                     entry.unlink()
 
 
@@ -254,6 +270,7 @@ def show(run: Run) -> dict[str, Any]:
         "best": {criterion: _best(epochs, criterion) for criterion in CRITERIA},
         "test": summary.get("test", []),
         "contrasts": summary.get("contrasts", []),
+        "evaluations": run.evaluations(),
     }
 
 

@@ -1,27 +1,39 @@
-"""How sure a figure is: bootstrap intervals over queries, paired permutation tests, Holm's correction.
+"""How sure a figure is: bootstrap intervals, paired permutation tests, Holm's correction, what can be detected at all.
 
-Everything here takes one value per query, [Q], or one per seed and query, [S, Q]. Values of several seeds are averaged
-per query first, and queries are what is resampled: the interval says how much the figure would move with *other
-queries*, the trained seeds given. It says nothing about training again. With `resample_seeds` the seeds are resampled
-too, independently of the queries; with a handful of seeds that is rough, and errs on the narrow side.
+Values are one per query, [Q], or one per training seed and query, [S, Q]. A claim about a method is one about other
+queries *and* other trainings, so where there are two seeds or more, an interval resamples both, independently of each
+other (the two-way bootstrap of Owen 2007, arXiv 0710.2754). `resample_seeds=False` resamples queries only: how much
+the figure would move with other queries, these very policies given. With a handful of seeds their part is rough and
+errs on the narrow side: its variance comes out (S - 1) / S of what it is.
+
+A p-value comes from exchanging queries, values averaged over the seeds first, which says whether *these* trained
+policies differ. Exchanging S seeds as well could not give a p below 2 / 2^S; instead, where seeds vary, p is not below
+that of a t test whose variance has both levels (a two-way random-effects analysis, degrees of freedom after
+Satterthwaite 1946). What was trained once only has no variance between trainings that could be counted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import optimize, stats
 
 from shotsmith.errors import InputError
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
+Seeds = Literal["paired", "independent"]
 
 PERMUTATIONS = 4999
 """Random sign flips of a permutation test: the smallest p it can give is 2 / 5000."""
+
+_BATCH = 1000
+"""Sign flips at a time, which bounds memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +55,10 @@ class Difference:
     high: float
     p: float
     n: int
+    error: float
+    """Its standard error, over queries and, where they vary, over seeds."""
+    freedom: float
+    """Degrees of freedom of `error`: n - 1 unless seeds vary."""
 
 
 def mean_interval(
@@ -51,16 +67,18 @@ def mean_interval(
     confidence: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,
-    resample_seeds: bool = False,
+    resample_seeds: bool | None = None,
 ) -> Interval:
     """The mean of `values` ([Q] or [S, Q]) with its percentile-bootstrap interval (Efron, 1979).
 
-    The same `seed` draws the same queries for every call with as many queries, so that intervals of selectors
+    Seeds are resampled beside the queries where there are several (`resample_seeds=None`), always, or never. The same
+    `seed` draws the same queries for every call of that kind with as many queries, so that intervals of selectors
     compared on the same queries can be laid side by side. Raises InputError for fewer than two queries (or seeds,
-    where they are resampled), and for values that are not finite numbers.
+    where they must be resampled), and for values that are not finite numbers.
     """
     table = _table(values)
-    low, high = _bootstrap(table, confidence, resamples, seed, resample_seeds)
+    _check_seeds(resample_seeds, len(table))
+    low, high = _bootstrap([table], confidence, resamples, seed, resample_seeds is not False)
     return Interval(float(table.mean(axis=0).mean()), low, high, table.shape[1])
 
 
@@ -72,24 +90,100 @@ def paired_difference(
     resamples: int = 2000,
     permutations: int = PERMUTATIONS,
     seed: int = 0,
-    resample_seeds: bool = False,
+    resample_seeds: bool | None = None,
+    seeds: Seeds = "paired",
 ) -> Difference:
     """The mean of `a - b` over the same queries, with interval and two-sided p-value.
 
-    Shapes are [Q] or [S, Q]; [Q] stands beside every seed of the other. Query and seed of a row are paired. p comes
-    from exchanging a and b query by query at random (exact where there are few queries). Raises InputError as
-    `mean_interval` does, and for numbers of queries or seeds that do not fit each other.
+    Shapes are [Q] or [S, Q]. Seeds are 'paired' where row s of both sides has seed s in common, as phases of one run
+    have; [Q] then stands beside every seed of the other. Trainings of different runs are 'independent': each side may
+    have its own number of them, and they are resampled apart. `resample_seeds=False` takes the seeds as given, in
+    the interval and in p. Raises InputError as `mean_interval` does, and for
+    numbers of queries or paired seeds that do not fit each other.
     """
     table_a, table_b = _table(a), _table(b)
     if table_a.shape[1] != table_b.shape[1]:
         raise InputError(f"{table_a.shape[1]} and {table_b.shape[1]} queries cannot be paired")
-    if table_a.shape[0] != table_b.shape[0] and 1 not in (table_a.shape[0], table_b.shape[0]):
-        raise InputError(f"{table_a.shape[0]} and {table_b.shape[0]} seeds cannot be paired")
-    table = table_a - table_b
-    low, high = _bootstrap(table, confidence, resamples, seed, resample_seeds)
-    per_query = table.mean(axis=0)
-    p = _sign_flip_p(per_query, permutations, seed)
-    return Difference(float(per_query.mean()), low, high, p, table.shape[1])
+    _check_seeds(resample_seeds, max(len(table_a), len(table_b)))
+    if seeds == "independent":
+        parts = [table_a, -table_b]
+    elif len(table_a) == len(table_b) or 1 in (len(table_a), len(table_b)):
+        parts = [table_a - table_b]
+    else:
+        raise InputError(f"{len(table_a)} and {len(table_b)} seeds cannot be paired")
+    low, high = _bootstrap(parts, confidence, resamples, seed, resample_seeds is not False)
+    per_query = table_a.mean(axis=0) - table_b.mean(axis=0)
+    (p,) = sign_flip_p(per_query, permutations=permutations, seed=seed)
+    error, freedom = _two_level_error(per_query, [] if resample_seeds is False else parts)
+    if freedom < len(per_query) - 1:  # seeds vary
+        p = max(p, 2 * stats.t.sf(abs(per_query.mean()) / error, freedom))
+    return Difference(float(per_query.mean()), low, high, float(p), table_a.shape[1], error, freedom)
+
+
+def sign_flip_p(differences: npt.ArrayLike, *, permutations: int = PERMUTATIONS, seed: int = 0) -> Floats:
+    """Two-sided p-values [C] of paired differences [Q] or [C, Q] having mean 0, by exchanging both sides of queries.
+
+    That of `scipy.stats.permutation_test` with `permutation_type="samples"`: exact where there are no more than
+    `permutations` ways of turning the signs, else from that many random ones, drawn once for all C rows, whose
+    permuted means are one matrix product. The smallest p is 2 / (permutations + 1).
+    """
+    table = _table(differences)
+    p_values = np.ones(len(table))
+    # Exchanging equal values changes nothing: only the others count towards what can be enumerated.
+    untied_of = np.count_nonzero(table, axis=1)
+    exact = 2.0**untied_of <= permutations
+    for row in np.flatnonzero(exact & (untied_of > 0)):
+        untied = table[row][table[row] != 0]
+        signs = np.array(list(product((1.0, -1.0), repeat=len(untied))))
+        p_values[row] = _two_sided(signs @ untied[:, None], untied.sum(keepdims=True), spare=0)[0]
+    if not exact.all():
+        rest = table[~exact]
+        generator = np.random.default_rng(seed)
+        sums = [_random_signs(generator, count, rest.shape[1]) @ rest.T for count in _batches(permutations)]
+        p_values[~exact] = _two_sided(np.concatenate(sums), rest.sum(axis=1), spare=1)
+    return p_values
+
+
+def detection_power(
+    difference: float, std: float, n: int, *, alpha: float = 0.05, freedom: float | None = None
+) -> float:
+    """How often a two-sided paired t test at level alpha finds a true mean difference, over many sets of n queries.
+
+    `std` is the standard deviation of the paired differences, in the unit of `difference`; where seeds vary, it is
+    the standard error over both levels times sqrt(n), with its degrees of `freedom` (n - 1 otherwise). The
+    permutation test's power is the same but for small n. Raises InputError for fewer than two queries or a negative
+    `std`.
+    """
+    _check_sample(std, n)
+    if difference == 0 or std == 0:
+        return 1.0 if difference else alpha
+    freedom = n - 1 if freedom is None else freedom
+    critical = stats.t.isf(alpha / 2, freedom)
+    return float(stats.ncf.sf(critical**2, 1, freedom, n * (difference / std) ** 2))
+
+
+def smallest_detectable(
+    std: float, n: int, *, alpha: float = 0.05, power: float = 0.8, freedom: float | None = None
+) -> float:
+    """The smallest true difference that `n` queries show with probability `power`, in the unit of `std`.
+
+    About (z(1 - alpha / 2) + z(power)) * std / sqrt(n), with Student's distribution in place of the normal one;
+    `std` and `freedom` are those of `detection_power`. Raises InputError as `detection_power` does, and for a
+    `power` that is not below 1.
+    """
+    _check_sample(std, n)
+    if not power < 1:
+        raise InputError(f"no difference is detected with a probability of {power}")
+    if std == 0 or power <= alpha:
+        return 0.0
+
+    def missing(size: float) -> float:
+        return power - detection_power(size, std, n, alpha=alpha, freedom=freedom)
+
+    largest = std / n**0.5
+    while missing(largest) > 0:
+        largest *= 2
+    return float(optimize.brentq(missing, 0.0, largest))
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
@@ -119,22 +213,35 @@ def _table(values: npt.ArrayLike) -> Floats:
     return table
 
 
-def _bootstrap(
-    table: Floats, confidence: float, resamples: int, seed: int, resample_seeds: bool
-) -> tuple[float, float]:
-    per_query = table.mean(axis=0)
-    if resample_seeds and len(table) < 2:
-        raise InputError(f"resampling seeds needs at least 2 of them, not {len(table)}")
-    if np.ptp(table if resample_seeds else per_query) == 0:
-        return float(per_query.mean()), float(per_query.mean())  # every resample has this mean
+def _check_sample(std: float, n: int) -> None:
+    if n < 2 or not 0 <= std < np.inf:
+        raise InputError(f"power needs at least 2 queries and a standard deviation, not {n} and {std}")
 
-    def crossed_mean(seeds: Indices, queries: Indices, axis: int = -1) -> Floats:
-        """Means over resampled seeds [..., S] and, independently, resampled queries [..., Q]."""
-        return np.asarray(table[seeds[..., :, None], queries[..., None, :]].mean(axis=(-2, -1)))
+
+def _check_seeds(resample_seeds: bool | None, seeds: int) -> None:
+    if resample_seeds and seeds < 2:
+        raise InputError(f"resampling seeds needs at least 2 of them, not {seeds}")
+
+
+def _bootstrap(
+    parts: list[Floats], confidence: float, resamples: int, seed: int, resample_seeds: bool
+) -> tuple[float, float]:
+    """The interval of the sum of the parts' means; parts [S, Q] share their queries and have seeds of their own."""
+    varied = [part for part in parts if resample_seeds and np.ptp(part, axis=0).any()]
+    fixed = np.sum([part.mean(axis=0) for part in parts if not any(part is other for other in varied)], axis=0)
+    fixed = np.broadcast_to(fixed, parts[0].shape[1])
+    if not varied and np.ptp(fixed) == 0:
+        return float(fixed.mean()), float(fixed.mean())  # every resample has this mean
+
+    def resampled_mean(*indices: Indices, axis: int = -1) -> Floats:
+        """Means over resampled queries [..., Q] and, independently of them, each varied part's resampled seeds."""
+        *seeds, queries = indices
+        per_query = sum((part[rows].mean(axis=-2) for part, rows in zip(varied, seeds, strict=True)), start=fixed)
+        return np.asarray(np.take_along_axis(np.broadcast_to(per_query, queries.shape), queries, axis=-1).mean(axis=-1))
 
     result = stats.bootstrap(
-        tuple(np.arange(size) for size in table.shape) if resample_seeds else (per_query,),
-        crossed_mean if resample_seeds else np.mean,
+        tuple(np.arange(size) for size in (*(len(part) for part in varied), len(fixed))),
+        resampled_mean,
         n_resamples=resamples,
         batch=100,
         vectorized=True,
@@ -145,18 +252,43 @@ def _bootstrap(
     return float(result.confidence_interval.low), float(result.confidence_interval.high)
 
 
-def _sign_flip_p(differences: Floats, permutations: int, seed: int) -> float:
-    # Exchanging equal values changes nothing: leaving ties out gives the same p sooner.
-    untied = differences[differences != 0]
-    if len(untied) < 2:
-        return 1.0  # both signs of a single difference are equally extreme
-    result = stats.permutation_test(
-        (untied,),
-        np.mean,
-        permutation_type="samples",
-        n_resamples=permutations,
-        batch=500,
-        vectorized=True,
-        rng=np.random.default_rng(seed),
-    )
-    return float(result.pvalue)
+def _two_level_error(per_query: Floats, parts: list[Floats]) -> tuple[float, float]:
+    """Standard error of the mean of `per_query` [Q], and its degrees of freedom.
+
+    Its variance is that between queries, and that between the seeds of each part [S, Q] as far as it exceeds what
+    seeds and queries do together: this the variance between queries holds already.
+    """
+    queries = float(per_query.var(ddof=1)) / len(per_query)
+    variance, spread = queries, queries**2 / (len(per_query) - 1)
+    fewest = len(per_query) - 1.0
+    for part in (part for part in parts if len(part) > 1):
+        seeds, count = part.shape
+        own = float(part.mean(axis=1).var(ddof=1)) / seeds
+        both = part - part.mean(axis=0) - part.mean(axis=1, keepdims=True) + part.mean()
+        shared = float((both**2).sum()) / ((seeds - 1) * (count - 1) * seeds * count)
+        if own > shared:
+            variance += own - shared
+            spread += own**2 / (seeds - 1)
+            fewest = min(fewest, seeds - 1.0)
+    freedom = variance**2 / spread if variance > queries else np.inf
+    return variance**0.5, min(max(freedom, fewest), len(per_query) - 1.0)
+
+
+def _two_sided(permuted: Floats, observed: Floats, *, spare: int) -> Floats:
+    """p [C] of permuted sums [P, C]; what is equal but for rounding is equal. `spare` counts what was observed."""
+    margin = 1e-12 * np.abs(permuted).max(axis=0, initial=0)
+    above = np.count_nonzero(permuted >= observed - margin, axis=0)
+    below = np.count_nonzero(permuted <= observed + margin, axis=0)
+    p: Floats = 2 * (np.minimum(above, below) + spare) / (len(permuted) + spare)
+    return np.minimum(p, 1.0)
+
+
+def _batches(permutations: int) -> list[int]:
+    return [min(_BATCH, permutations - start) for start in range(0, permutations, _BATCH)]
+
+
+def _random_signs(generator: np.random.Generator, rows: int, columns: int) -> Floats:
+    """[rows, columns] of +-1."""
+    packed = np.frombuffer(generator.bytes(rows * -(-columns // 8)), dtype=np.uint8).reshape(rows, -1)
+    signs: Floats = np.array([1.0, -1.0])[np.unpackbits(packed, axis=1)[:, :columns]]
+    return signs

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from small_tasks import ScriptedVLM, make_tasks
 
@@ -83,6 +84,12 @@ def test_normalised_accuracy_stands_beside_the_official_one() -> None:
     assert result.vqa_accuracy == 0 and result.vqa_accuracy_normalised == 1
 
 
+def test_stemmed_accuracy_stands_beside_both() -> None:
+    tasks = replace(TASKS, queries=tuple(replace(query, answers=("racing",) * 10) for query in TASKS.queries))
+    (result, *_) = evaluate(tasks, [Entrant(mixed())], (1,), ScriptedVLM(lambda _: Completion("races")).ask)
+    assert (result.vqa_accuracy, result.vqa_accuracy_normalised, result.vqa_accuracy_stemmed) == (0, 0, 1)
+
+
 def test_the_oracle_is_never_below_a_selector(vlm: ScriptedVLM) -> None:
     results = evaluate(TASKS, entrants(), (1, 2), vlm.ask)
     found = evaluate_oracle(TASKS, results, (1, 2), 12, vlm.ask)
@@ -104,6 +111,22 @@ def test_results_survive_the_file(tmp_path: Path, vlm: ScriptedVLM) -> None:
     results = evaluate(TASKS, [*entrants(), Entrant(Random(seed=4), draw=7)], (1, 2), vlm.ask)
     write_results(tmp_path / "evaluation" / "results.parquet", results)
     assert read_results(tmp_path / "evaluation" / "results.parquet") == results
+
+
+def drop(path: Path, column: str) -> None:
+    pq.write_table(pq.read_table(path).drop_columns([column]), path)
+
+
+def test_a_file_from_before_stems_were_measured_can_be_read(tmp_path: Path, vlm: ScriptedVLM) -> None:
+    file = tmp_path / "results.parquet"
+    results = evaluate(TASKS, entrants(), (1,), vlm.ask)
+    assert any(result.vqa_accuracy_stemmed for result in results)
+    write_results(file, results)
+    drop(file, "vqa_accuracy_stemmed")
+    assert read_results(file) == [replace(result, vqa_accuracy_stemmed=None) for result in results]
+    drop(file, "vqa_accuracy")
+    with pytest.raises(DataError, match="field vqa_accuracy: is missing"):
+        read_results(file)
 
 
 def truncate(path: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -33,8 +34,11 @@ def rows_of(
                     failure = "lost" if value is None else None
                     text = None if value is None else "text"
                     normalised = None if value is None else 1.0
+                    stemmed = None if value is None else 0.5
                     rows.append(
-                        Result(query, selector, seed, number, draw, (), text, value, normalised, "kind", failure)
+                        Result(
+                            query, selector, seed, number, draw, (), text, value, normalised, "kind", failure, stemmed
+                        )
                     )
     return rows
 
@@ -68,13 +72,21 @@ def contrast(summary: dict[str, Any], a: str, b: str, shots: int | str) -> dict[
     return row
 
 
+def test_the_mean_number_of_demonstrations_tells_when_a_policy_stops_by_itself() -> None:
+    full = [replace(row, sequence=(1, 2)[: row.shots]) for row in rows_of("mixed", lambda q, k, s, d: 1.0)]
+    some = [replace(row, selector="grpo", sequence=row.sequence if row.query_id % 4 else ()) for row in full]
+    summary = summarise([*full, *some], SETTINGS)
+    assert [cell(summary, "mixed", shots)["demonstrations"] for shots in (1, 2, "mean")] == [1, 2, 1.5]
+    assert [cell(summary, "grpo", shots)["demonstrations"] for shots in (1, 2, "mean")] == [0.75, 1.5, 1.125]
+
+
 def test_rows_have_exactly_the_promised_form() -> None:
     summary = summarise(everything(), SETTINGS)
-    keys = {"selector", "shots", "metric", "accuracy", "low", "high", "n"}
+    keys = {"selector", "shots", "metric", "accuracy", "low", "high", "n", "demonstrations"}
     assert all(set(row) == keys for row in summary["test"])
     assert all(set(row) == {"a", "b", "shots", "difference", "low", "high", "p"} for row in summary["contrasts"])
     assert {row["shots"] for row in summary["test"]} == {1, 2, "mean"}
-    assert len(summary["test"]) == 10 * 3 * 2 and summary["excluded"] == []
+    assert len(summary["test"]) == 10 * 3 * 3 and summary["excluded"] == []
     assert json.loads(json.dumps(summary, allow_nan=False)) == summary
 
 
@@ -85,6 +97,7 @@ def test_accuracies_are_means_in_percent_with_their_interval() -> None:
     assert cell(summary, "grpo", "mean")["accuracy"] == pytest.approx(80)
     assert cell(summary, "oracle", 2)["low"] == cell(summary, "oracle", 2)["high"] == 100
     assert cell(summary, "zero_shot", 1, "vqa_accuracy_normalised")["accuracy"] == 100
+    assert cell(summary, "zero_shot", 1, "vqa_accuracy_stemmed")["accuracy"] == 50
     interval = mean_interval([100.0 * (q % 10 < 7) for q in QUERIES], resamples=200)
     row = cell(summary, "mixed", "mean")
     assert (row["low"], row["high"], row["n"]) == (interval.low, interval.high, 40)
@@ -123,6 +136,18 @@ def test_the_contrasts_are_the_promised_ones_once_each() -> None:
         ("oracle", "mixed"),
     }
     assert len(summary["contrasts"]) == 3 * len(pairs)
+
+
+def test_a_metric_that_an_older_file_lacks_is_left_out_of_the_tables() -> None:
+    old = [replace(row, vqa_accuracy_stemmed=None) for row in everything()]
+    assert {row["metric"] for row in summarise(old, SETTINGS)["test"]} == {"vqa_accuracy", "vqa_accuracy_normalised"}
+
+
+def test_the_policy_is_set_against_the_vote_and_the_beam_where_they_entered() -> None:
+    entered = [*everything(), *rows_of("majority_vote", lambda q, k, s, d: 0.5), *rows_of("beam", lambda q, k, s, d: 1)]
+    summary = summarise(entered, SETTINGS)
+    assert contrast(summary, "grpo", "majority_vote", "mean")["difference"] == pytest.approx(30)
+    assert contrast(summary, "beam", "grpo", "mean")["difference"] == pytest.approx(20)
 
 
 def test_p_values_are_corrected_over_the_whole_table() -> None:

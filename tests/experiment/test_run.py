@@ -58,12 +58,12 @@ def test_redoing_the_evaluation_asks_the_vlm_for_nothing_and_says_the_same(
 
 
 def test_accuracies_in_the_results_are_those_of_the_vlms_own_answers(finished: Run) -> None:
-    """Asks the VLM afresh, with no store between, for some results of every selector."""
+    """Asks the VLM afresh, with no store between, for some results of every selector that asks it."""
     splits = load_splits(finished.recipe.data, finished.world)
     queries = {example.id: example for example in splits.test}
     index = {example.id: example for example in splits.train}
     vlm = load_vlm(finished.recipe.vlm)
-    results = read_results(finished.results)
+    results = [result for result in read_results(finished.results) if result.selector != "majority_vote"]
     for result in results[:: max(1, len(results) // 60)]:
         query = queries[result.query_id]
         (completion,) = vlm.complete([Request(query, tuple(index[number] for number in result.sequence))])

@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 
 from shotsmith.errors import DataError
 from shotsmith.metrics.contractions import CONTRACTIONS
-from shotsmith.metrics.vqa import best_accuracy, normalise, vqa_accuracy, vqa_accuracy_normalised
+from shotsmith.metrics.vqa import (
+    best_accuracy,
+    normalise,
+    vqa_accuracy,
+    vqa_accuracy_normalised,
+    vqa_accuracy_stemmed,
+)
 
 
 def annotators(**counts: int) -> list[str]:
@@ -49,6 +55,8 @@ def test_annotators_who_differ_only_in_white_space_at_the_ends_agree():
     assert vqa_accuracy("RED", ["red"] * 9 + ["red\n"]) == 0.0
     assert vqa_accuracy("\tred ", ["red"] * 9 + ["red\n"]) == 1.0
 
+
+WORDS_THAT_STEM = st.sampled_from(["run", "runs", "running", "ran", "runner"])
 
 HARD_CASES = {
     # articles, number words, case
@@ -117,6 +125,61 @@ def test_hard_cases_of_the_official_normalisation(text: str, normal: str):
     assert normalise(text) == normal
 
 
+UNANIMOUS, NEARLY = ["dogs"] * 10, ["dogs"] * 9 + ["cat"]
+
+HARD_ACCURACIES = [
+    # prediction, answers, official, always normalised, stemmed
+    ("dogs", UNANIMOUS, 1, 1, 1),
+    ("Dogs.", UNANIMOUS, 0, 1, 1),
+    ("the dogs", UNANIMOUS, 0, 1, 1),
+    ("dog", UNANIMOUS, 0, 0, 1),
+    ("Dogs.", NEARLY, 1, 1, 1),
+    ("dog", NEARLY, 0, 0, 1),
+    ("cat", NEARLY, 0.3, 0.3, 0.3),
+    ("cats", NEARLY, 0, 0, 0.3),
+    # numbers: a word is its digit, and never a stem
+    ("two", ["2"] * 10, 0, 1, 1),
+    ("two", ["2"] * 9 + ["3"], 1, 1, 1),
+    ("one", ["1"] * 5 + ["on"] * 5, 1, 1, 1),
+    ("on", ["1"] * 10, 0, 0, 0),
+    ("1,000", ["1000"] * 6 + ["many"] * 4, 1, 1, 1),
+    ("3.5", ["35"] * 6 + ["many"] * 4, 0, 0, 0),
+    ("10:30", ["1030"] * 6 + ["many"] * 4, 0, 0, 0),
+    # contractions
+    ("dont know", ["don't know"] * 9 + ["no"], 1, 1, 1),
+    ("dont know", ["don't know"] * 10, 0, 1, 1),
+    # split answers: three of ten are 0.9, and stems may join what spelling parts
+    ("surfing", ["surfing"] * 3 + ["surf"] * 3 + ["swim"] * 4, 0.9, 0.9, 1),
+    ("surfs", ["surfing"] * 3 + ["surf"] * 3 + ["swim"] * 4, 0, 0, 1),
+    ("swimming", ["surfing"] * 8 + ["swim"] * 2, 0, 0, 0.6),
+    ("pony tails", ["pony tail"] * 5 + ["ponytail"] * 5, 0, 0, 1),
+    ("ponies tail", ["pony tail"] * 5 + ["ponytail"] * 5, 0, 0, 1),
+    # fewer than ten annotators: one left out of five, of two, of one
+    ("red", ["red"] * 3 + ["blue"] * 2, (2 * 1 + 3 * 2 / 3) / 5, (2 + 2) / 5, (2 + 2) / 5),
+    ("red", ["red", "blue"], (0 + 1 / 3) / 2, 1 / 6, 1 / 6),
+    ("red", ["red"], 0, 0, 0),
+    # nothing said
+    ("", NEARLY, 0, 0, 0),
+    ("the", ["a"] * 5 + ["an"] * 5, 1, 1, 1),
+]
+
+
+@pytest.mark.parametrize(("prediction", "answers", "official", "normalised", "stems"), HARD_ACCURACIES)
+def test_hard_cases_of_the_three_accuracies(
+    prediction: str, answers: list[str], official: float, normalised: float, stems: float
+):
+    assert vqa_accuracy(prediction, answers) == pytest.approx(official)
+    assert vqa_accuracy_normalised(prediction, answers) == pytest.approx(normalised)
+    assert vqa_accuracy_stemmed(prediction, answers) == pytest.approx(stems)
+
+
+@given(
+    st.sampled_from(["run", "Runs.", "running", "the run", "ran"]), st.lists(WORDS_THAT_STEM, min_size=1, max_size=10)
+)
+def test_stems_never_part_what_normalising_joins(prediction: str, answers: list[str]):
+    assert vqa_accuracy_stemmed(prediction, answers) >= vqa_accuracy_normalised(prediction, answers) - 1e-12
+
+
 def test_the_list_of_contractions_is_whole():
     assert len(CONTRACTIONS) == 114
     for bare, contraction in CONTRACTIONS.items():
@@ -160,7 +223,7 @@ def test_the_ceiling_is_below_one_where_too_few_agree():
     assert best_accuracy(annotators(red=4, blue=3, green=3)) == 1.0
 
 
-@pytest.mark.parametrize("measure", [vqa_accuracy, vqa_accuracy_normalised])
+@pytest.mark.parametrize("measure", [vqa_accuracy, vqa_accuracy_normalised, vqa_accuracy_stemmed])
 def test_without_answers_there_is_no_accuracy(measure):
     with pytest.raises(DataError, match="no answers"):
         measure("red", [])

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import PIL.Image
 import PIL.ImageDraw
 import pytest
 
+from shotsmith.diagnosis.finding import Finding
+from shotsmith.evaluation.compare import ComparedRow, Comparison
 from shotsmith.recipe import parse_recipe
-from shotsmith.reports.data import Attempt, Demonstration, Gallery, GalleryRow, Pointing, ReportData
+from shotsmith.reports.data import Against, Attempt, Demonstration, Gallery, GalleryRow, Pointing, ReportData
 from shotsmith.runs import Run, show
 
 MEANS = {
@@ -26,6 +30,11 @@ MEANS = {
     "grpo_reversed": 66.1,
     "oracle": 93.7,
 }
+FINDINGS = (
+    Finding("groups_truncated", "fault", {"kept": "3, 5", "zero": 99.4}, {"grpo.sampling.keep_top": []}),
+    Finding("beta_at_floor", "warning", {"beta": 0.001, "at": 25, "epochs": 25, "bound": 0.001}),
+    Finding("ppo_loss_sign", "note", {"positive": 12, "negative": 13, "lowest": -0.0009, "highest": 0.0009}),
+)
 QUESTIONS = (
     ("What is this artefact called?", "name", "dravel"),
     ("Which town does it come from?", "origin", "Ostermund"),
@@ -116,6 +125,44 @@ def data(run: Run, tmp_path: Path) -> ReportData:
         environment=json.loads(run.environment_file.read_text()),
         failures=3,
     )
+
+
+@pytest.fixture
+def whole(data: ReportData) -> ReportData:
+    """The same with findings and another run to compare with: a report with every section."""
+    return replace(data, findings=FINDINGS, against=other_run(data))
+
+
+def other_run(data: ReportData) -> Against:
+    """A run with another learning rate that did a little worse."""
+    shown = copy.deepcopy(dict(data.shown))
+    shown["run"] += "-slower"
+    shown["recipe"] |= {"name": "demo-slower"}
+    shown["recipe"]["grpo"]["learning_rate"] = 5e-4
+    for row in shown["test"]:
+        row["accuracy"] -= 1.5
+    for row in shown["epochs"]:
+        row["val_reward"] -= 0.01
+    rows = [
+        ComparedRow(
+            a=f"demo: {selector}",
+            b=f"demo-slower: {selector}",
+            shots=shots,
+            difference=1.5,
+            low=-0.4 if selector == "supervised" else 0.6,
+            high=3.4,
+            p=0.21 if selector == "supervised" else 0.0004,
+            p_alone=0.1,
+            detectable=2.6,
+            n=797,
+            seeds=(2, 2),
+            decided=selector == "grpo",
+        )
+        for selector in ("supervised", "grpo")
+        for shots in (1, 2, 3, 4, "mean")
+    ]
+    found = Comparison("demo-slower", ("demo",), "vqa_accuracy", 797, 0.95, 0.05, 0.8, tuple(rows))
+    return Against(shown, found)
 
 
 def gallery_rows(folder: Path, number: int) -> tuple[GalleryRow, ...]:

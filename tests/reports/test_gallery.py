@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from shotsmith.encoders.embedded import Embedded
 from shotsmith.evaluation.results import Result
 from shotsmith.records import Example
+from shotsmith.reports.data import Pointing
 from shotsmith.reports.gallery import gallery, pick
-from shotsmith.reports.pointing import pointing
-from shotsmith.selectors.protocol import Embedded, Tasks
+from shotsmith.reports.pointing import Chosen, pointing
 
 
 def example(number: int, kind: str = "name") -> Example:
@@ -82,14 +83,13 @@ def test_pointing_counts_ranks_of_similarity() -> None:
     angles = np.array([0.9, 0.1, 0.5, 1.4])
     candidates = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
     one = np.array([[1.0, 0.0]], dtype=np.float32)
-    tasks = Tasks(
-        queries=(example(0),),
-        index=tuple(example(number) for number in range(4)),
-        pools=np.array([[3, 1, 0, 2]]),
-        query_embeddings=Embedded(one, -one),
-        index_embeddings=Embedded(candidates, candidates),
-    )
-    images, questions = pointing(tasks, [(1, 0)])
+    pools = np.array([[3, 1, 0, 2]])
+
+    def counted(*rows: int) -> tuple[Pointing, Pointing]:
+        return pointing(Chosen(Embedded(one, -one), Embedded(candidates, candidates), pools, [rows]))
+
+    images, questions = counted(1, 3)
     assert (images.measure, images.counts) == ("image_similarity", (1, 0, 0, 1))
     assert (questions.measure, questions.counts) == ("text_similarity", (1, 0, 0, 1))
-    assert pointing(tasks, [(3,)])[0].counts == (0, 1, 0, 0)
+    assert counted(2)[0].counts == (0, 1, 0, 0)
+    assert counted(2, 2)[0].counts == (0, 2, 0, 0), "a repeated demonstration counts twice"

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from shotsmith.errors import DataError
-from shotsmith.reports.content import content
+from shotsmith.reports.content import SECTIONS, content
 from shotsmith.reports.data import Gallery, ReportData
 from shotsmith.reports.html import html as render
 from shotsmith.reports.language import LANGUAGES
@@ -46,12 +46,24 @@ found.unnamed = of("img:not([alt]), svg:not([aria-label]), input:not([name])").l
 found.duplicate_ids = of("[id]").length - new Set(of("[id]").map((element) => element.id)).size;
 found.dead_links = of("a[href^='#']").filter((link) => !document.getElementById(link.hash.slice(1))).length;
 found.focusable = of("#filter input").every((input) => { input.focus(); return document.activeElement === input; });
+found.sections = of("main > section").map((section) => section.id);
+const press = (chart, key) => chart.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true, cancelable: true}));
+const read = (chart) => chart.closest("figure").querySelector("figcaption output").textContent;
+const charts = of("svg.chart").filter((chart) => chart.getBoundingClientRect().width);
+found["unread charts"] = charts.filter((chart) => {
+  chart.focus();
+  press(chart, "ArrowRight");
+  const first = read(chart);
+  press(chart, "End");
+  return document.activeElement !== chart || !first || !read(chart) || first === read(chart);
+}).map((chart) => chart.getAttribute("aria-label"));
+found.read = charts.length;
 parent.document.getElementById("found").textContent = JSON.stringify(found);
 """
 
 
-def page_of(data: ReportData) -> str:
-    return render(content(data, LANGUAGES["en"]))
+def page_of(data: ReportData, language: str = "en") -> str:
+    return render(content(data, LANGUAGES[language]))
 
 
 def browse(page: str, folder: Path, width: int) -> tuple[dict[str, Any], str, list[str]]:
@@ -76,10 +88,13 @@ def browse(page: str, folder: Path, width: int) -> tuple[dict[str, Any], str, li
 
 
 @needs_chromium
-@pytest.mark.parametrize("width", [390, 1280])
-def test_the_page_works_in_a_browser(data: ReportData, tmp_path: Path, width: int) -> None:
+@pytest.mark.parametrize(("width", "language"), [(390, "en"), (1280, "en"), (390, "zh"), (1280, "zh")])
+def test_the_page_works_in_a_browser(whole: ReportData, tmp_path: Path, width: int, language: str) -> None:
+    data = whole
     assert data.gallery
-    found, title, console = browse(page_of(data), tmp_path, width)
+    found, title, console = browse(page_of(data, language), tmp_path, width)
+    assert found["sections"] == list(SECTIONS)
+    assert found["unread charts"] == [] and found["read"] > 10
     assert console == [] and title == "quiet"
     assert found["requests"] == []
     assert found["width"] <= width, "the page scrolls sideways"
@@ -89,7 +104,8 @@ def test_the_page_works_in_a_browser(data: ReportData, tmp_path: Path, width: in
     assert found["all"] == changes
     for change in ("fixed", "broken", "unchanged"):
         assert found[change] == [one for one in changes if one == change] != []
-        assert found[f"{change} said"] == f"{changes.count(change)} shown"
+        said = {"en": f"{changes.count(change)} shown", "zh": f"显示 {changes.count(change)} 个"}
+        assert found[f"{change} said"] == said[language]
 
 
 @needs_chromium
@@ -155,8 +171,11 @@ def test_a_missing_image_is_named(data: ReportData) -> None:
         page_of(replace(data, gallery=gallery))
 
 
-def test_both_forms_are_written(run: Run, data: ReportData) -> None:
-    write_report(run, data)
+def test_every_language_and_format_has_a_file_of_its_own(run: Run, data: ReportData) -> None:
+    assert write_report(run.folder, data) == {"html": run.report_html, "md": run.report_markdown}
     assert run.report_markdown.read_text().startswith("# Run demo\n")
     page = run.report_html.read_text()
     assert page.lstrip().startswith("<!doctype html>") and page.rstrip().endswith("</html>")
+    chinese = write_report(run.folder, data, "zh", ["html"])
+    assert chinese == {"html": run.folder / "report.zh.html"} and not (run.folder / "report.zh.md").exists()
+    assert '<html lang="zh-CN">' in chinese["html"].read_text() and run.report_html.read_text() == page

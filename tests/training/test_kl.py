@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from shotsmith.training.kl import exact_entropy, exact_kl
+from shotsmith.policies.protocol import STOP, pick, taken
+from shotsmith.recipe import KlSettings
+from shotsmith.training.kl import ESTIMATORS, estimated_kl, exact_entropy, exact_kl
 
 
 def distributions(seed, *shape, excluded=0):
@@ -21,7 +26,7 @@ def test_kl_and_entropy_equal_torch_distributions():
     torch.testing.assert_close(exact_entropy(one), p.entropy())
 
 
-def test_excluded_candidates_count_for_nothing():
+def test_excluded_choices_count_for_nothing():
     one, other = distributions(0, 4, 6, excluded=2), distributions(1, 4, 6, excluded=2)
     torch.testing.assert_close(exact_kl(one, other), exact_kl(one[..., 2:], other[..., 2:]))
     torch.testing.assert_close(exact_entropy(one), exact_entropy(one[..., 2:]))
@@ -30,6 +35,12 @@ def test_excluded_candidates_count_for_nothing():
 def test_kl_of_a_policy_to_itself_is_exactly_zero():
     one = distributions(0, 4, 6, excluded=2)
     assert exact_kl(one, one.clone()).tolist() == [0.0] * 4
+
+
+def test_kl_is_infinite_where_the_reference_could_never_choose_so_and_not_the_other_way_round():
+    narrow, wide = distributions(0, 6, excluded=2), distributions(1, 6)
+    assert float(exact_kl(wide, narrow)) == math.inf
+    assert math.isfinite(float(exact_kl(narrow, wide)))
 
 
 def test_entropy_of_equal_choices_is_the_log_of_their_number():
@@ -45,3 +56,123 @@ def test_gradients_are_finite_where_candidates_are_excluded():
     assert scores.grad is not None
     assert scores.grad.isfinite().all()
     assert (scores.grad[:, blocked] == 0).all()
+
+
+class Enumerated:
+    """A policy over sequences of up to two of three candidates that may stop at any step, each listed.
+
+    Its weights are a score for every choice [2 steps, 4 choices]; the last choice is STOP.
+    """
+
+    sequences = torch.tensor(
+        [[[STOP, -1], *([a, STOP] for a in range(3)), *([a, b] for a, b in itertools.permutations(range(3), 2))]]
+    )
+    steps = taken(sequences)
+
+    def __init__(self, seed):
+        generator = torch.Generator().manual_seed(seed)
+        self.scores = torch.randn(2, 4, generator=generator, dtype=torch.float64).requires_grad_()
+
+    def distributions(self):
+        """[1, G, 2, 4]; nothing twice, and after STOP what has no meaning."""
+        scores = self.scores.expand(1, self.sequences.shape[1], 2, 4)
+        first = self.sequences[..., 0].clamp(min=0)
+        chosen = torch.nn.functional.one_hot(first, 4).bool() & (self.sequences[..., :1] >= 0)
+        return scores.masked_fill(torch.stack([torch.zeros_like(chosen), chosen], 2), -torch.inf).log_softmax(-1)
+
+    def log_probs(self):
+        return pick(self.distributions(), self.sequences)
+
+    def probabilities(self):
+        return self.log_probs().sum(-1).exp()
+
+    def gradient(self, value):
+        return torch.autograd.grad(value, self.scores, retain_graph=True)[0]
+
+
+PI, REF = Enumerated(0), Enumerated(1)
+
+
+def divergence(one, other):
+    """KL between the two distributions over whole sequences."""
+    return (one.probabilities() * (one.log_probs() - other.log_probs()).sum(-1)).sum()
+
+
+def estimated(estimator, level):
+    """[1, G]: the estimate of every sequence; steps summed."""
+    return estimated_kl(PI.log_probs(), REF.log_probs().detach(), PI.steps, estimator, level).sum(-1)
+
+
+def test_the_enumerated_policy_is_one():
+    assert float(PI.probabilities().sum().detach()) == pytest.approx(1)
+    assert PI.sequences.shape[1] == 10
+
+
+def test_exact_kl_of_the_steps_adds_up_to_that_of_the_sequences():
+    """With STOP: a sequence counts the steps it takes, and none after it stopped."""
+    per_step = exact_kl(PI.distributions(), REF.distributions()).masked_fill(~PI.steps, 0.0)
+    torch.testing.assert_close((PI.probabilities() * per_step.sum(-1)).sum(), divergence(PI, REF))
+
+
+@pytest.mark.parametrize("level", ["step", "sequence"])
+@pytest.mark.parametrize("estimator", ["k1", "k3"])
+def test_k1_and_k3_are_unbiased_for_samples_of_the_policy(estimator, level):
+    expected = (PI.probabilities() * estimated(estimator, level)).sum()
+    torch.testing.assert_close(expected, divergence(PI, REF))
+
+
+@pytest.mark.parametrize("estimator", ["k2", "k3_reversed"])
+def test_k2_and_the_reversed_k3_are_biased_for_samples_of_the_policy(estimator):
+    expected = (PI.probabilities() * estimated(estimator, "sequence")).sum()
+    assert abs(float(expected.detach()) / float(divergence(PI, REF).detach()) - 1) > 0.05
+
+
+def test_the_reversed_k3_is_unbiased_for_samples_of_the_reference():
+    expected = (REF.probabilities() * estimated("k3_reversed", "sequence")).sum()
+    torch.testing.assert_close(expected, divergence(REF, PI))
+
+
+def gradient_in_the_loss(estimator, sampled_by=PI):
+    """The gradient of the estimates on average, the samples being given."""
+    return PI.gradient((sampled_by.probabilities().detach() * estimated(estimator, "sequence")).sum())
+
+
+def test_in_the_loss_k1_has_no_gradient_on_average():
+    torch.testing.assert_close(gradient_in_the_loss("k1"), torch.zeros(2, 4, dtype=torch.float64))
+
+
+def test_in_the_loss_k2_has_the_gradient_of_the_kl_on_average():
+    torch.testing.assert_close(gradient_in_the_loss("k2"), PI.gradient(divergence(PI, REF)))
+
+
+def test_in_the_loss_k3_has_the_gradient_of_the_kl_the_other_way_round():
+    torch.testing.assert_close(gradient_in_the_loss("k3"), PI.gradient(divergence(REF, PI)))
+    torch.testing.assert_close(gradient_in_the_loss("k3_reversed", REF), PI.gradient(divergence(REF, PI)))
+
+
+def test_in_the_reward_k1_has_the_gradient_of_the_kl_on_average():
+    """As policy gradient: the estimate, held fixed, times the gradient of the log-probability."""
+    value = estimated("k1", "sequence").detach() * PI.log_probs().sum(-1)
+    found = PI.gradient((PI.probabilities().detach() * value).sum())
+    torch.testing.assert_close(found, PI.gradient(divergence(PI, REF)))
+
+
+@given(st.floats(-20, 20))
+def test_all_but_k1_are_never_negative_and_all_agree_near_zero(log_ratio):
+    x = torch.tensor(log_ratio, dtype=torch.float64)
+    for name, estimator in ESTIMATORS.items():
+        assert float(estimator(torch.zeros_like(x))) == 0
+        if name != "k1":
+            assert float(estimator(x)) >= 0
+            assert float(estimator(x / 1e4)) == pytest.approx(float((x / 1e4) ** 2 / 2), rel=1e-2, abs=1e-16)
+    assert float(ESTIMATORS["k3_reversed"](x)) == pytest.approx(float(ESTIMATORS["k3"](-x)), rel=1e-12)
+
+
+def test_estimates_are_zero_where_nothing_was_chosen():
+    log_probs, steps = torch.tensor([[[-1.0, math.nan]]]), torch.tensor([[[True, False]]])
+    for estimator in ESTIMATORS:
+        assert estimated_kl(log_probs, torch.zeros(1, 1, 2), steps, estimator, "step")[0, 0, 1] == 0
+
+
+def test_every_estimator_of_the_settings_exists():
+    assert {"exact", *ESTIMATORS} == {*KlSettings.model_fields["estimator"].annotation.__args__}

@@ -5,27 +5,61 @@ import math
 import pytest
 import torch
 
-from shotsmith.errors import TrainingError
+from shotsmith.errors import InputError, TrainingError
 from shotsmith.recipe import OptimizerSettings
 from shotsmith.training.learner import Learner
+from shotsmith.training.state import load_state, save_state
 
 
-def learner_of(**changes):
+def learner_of(total_updates=1000, **changes):
     module = torch.nn.Linear(3, 1, bias=False)
     torch.nn.init.ones_(module.weight)
-    return module, Learner(module, OptimizerSettings(**changes))
+    return module, Learner(module, OptimizerSettings(**changes), total_updates)
 
 
-def test_the_learning_rate_rises_linearly_and_then_stays():
-    module, learner = learner_of(learning_rate=0.4, warmup_steps=4)
-    rates = [learner.update(module.weight.sum())["learning_rate"] for _ in range(6)]
-    assert rates == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.4, 0.4])
+def test_updates_run_at_the_rate_of_the_schedule():
+    settings = {"learning_rate": 0.4, "warmup_steps": 2, "schedule": "linear", "final_learning_rate_share": 0.5}
+    module, learner = learner_of(total_updates=6, **settings)
+    rates, moves = [], []
+    for _ in range(7):
+        before = module.weight.detach().clone()
+        rates.append(learner.update(module.weight.sum())["learning_rate"])
+        moves.append(float((before - module.weight.detach())[0, 0]) - 0.01 * rates[-1] * float(before[0, 0]))
+    assert rates == pytest.approx([0.2, 0.4, 0.35, 0.3, 0.25, 0.2, 0.2])
+    # A constant gradient moves Adam's weights by the learning rate; what decays is taken off above.
+    assert moves == pytest.approx(rates, rel=1e-4)
+
+
+def test_an_update_is_one_step_of_adamw():
+    module, learner = learner_of(learning_rate=0.1, weight_decay=0.3, max_grad_norm=0.5)
+    twin = torch.nn.Parameter(module.weight.detach().clone())
+    optimizer = torch.optim.AdamW([twin], lr=0.1, weight_decay=0.3, foreach=False, fused=False)
+    data = torch.randn(20, 3, generator=torch.Generator().manual_seed(0))
+    for row in data:
+        learner.update(module(row).square().sum())
+        optimizer.zero_grad()
+        (twin @ row).square().sum().backward()
+        torch.nn.utils.clip_grad_norm_([twin], 0.5)
+        optimizer.step()
+    torch.testing.assert_close(module.weight.detach(), twin.detach())
 
 
 def test_gradients_are_clipped_and_the_norm_before_is_told():
     module, learner = learner_of(max_grad_norm=0.5)
     assert learner.update((100 * module.weight).sum())["grad_norm"] == pytest.approx(100 * math.sqrt(3))
     assert float(module.weight.grad.norm()) == pytest.approx(0.5, rel=1e-4)
+
+
+def test_parameters_that_come_by_the_same_gradient_are_each_clipped_once():
+    module = torch.nn.ParameterList([torch.ones(2), torch.ones(2)])
+    Learner(module, OptimizerSettings(max_grad_norm=0.5), 10).update(100 * (module[0] + module[1]).sum())
+    assert [float(parameter.grad.norm()) for parameter in module] == pytest.approx([0.5 / math.sqrt(2)] * 2, rel=1e-4)
+
+
+def test_gradients_of_earlier_updates_are_forgotten():
+    module, learner = learner_of(max_grad_norm=1e9)
+    norms = [learner.update(module.weight.sum())["grad_norm"] for _ in range(3)]
+    assert norms == pytest.approx([math.sqrt(3)] * 3)
 
 
 @pytest.mark.parametrize("factor", [math.nan, math.inf])
@@ -55,3 +89,71 @@ def test_only_twenty_in_a_row_end_the_training():
     with pytest.raises(TrainingError, match="20 updates in a row"):
         for _ in range(20):
             learner.update(module.weight.sum() * math.nan)
+
+
+def two_layers():
+    torch.manual_seed(0)
+    return torch.nn.ModuleDict({"proj": torch.nn.Linear(3, 3), "projection": torch.nn.Linear(3, 1)})
+
+
+def step(module, learner):
+    learner.update(module["projection"](module["proj"](torch.ones(3))).sum())
+
+
+def test_frozen_parts_stay_as_they_are_and_the_others_learn():
+    """A name stands for a module or a parameter, not for whatever begins like it."""
+    module = two_layers()
+    learner = Learner(module, OptimizerSettings(weight_decay=0.5), 10, frozen=["proj", "projection.bias"])
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    step(module, learner)
+    moved = {name for name, value in module.state_dict().items() if not torch.equal(before[name], value)}
+    assert moved == {"projection.weight"}
+
+
+def test_freezing_marks_nothing_and_asks_no_gradient():
+    module = two_layers()
+    step(module, Learner(module, OptimizerSettings(), 10, frozen=["proj"]))
+    assert all(parameter.requires_grad for parameter in module.parameters())
+    assert [name for name, parameter in module.named_parameters() if parameter.grad is not None] == [
+        "projection.weight",
+        "projection.bias",
+    ]
+
+
+def test_names_a_policy_lacks_are_passed_over_while_one_is_there():
+    module = two_layers()
+    assert len(Learner(module, OptimizerSettings(), 10, frozen=["absent", "proj"]).parameters) == 2
+
+
+@pytest.mark.parametrize(
+    ("frozen", "problem"), [(["absent", "pro"], "nothing to freeze"), (["proj", "projection"], "nothing to train")]
+)
+def test_freezing_nothing_or_everything_is_an_error(frozen, problem):
+    with pytest.raises(InputError, match=problem):
+        Learner(two_layers(), OptimizerSettings(), 10, frozen=frozen)
+
+
+def test_a_parameter_the_loss_does_not_reach_stays_as_it_is():
+    module = two_layers()
+    learner = Learner(module, OptimizerSettings(weight_decay=0.5), 10)
+    before = module["proj"].weight.detach().clone()
+    learner.update(module["projection"](torch.ones(3)).sum())
+    assert torch.equal(module["proj"].weight, before)
+
+
+def test_a_learner_taken_up_again_goes_on_bit_for_bit(tmp_path):
+    file, settings = tmp_path / "state.safetensors", OptimizerSettings(schedule="cosine")
+    module = two_layers()
+    learner = Learner(module, settings, 8, frozen=["proj.bias"])
+    for _ in range(3):
+        step(module, learner)
+    save_state(file, module, learner.optimizer, {})
+    resumed = torch.nn.ModuleDict({"proj": torch.nn.Linear(3, 3), "projection": torch.nn.Linear(3, 1)})
+    again = Learner(resumed, settings, 8, frozen=["proj.bias"])
+    load_state(file, resumed, again.optimizer)
+    again.steps = learner.steps
+    for _ in range(3):
+        step(module, learner)
+        step(resumed, again)
+    for one, other in zip(module.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(one, other)

@@ -5,8 +5,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
+from shotsmith.policies.protocol import STOP
+from shotsmith.recipe import GrpoSettings
 from shotsmith.training.losses import (
+    best_cross_entropy,
     clipped_surrogate,
     cross_entropy,
     mean_over_sequences,
@@ -14,11 +19,19 @@ from shotsmith.training.losses import (
 )
 
 
-def surrogate(ratios, advantages, steps=None, epsilon=0.2, epsilon_high=0.28):
+def surrogate(ratios, advantages, steps=None, importance=None, weights=None, **settings):
+    """Loss and gradient of one group; `ratios` [G, T] are those to an old policy of log-probabilities 0."""
     log_probs = torch.tensor([ratios]).log().requires_grad_()
     steps = torch.ones(log_probs.shape, dtype=torch.bool) if steps is None else torch.tensor([steps])
+    importance, weights = (None if values is None else torch.tensor([values]) for values in (importance, weights))
     clipped = clipped_surrogate(
-        log_probs, torch.zeros_like(log_probs), torch.tensor([advantages]), steps, epsilon, epsilon_high
+        log_probs,
+        torch.zeros_like(log_probs),
+        torch.tensor([advantages]),
+        steps,
+        GrpoSettings(**settings),
+        importance,
+        weights,
     )
     gradient = torch.autograd.grad(clipped.loss, log_probs)[0][0]
     return replace(clipped, loss=clipped.loss.detach()), gradient
@@ -37,6 +50,62 @@ def test_the_two_clips_are_set_apart():
     assert float(surrogate([[0.1]], [-1.0], epsilon=0.4)[0].loss) == pytest.approx(0.6)
 
 
+def test_the_dual_clip_bounds_what_a_bad_rollout_costs_and_nothing_else():
+    ratios, advantages = [[5.0], [2.0], [5.0]], [-1.0, -1.0, 1.0]
+    clipped, gradient = surrogate(ratios, advantages, dual_clip=3.0)
+    assert float(clipped.loss) == pytest.approx((3.0 + 2.0 - 1.28) / 3)
+    assert gradient[:, 0].tolist() == pytest.approx([0.0, 2 / 3, 0.0])
+    assert float(surrogate(ratios, advantages)[0].loss) == pytest.approx((5.0 + 2.0 - 1.28) / 3)
+
+
+def term_by_hand(ratio, advantage, epsilon, epsilon_high, dual_clip):
+    objective = min(ratio * advantage, min(max(ratio, 1 - epsilon), 1 + epsilon_high) * advantage)
+    return max(objective, dual_clip * advantage) if dual_clip and advantage < 0 else objective
+
+
+rollouts = st.lists(
+    st.tuples(
+        st.lists(st.floats(0.1, 4), min_size=3, max_size=3),  # ratios
+        st.integers(0, 3),  # steps that count
+        st.floats(-2, 2),  # advantage
+        st.floats(0, 2),  # importance
+    ),
+    min_size=1,
+    max_size=5,
+).filter(lambda group: any(length for _, length, _, _ in group))
+
+
+@pytest.mark.parametrize("level", ["step", "sequence"])
+@given(group=rollouts, dual_clip=st.sampled_from([None, 1.5]), epsilon=st.sampled_from([0.1, 0.3]))
+def test_the_loss_equals_a_loop_over_rollouts_and_steps(level, group, dual_clip, epsilon):
+    terms = []
+    for ratios, length, advantage, importance in group:
+        counted = ratios[:length] if level == "step" else [math.prod(ratios[:length])] * bool(length)
+        clip = (advantage, epsilon, 0.28, dual_clip)
+        terms += [importance * sum(term_by_hand(r, *clip) for r in counted) / len(counted)] if counted else []
+    clipped, _ = surrogate(
+        [ratios for ratios, *_ in group],
+        [advantage for _, _, advantage, _ in group],
+        [[t < length for t in range(3)] for _, length, _, _ in group],
+        [importance for *_, importance in group],
+        epsilon=epsilon,
+        dual_clip=dual_clip,
+        importance_level=level,
+    )
+    assert float(clipped.loss) == pytest.approx(-sum(terms) / len(terms), rel=1e-4, abs=1e-5)
+
+
+def test_a_sequence_is_clipped_as_a_whole():
+    """Steps of ratio 1.2 are within the clip; their product of 1.44 is not."""
+    ratios = [[1.2, 1.2]]
+    assert float(surrogate(ratios, [1.0], importance_level="step")[0].loss) == pytest.approx(-1.2)
+    clipped, gradient = surrogate(ratios, [1.0], importance_level="sequence")
+    assert float(clipped.loss) == pytest.approx(-1.28)
+    assert gradient.tolist() == [[0.0, 0.0]]
+    assert clipped.metrics["clip_ratio/high_mean"] == 1.0
+    assert clipped.metrics["ratio_max"] == pytest.approx(1.44)
+
+
 def test_clip_ratios_count_the_steps_that_lost_their_gradient():
     metrics = surrogate([[1.5], [1.5], [0.5], [1.0]], [1.0, -1.0, -1.0, 1.0])[0].metrics
     assert metrics["clip_ratio/high_mean"] == 0.25
@@ -44,6 +113,26 @@ def test_clip_ratios_count_the_steps_that_lost_their_gradient():
     assert metrics["clip_ratio/region_mean"] == 0.5
     assert metrics["ratio_mean"] == pytest.approx(1.125)
     assert metrics["ratio_max"] == pytest.approx(1.5)
+    assert metrics["ess"] == pytest.approx(4.5**2 / 4 / (2.25 + 2.25 + 0.25 + 1.0))
+
+
+def test_a_ratio_outside_the_clip_counts_only_where_it_costs_the_gradient():
+    metrics = surrogate([[0.5], [1.5]], [1.0, -1.0])[0].metrics
+    assert metrics["clip_ratio/low_mean"] == metrics["clip_ratio/high_mean"] == 0.0
+
+
+def test_at_sequence_level_every_sequence_is_in_the_metrics_once():
+    steps = [[True, True], [True, False], [False, False]]
+    ratios = [[2.0, 2.0], [1.0, 9.0], [9.0, 9.0]]
+    metrics = surrogate(ratios, [1.0, 1.0, 1.0], steps, importance_level="sequence")[0].metrics
+    assert metrics["ratio_mean"] == pytest.approx((4 + 1) / 2)
+    assert metrics["clip_ratio/high_mean"] == 0.5
+
+
+def test_steps_that_do_not_count_are_in_no_metric():
+    steps = [[True, False], [True, False]]
+    shown = surrogate([[1.5, 9.0], [0.5, 9.0]], [1.0, 1.0], steps)[0].metrics
+    assert shown == pytest.approx(surrogate([[1.5], [0.5]], [1.0, 1.0])[0].metrics)
 
 
 def test_an_unmoved_policy_has_ratio_one_full_sample_size_and_the_policy_gradient():
@@ -53,26 +142,70 @@ def test_an_unmoved_policy_has_ratio_one_full_sample_size_and_the_policy_gradien
     assert gradient[:, 0].tolist() == [-0.5, 0.5]
 
 
+def test_importance_multiplies_what_a_rollout_teaches():
+    _, gradient = surrogate([[1.0], [1.0]], [1.0, -1.0], importance=[0.25, 2.0])
+    assert gradient[:, 0].tolist() == [-0.125, 1.0]
+
+
 def test_every_sequence_weighs_the_same_whatever_its_length():
     clipped, gradient = surrogate([[1.0, 1.0], [1.0, 1.0]], [1.0, 1.0], [[True, True], [True, False]])
     assert float(clipped.loss) == -1.0
     assert gradient.tolist() == [[-0.25, -0.25], [-0.5, 0.0]]
 
 
+def test_distinct_weights_are_scaled_to_sum_to_one():
+    for scale in (1.0, 1e-30):
+        _, gradient = surrogate([[1.0], [1.0]], [1.0, -1.0], weights=[0.3 * scale, 0.1 * scale])
+        assert gradient[:, 0].tolist() == pytest.approx([-0.75, 0.25])
+
+
+def test_all_distinct_sequences_with_their_probabilities_give_the_exact_policy_gradient():
+    """Nothing is sampled: the loss is the expectation under the policy, its gradient that of the expected reward."""
+    scores = torch.tensor([0.3, -1.0, 0.8, 0.1], requires_grad=True)
+    log_probs, rewards = scores.log_softmax(-1), torch.tensor([1.0, 0.0, 0.5, 2.0])
+    expected = (log_probs.exp() * rewards).sum()
+    clipped = clipped_surrogate(
+        log_probs[None, :, None],
+        log_probs.detach()[None, :, None],
+        (rewards - expected.detach())[None],
+        torch.ones(1, 4, 1, dtype=torch.bool),
+        GrpoSettings(),
+        weights=log_probs.detach().exp()[None],
+    )
+    (found,) = torch.autograd.grad(clipped.loss, scores, retain_graph=True)
+    torch.testing.assert_close(found, -torch.autograd.grad(expected, scores)[0])
+
+
 def test_sequences_without_a_valid_step_are_left_out_of_the_mean():
     values, steps = torch.tensor([[[2.0], [math.inf]]]), torch.tensor([[[True], [False]]])
     assert float(mean_over_sequences(values, steps)) == 2.0
+    assert float(mean_over_sequences(values, steps, torch.tensor([[0.1, 5.0]]))) == 2.0
 
 
-def test_extreme_ratios_stay_finite():
+def test_with_weights_every_group_counts_the_same_and_groups_without_any_do_not():
+    values = torch.tensor([[[4.0], [8.0]], [[1.0], [9.0]], [[7.0], [7.0]]])
+    steps = torch.tensor([[[True], [True]], [[True], [False]], [[True], [True]]])
+    weights = torch.tensor([[3.0, 1.0], [0.2, 9.0], [0.0, 0.0]])
+    assert float(mean_over_sequences(values, steps, weights)) == pytest.approx((5 + 1) / 2)
+    assert float(mean_over_sequences(values, steps)) == pytest.approx((4 + 8 + 1 + 7 + 7) / 5)
+    assert float(mean_over_sequences(values, steps, torch.zeros(3, 2))) == 0.0
+
+
+@pytest.mark.parametrize("level", ["step", "sequence"])
+def test_extreme_ratios_stay_finite(level):
     log_probs = torch.tensor([[[500.0], [-500.0]]], requires_grad=True)
-    steps = torch.ones(1, 2, 1, dtype=torch.bool)
-    clipped = clipped_surrogate(log_probs, torch.zeros(1, 2, 1), torch.tensor([[-1.0, 1.0]]), steps, 0.2, 0.28)
+    clipped = clipped_surrogate(
+        log_probs,
+        torch.zeros(1, 2, 1),
+        torch.tensor([[-1.0, 1.0]]),
+        torch.ones(1, 2, 1, dtype=torch.bool),
+        GrpoSettings(importance_level=level),
+    )
     assert math.isfinite(float(clipped.loss.detach()))
     assert clipped.metrics["ratio_max"] == pytest.approx(math.exp(20), rel=1e-4)
 
 
-def test_label_smoothing_spreads_its_share_over_the_possible_candidates():
+def test_label_smoothing_spreads_its_share_over_the_possible_choices():
     scores = torch.tensor([2.0, 1.0, 0.0, -math.inf])
     distribution, chosen = scores.log_softmax(-1)[None, None, None], torch.tensor([[[0]]])
     expected = torch.nn.functional.cross_entropy(scores[None, :3], torch.tensor([0]), label_smoothing=0.3)
@@ -80,23 +213,53 @@ def test_label_smoothing_spreads_its_share_over_the_possible_candidates():
     assert not torch.allclose(cross_entropy(distribution, chosen, 0.0), cross_entropy(distribution, chosen, 0.3))
 
 
-def test_padded_steps_have_no_cross_entropy():
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_stopping_is_learned_like_any_other_choice(smoothing):
+    """STOP is the last of the columns, also among those the smoothing spreads over."""
+    scores = torch.tensor([0.5, -math.inf, 1.0, 2.0], requires_grad=True)
+    distribution = scores.log_softmax(-1).expand(1, 1, 3, 4)
+    losses = cross_entropy(distribution, torch.tensor([[[2, STOP, -1]]]), smoothing)[0, 0]
+    possible = scores[[0, 2, 3]][None]
+    for step, target in enumerate([1, 2]):
+        expected = torch.nn.functional.cross_entropy(possible, torch.tensor([target]), label_smoothing=smoothing)
+        torch.testing.assert_close(losses[step], expected)
+    assert losses[2] == 0
+    assert torch.autograd.grad(losses.sum(), scores)[0].isfinite().all()
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.5])
+def test_padded_steps_have_no_cross_entropy(smoothing):
     distribution = torch.zeros(1, 1, 2, 3).log_softmax(-1)
-    assert cross_entropy(distribution, torch.tensor([[[1, -1]]]), 0.5)[0, 0, 1] == 0
+    assert cross_entropy(distribution, torch.tensor([[[1, -1]]]), smoothing)[0, 0, 1] == 0
+
+
+DISTRIBUTIONS = torch.randn(2, 3, 2, 4, generator=torch.Generator().manual_seed(0)).log_softmax(-1)
+SEQUENCES = torch.tensor([[[0, 1], [2, 3], [1, 0]], [[STOP, -1], [0, STOP], [2, -1]]])
+REWARDS = torch.tensor([[1.0, 0.5, 9.0], [0.0, 1.0, 0.25]])
+VALID = torch.tensor([[True, True, False], [True, True, True]])
+
+
+def sequence_entropy(b, g):
+    """Summed over the steps; STOP is the last column."""
+    return -sum(float(DISTRIBUTIONS[b, g, t, p % 4 if p >= 0 else 3]) for t, p in enumerate(SEQUENCES[b, g]) if p != -1)
 
 
 def test_rce_follows_its_formula_and_leaves_failures_out():
-    distributions = torch.randn(2, 3, 2, 4, generator=torch.Generator().manual_seed(0)).log_softmax(-1)
-    sequences = torch.tensor([[[0, 1], [2, 3], [1, 0]], [[3, -1], [0, -1], [2, -1]]])
-    rewards = torch.tensor([[1.0, 0.5, 9.0], [0.0, 1.0, 0.25]])
-    valid = torch.tensor([[True, True, False], [True, True, True]])
     expected = 0.0
     for b, members in enumerate(([0, 1], [0, 1, 2])):
-        total = sum(math.exp(float(rewards[b, g]) / 0.7) for g in members)
-        for g in members:
-            steps = [(t, int(p)) for t, p in enumerate(sequences[b, g]) if p >= 0]
-            entropy = -sum(float(distributions[b, g, t, p]) for t, p in steps)
-            expected += math.exp(float(rewards[b, g]) / 0.7) / total * entropy / 2
-    assert float(reward_weighted_cross_entropy(distributions, sequences, rewards, valid, 0.7)) == pytest.approx(
-        expected, rel=1e-5
-    )
+        weights = {g: math.exp(float(REWARDS[b, g]) / 0.7) for g in members}
+        expected += sum(w * sequence_entropy(b, g) for g, w in weights.items()) / sum(weights.values()) / 2
+    found = reward_weighted_cross_entropy(DISTRIBUTIONS, SEQUENCES, REWARDS, VALID, 0.7)
+    assert float(found) == pytest.approx(expected, rel=1e-5)
+
+
+def test_learning_from_the_best_alone_is_rce_at_temperature_zero():
+    found = best_cross_entropy(DISTRIBUTIONS, SEQUENCES, REWARDS, VALID)
+    assert float(found) == pytest.approx((sequence_entropy(0, 0) + sequence_entropy(1, 1)) / 2, rel=1e-5)
+    torch.testing.assert_close(found, reward_weighted_cross_entropy(DISTRIBUTIONS, SEQUENCES, REWARDS, VALID, 1e-3))
+
+
+def test_of_equally_good_rollouts_the_earlier_valid_one_is_the_best():
+    rewards, valid = torch.tensor([[1.0, 1.0, 1.0], [0.0, 1.0, 1.0]]), torch.tensor([[False, True, True], [True] * 3])
+    found = best_cross_entropy(DISTRIBUTIONS, SEQUENCES, rewards, valid)
+    assert float(found) == pytest.approx((sequence_entropy(0, 1) + sequence_entropy(1, 1)) / 2, rel=1e-5)

@@ -9,8 +9,9 @@ from small_matching import Matching, small_policy, small_run
 from shotsmith.errors import InputError
 from shotsmith.recipe import RceSettings, SupervisedSettings
 from shotsmith.records import Rollout
+from shotsmith.training.advantages import standardise
 from shotsmith.training.groups import Groups, from_beams, from_rollouts
-from shotsmith.training.rce import standardised, tau_at, train_rce
+from shotsmith.training.rce import tau_at, train_rce
 from shotsmith.training.supervised import SupervisedData, train_supervised, weighted_cross_entropy
 from shotsmith.training.validation import Validation, validation_loss
 
@@ -61,35 +62,46 @@ def test_dropout_is_on_while_they_train_and_off_afterwards(tmp_path, train):
     assert not policy.training
 
 
-SHARED = [
-    {"learning_rate": 1e-3},
-    {"warmup_steps": 50},
-    {"weight_decay": 0.9},
-    {"max_grad_norm": 1e-3},
-    {"queries_per_step": 5},
-    {"epochs": 2},
-]
+def test_training_stops_when_the_reward_does_not_rise_any_more(tmp_path):
+    rewards = iter([0.1, 0.3, 0.3, 0.2, 0.9])
+    validation = Validation(answered=lambda _policy: {"val/reward": next(rewards)})
+    rows = supervised(tmp_path, small_policy(), Matching.draw(20, seed=0), validation, epochs=5, patience=2)
+    assert [row["val_reward"] for row in rows] == [0.1, 0.3, 0.3, 0.2]
 
 
-@pytest.mark.parametrize(
-    ("train", "change"),
-    [(supervised, change) for change in [*SHARED, {"label_smoothing": 0.3}]]
-    + [(rce, change) for change in [*SHARED, {"tau_start": 1.0}, {"tau_end": 0.1}, {"raw_rewards": True}]],
-    ids=lambda value: value.__name__ if callable(value) else next(iter(value)),
-)
-def test_every_setting_changes_the_training(tmp_path, train, change):
-    task, weights = Matching.draw(20, seed=0), []
-    for name, changes in (("base", {}), ("changed", change)):
-        policy = small_policy()
-        train(tmp_path / name, policy, task, **({"epochs": 1} | changes))
-        weights.append(policy.encoder.input_proj.weight.detach())
-    assert not torch.equal(*weights)
+def test_the_learning_rate_ends_at_the_share_that_is_left_of_it(tmp_path):
+    rates = {"learning_rate": 4e-3, "final_learning_rate_share": 0.25, "schedule": "cosine", "queries_per_step": 20}
+    rows = supervised(tmp_path, small_policy(), Matching.draw(20, seed=0), epochs=5, warmup_steps=2, **rates)
+    assert [row["learning_rate"] for row in rows] == pytest.approx([2e-3, 4e-3, 3.25e-3, 1.75e-3, 1e-3])
+
+
+@pytest.mark.parametrize("top_1", [False, True])
+def test_rce_can_learn_from_the_best_rollout_alone(tmp_path, top_1):
+    """What is second best is imitated as well, unless only the best counts."""
+    task, policy = Matching.draw(20, seed=0), small_policy(dropout=0.0, attention_dropout=0.0)
+    groups = from_rollouts(Rollout(q, (p,), reward) for q in range(20) for p, reward in ((0, 1.0), (1, 0.99), (2, 0.0)))
+    settings = RceSettings(epochs=12, learning_rate=2e-2, queries_per_step=20, top_1=top_1, raw_rewards=True)
+    train_rce(policy, task.inputs, groups, Validation(), settings, small_run(tmp_path, "rce", policy=policy))
+    probabilities = policy.step_distributions(task.inputs.batch(range(20)), groups.sequences)[:, 0, 0].exp().mean(0)
+    assert probabilities[0] > probabilities[2]
+    assert (probabilities[1] < probabilities[0] / 2) == top_1
+
+
+def test_a_policy_that_can_stop_learns_when_to(tmp_path):
+    """It is shown one demonstration, then STOP, though there would be room for two."""
+    task, policy = Matching.draw(60, seed=0), small_policy(length="stop")
+    data = SupervisedData(task.inputs, task.beams(stop_below=2))
+    settings = SupervisedSettings(epochs=8, learning_rate=1e-2, queries_per_step=10)
+    train_supervised(policy, data, Validation(), settings, small_run(tmp_path, "supervised", policy=policy))
+    chosen = policy.greedy(task.inputs.batch(range(60)), 2)
+    assert ((chosen >= 0).sum(-1) == 1).float().mean() > 0.9
 
 
 def test_weights_of_beams_count():
     distributions = torch.randn(1, 2, 1, 4, generator=torch.Generator().manual_seed(0)).log_softmax(-1)
     sequences, valid = torch.tensor([[[0], [1]]]), torch.ones(1, 2, dtype=torch.bool)
-    batch = Groups(torch.tensor([0]), sequences, torch.tensor([[3.0, 1.0]]), valid)
+    nothing = torch.full((1, 2), torch.nan)
+    batch = Groups(torch.tensor([0]), sequences, torch.tensor([[3.0, 1.0]]), valid, nothing, torch.ones(1, 2))
     expected = -(3 * distributions[0, 0, 0, 0] + distributions[0, 1, 0, 1]) / 4
     torch.testing.assert_close(weighted_cross_entropy(distributions, batch, 0.0), expected)
 
@@ -102,10 +114,10 @@ def test_tau_falls_linearly_from_the_first_step_to_the_last():
 
 def test_standardised_rewards_are_clamped_and_flat_groups_stay_at_zero():
     rewards = torch.tensor([[1.0] + [0.0] * 15, [0.3] * 16])
-    found = standardised(rewards, torch.ones(2, 16, dtype=torch.bool))
+    found = standardise(rewards, torch.ones(2, 16, dtype=torch.bool))
     assert found[0, 0] == 3.0
     assert found[1].tolist() == [0.0] * 16
-    torch.testing.assert_close(standardised(rewards[:1, 10:], torch.ones(1, 6, dtype=torch.bool)), torch.zeros(1, 6))
+    torch.testing.assert_close(standardise(rewards[:1, 10:], torch.ones(1, 6, dtype=torch.bool)), torch.zeros(1, 6))
 
 
 def test_validation_loss_does_not_depend_on_how_queries_are_batched():

@@ -1,8 +1,17 @@
-"""Training that is killed and taken up again ends, bit for bit, as if it had never stopped."""
+"""Training that is stopped and taken up again ends, bit for bit, as if it had never stopped."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,151 +20,238 @@ from safetensors.torch import load_file
 from small_matching import Matching, small_policy, small_run, without_times
 
 from shotsmith.errors import CheckpointError
+from shotsmith.policies.pointer import PointerPolicy
 from shotsmith.recipe import GrpoSettings, RceSettings, SupervisedSettings
-from shotsmith.records import Rollout
 from shotsmith.runs import read_rows
-from shotsmith.training.groups import from_beams, from_rollouts
+from shotsmith.training import loop
 from shotsmith.training.grpo import train_grpo
+from shotsmith.training.learner import Learner
+from shotsmith.training.metrics_log import Row
 from shotsmith.training.rce import train_rce
+from shotsmith.training.state import state_values
 from shotsmith.training.supervised import SupervisedData, train_supervised
 from shotsmith.training.validation import Validation
 
-EPOCHS = 4
+STATE = Path("state") / "state.safetensors"
+
+GRPO = {
+    "on_policy": {"sampling": {"temperature": 0.7}},
+    "distinct": {"sampling": {"distinct": True}},
+    "mixture": {"sampling": {"source": "mixture"}, "importance_level": "sequence"},
+    "recorded": {
+        "sampling": {"source": "recorded", "keep_top": (3, 5)},
+        "dropout": True,
+        "kl": {"controller": "multiplicative"},
+        "reference": {"old_is_reference": True},
+    },
+    "reference": {
+        "kl": {"controller": "proportional", "horizon": 50.0},
+        "reference": {"policy": "supervised", "sync_steps": 3},
+    },
+    "curriculum": {"curriculum": {"kind": "continuous", "epochs": 3}, "steps_per_epoch": 0},
+    "patience": {"epochs": 9, "patience": 2},
+    "stop": {"shots": (2,), "advantage": {"zero_variance": "skip"}},
+    "schedule": {"schedule": "cosine", "warmup_steps": 4, "freeze_projections": True},
+}
+OTHERS = {
+    "supervised": {"label_smoothing": 0.1, "schedule": "linear"},
+    "rce": {"warmup_steps": 5, "patience": 2},
+}
+SCHEMES = (*GRPO, *OTHERS)
+
+Moment = tuple[int, str, int]
+"""Epoch, what happens, and how often it has happened in this epoch."""
 
 
 class Killed(Exception):
-    """Stands for kill -9: nothing after it runs."""
+    """Nothing after it runs."""
 
 
-def grpo(folder, fail_at=None, **changes):
-    """GRPO with sampling on; raises in the scorer's call number `fail_at`."""
-    task, calls = Matching.draw(30, seed=0), []
+@dataclass
+class Moments:
+    """All that happens in a training (it is told as Progress), and the end of it at one of them."""
+
+    at: Moment | None = None
+    end: type[BaseException] | int = Killed
+    """What is raised, or the signal the process sends itself."""
+    seen: list[Moment] = field(default_factory=list)
+    number: int = 1
+
+    def reached(self, what: str) -> None:
+        moment = (self.number, what, sum((self.number, what) == seen[:2] for seen in self.seen))
+        self.seen.append(moment)
+        if moment == self.at:
+            if isinstance(self.end, int):
+                os.kill(os.getpid(), self.end)
+            else:
+                raise self.end
+
+    @contextlib.contextmanager
+    def task(self, _label: str, _total: int, _unit: str = "it") -> Iterator[object]:
+        def advance(epochs: int) -> None:
+            self.number += epochs
+
+        yield advance
+
+    def epoch(self, _row: object) -> None:
+        self.reached("row written")
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """The moments nobody else tells of."""
+
+        def watched(function, before=None, after=None):
+            def call(*arguments):
+                if before:
+                    self.reached(before)
+                result = function(*arguments)
+                if after:
+                    self.reached(after)
+                return result
+
+            return call
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Learner, "update", watched(Learner.update, before="update"))
+            patch.setattr(loop, "save_policy", watched(loop.save_policy, after="checkpoint written"))
+            patch.setattr(loop, "save_state", watched(loop.save_state, after="state written"))
+            yield
+
+
+def train(folder: Path, scheme: str, moments: Moments, **changes: object) -> tuple[PointerPolicy, list[Row]]:
+    """The scheme from its beginning, or from where `folder` says it stands."""
+    task = Matching.draw(14, seed=0)
 
     def scorer(pairs, origin):
-        calls.append(origin)
-        if len(calls) == fail_at:
-            raise Killed
+        moments.reached("completions wanted")
         return task.score(pairs, origin)
 
-    settings = GrpoSettings(
-        **(
-            {"epochs": EPOCHS, "steps_per_epoch": 3, "queries_per_step": 6, "num_generations": 4, "warmup_steps": 15}
-            | {"shots": (1, 2), "max_resamples": 1, "learning_rate": 3e-3}
-            | changes
-        )
-    )
-    policy, run = small_policy(), small_run(folder, "grpo")
-    return policy, train_grpo(policy, task.inputs, scorer, Validation(), settings, run), calls
+    def answered(policy):
+        moments.reached("epoch judged")
+        return task.validation().answered(policy)
+
+    policy = small_policy(**({"length": "stop"} if scheme == "stop" else {}))
+    phase = scheme if scheme in OTHERS else "grpo"
+    run = small_run(folder, phase, policy=policy, progress=moments)
+    arguments = (Validation(task.inputs, task.recorded(3), answered), settings_of(scheme, changes), run)
+    with moments.watching():
+        if scheme == "supervised":
+            rows = train_supervised(policy, SupervisedData(task.inputs, task.beams()), *arguments)
+        elif scheme == "rce":
+            rows = train_rce(policy, task.inputs, task.recorded(), *arguments)
+        else:
+            others = {"rollouts": task.recorded(), "supervised": small_policy(seed=1)}
+            rows = train_grpo(policy, task.inputs, scorer, *arguments, **others)
+    return policy, rows
 
 
-def recorded_phase(folder, phase, fail_in_epoch=None, **changes):
-    """Supervised or RCE training with dropout; raises while epoch `fail_in_epoch` is judged."""
-    task, policy, judged = Matching.draw(30, seed=0), small_policy(), []
-
-    def answered(_policy):
-        judged.append(0)
-        if len(judged) == fail_in_epoch:
-            raise Killed
-        return task.validation().answered(_policy)
-
-    validation, run = Validation(answered=answered), small_run(folder, phase)
-    if phase == "supervised":
-        beams = from_beams({q: [(q % 5, 6), (7, q % 3)] for q in range(30)})
-        settings = SupervisedSettings(**({"epochs": EPOCHS, "queries_per_step": 8} | changes))
-        return policy, train_supervised(policy, SupervisedData(task.inputs, beams), validation, settings, run)
-    rollouts = from_rollouts(Rollout(q, (p,), task.reward(q, (p,))) for q in range(30) for p in range(4))
-    rce = RceSettings(**({"epochs": EPOCHS, "queries_per_step": 8} | changes))
-    return policy, train_rce(policy, task.inputs, rollouts, validation, rce, run)
+def settings_of(scheme: str, changes: dict[str, object]) -> GrpoSettings | RceSettings | SupervisedSettings:
+    shared = {"epochs": 3, "queries_per_step": 5, "learning_rate": 3e-3}
+    if scheme in OTHERS:
+        kind = RceSettings if scheme == "rce" else SupervisedSettings
+        return kind(**(shared | OTHERS[scheme] | changes))
+    shared |= {"steps_per_epoch": 2, "num_generations": 4, "shots": (1, 2), "advantage": {"max_resamples": 1}}
+    return GrpoSettings(**(shared | GRPO[scheme] | changes))
 
 
-def assert_same(folder, other, phase):
+def assert_same(whole: Path, stopped: Path, scheme: str) -> None:
     """Weights, optimizer, manifests and metrics of every epoch are equal to the bit."""
-    for epoch in range(1, EPOCHS + 1):
-        name = f"seed-0/{phase}/epoch-{epoch:03d}"
-        for file in ("policy.safetensors", "manifest.json"):
-            assert (folder / name / file).read_bytes() == (other / name / file).read_bytes(), (name, file)
-    one, two = (load_file(place / "seed-0" / phase / "state" / "state.safetensors") for place in (folder, other))
-    assert one.keys() == two.keys()
-    assert any(name.startswith("optimizer.") for name in one)
-    assert all(np.array_equal(one[name].numpy(), two[name].numpy()) for name in one)
-    rows = [without_times(read_rows(place / "metrics.jsonl")) for place in (folder, other)]
-    assert len(rows[0]) == EPOCHS
+    one, two = (folder / "seed-0" / (scheme if scheme in OTHERS else "grpo") for folder in (whole, stopped))
+    files = [file.relative_to(one) for file in sorted(one.rglob("*")) if file.is_file()]
+    assert files == [file.relative_to(two) for file in sorted(two.rglob("*")) if file.is_file()]
+    for file in files:
+        assert file == STATE or (one / file).read_bytes() == (two / file).read_bytes(), file
+    tensors, others = load_file(one / STATE), load_file(two / STATE)
+    assert tensors.keys() == others.keys()
+    assert any(name.startswith("optimizer.") for name in tensors)
+    assert all(np.array_equal(tensors[name].numpy(), others[name].numpy()) for name in tensors)
+    values, other_values = state_values(one / STATE), state_values(two / STATE)
+    assert without_times(values.pop("rows")) == without_times(other_values.pop("rows"))
+    assert values == other_values
+    rows = [without_times(read_rows(folder / "metrics.jsonl")) for folder in (whole, stopped)]
     assert json.dumps(rows[0]) == json.dumps(rows[1])
+    assert len(rows[0]) >= 2
 
 
-@pytest.mark.parametrize("share", [0.05, 0.3, 0.6, 0.99])
-def test_grpo_killed_amid_an_epoch_ends_as_if_it_had_not_been(tmp_path, share):
-    policy, _, calls = grpo(tmp_path / "whole")
-    with pytest.raises(Killed):
-        grpo(tmp_path / "killed", fail_at=max(1, int(share * len(calls))))
-    resumed, rows, _ = grpo(tmp_path / "killed")
-    assert len(rows) == EPOCHS
-    assert_same(tmp_path / "whole", tmp_path / "killed", "grpo")
+def moments_of(seen: list[Moment], seed: str) -> list[Moment]:
+    """The first two updates, one at random of every kind of moment, and the very last; in order.
+
+    Once its state is written an epoch is over: no later moment of it comes again.
+    """
+    draws, last = random.Random(seed), seen[-1]
+    chosen = {moment for moment in seen if moment[1] == "update" and moment[2] < 2 and moment[0] == 1} | {last}
+    for kind in sorted({what for _, what, _ in seen} - {last[1]}):
+        epochs = last[0] - (kind == "state written")
+        chosen.add(draws.choice([moment for moment in seen if moment[1] == kind and moment[0] <= epochs]))
+    return sorted(chosen, key=seen.index)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_training_stopped_again_and_again_ends_as_if_it_had_not_been(tmp_path, scheme):
+    whole = Moments()
+    policy, rows = train(tmp_path / "whole", scheme, whole)
+    for number, moment in enumerate(moments_of(whole.seen, scheme)):
+        end = (Killed, KeyboardInterrupt)[number % 2]
+        with pytest.raises(end):
+            train(tmp_path / "stopped", scheme, Moments(moment, end))
+    resumed, rows_again = train(tmp_path / "stopped", scheme, Moments())
+    assert without_times(rows) == without_times(rows_again)
     assert all(torch.equal(a, b) for a, b in zip(policy.parameters(), resumed.parameters(), strict=True))
+    assert_same(tmp_path / "whole", tmp_path / "stopped", scheme)
 
 
-@pytest.mark.parametrize("phase", ["supervised", "rce"])
-@pytest.mark.parametrize("epoch", [1, 3])
-def test_training_with_dropout_killed_amid_an_epoch_ends_as_if_it_had_not_been(tmp_path, phase, epoch):
-    recorded_phase(tmp_path / "whole", phase)
-    with pytest.raises(Killed):
-        recorded_phase(tmp_path / "killed", phase, fail_in_epoch=epoch)
-    recorded_phase(tmp_path / "killed", phase)
-    assert_same(tmp_path / "whole", tmp_path / "killed", phase)
+@pytest.mark.parametrize(
+    ("scheme", "moment"), [("on_policy", (2, "update", 1)), ("stop", (2, "checkpoint written", 0))]
+)
+def test_a_process_that_is_killed_leaves_what_the_next_one_needs(tmp_path, scheme, moment):
+    train(tmp_path / "whole", scheme, Moments())
+    command = [sys.executable, __file__, str(tmp_path / "stopped"), scheme, json.dumps(moment)]
+    tests = str(Path(__file__).parent.parent)
+    assert subprocess.run(command, env=os.environ | {"PYTHONPATH": tests}, check=False).returncode == -signal.SIGKILL
+    train(tmp_path / "stopped", scheme, Moments())
+    assert_same(tmp_path / "whole", tmp_path / "stopped", scheme)
 
 
-def test_a_kill_between_state_and_metrics_loses_no_row(tmp_path, monkeypatch):
-    grpo(tmp_path / "whole")
-
-    def killed(_log, row):
-        if row["epoch"] == 2:
-            raise Killed
-
-    with monkeypatch.context() as patched, pytest.raises(Killed):
-        patched.setattr("shotsmith.training.metrics_log.MetricsLog.append", killed)
-        grpo(tmp_path / "killed")
-    grpo(tmp_path / "killed")
-    assert_same(tmp_path / "whole", tmp_path / "killed", "grpo")
+def test_training_that_stopped_early_does_not_go_on_when_it_is_called_again(tmp_path):
+    rows = train(tmp_path, "patience", Moments())[1]
+    assert 3 <= len(rows) < 9
+    again = Moments()
+    assert train(tmp_path, "patience", again)[1] == rows
+    assert again.seen == []
 
 
-def test_a_kill_between_checkpoint_and_state_replays_the_epoch(tmp_path, monkeypatch):
-    grpo(tmp_path / "whole")
-
-    def killed(*_arguments):
-        raise Killed
-
-    with monkeypatch.context() as patched, pytest.raises(Killed):
-        patched.setattr("shotsmith.training.loop.save_state", killed)
-        grpo(tmp_path / "killed")
-    grpo(tmp_path / "killed")
-    assert_same(tmp_path / "whole", tmp_path / "killed", "grpo")
-
-
-def test_a_finished_phase_only_loads_its_result(tmp_path):
-    policy, rows, _ = grpo(tmp_path)
-    again, same, calls = grpo(tmp_path)
-    assert calls == []
+@pytest.mark.parametrize("scheme", ["on_policy", "rce"])
+def test_a_finished_phase_only_loads_its_result(tmp_path, scheme):
+    policy, rows = train(tmp_path, scheme, Moments())
+    moments = Moments()
+    again, same = train(tmp_path, scheme, moments)
+    assert moments.seen == []
     assert same == rows
     assert all(torch.equal(a, b) for a, b in zip(policy.parameters(), again.parameters(), strict=True))
 
 
 def test_lost_metrics_are_written_again_from_the_state(tmp_path):
-    _, rows, _ = grpo(tmp_path)
+    _, rows = train(tmp_path, "on_policy", Moments())
     (tmp_path / "metrics.jsonl").unlink()
-    grpo(tmp_path)
+    train(tmp_path, "on_policy", Moments())
     assert read_rows(tmp_path / "metrics.jsonl") == rows
 
 
-@pytest.mark.parametrize("change", [{"learning_rate": 1e-4}, {"shots": (2,)}])
+@pytest.mark.parametrize("change", [{"learning_rate": 1e-4}, {"shots": (2,)}, {"kl": {"factor": 2.0}}])
 def test_a_state_of_other_settings_is_refused(tmp_path, change):
-    grpo(tmp_path)
+    train(tmp_path, "on_policy", Moments())
     with pytest.raises(CheckpointError, match=r"state\.safetensors: belongs to other settings"):
-        grpo(tmp_path, **change)
+        train(tmp_path, "on_policy", Moments(), **change)
 
 
 def test_a_truncated_state_is_refused(tmp_path):
-    grpo(tmp_path)
-    state = tmp_path / "seed-0" / "grpo" / "state" / "state.safetensors"
+    train(tmp_path, "on_policy", Moments())
+    state = tmp_path / "seed-0" / "grpo" / STATE
     state.write_bytes(state.read_bytes()[:-10])
     with pytest.raises(CheckpointError, match=r"state\.safetensors: cannot be read"):
-        grpo(tmp_path)
+        train(tmp_path, "on_policy", Moments())
+
+
+if __name__ == "__main__":
+    folder, scheme, moment = sys.argv[1:]
+    train(Path(folder), scheme, Moments(tuple(json.loads(moment)), signal.SIGKILL))

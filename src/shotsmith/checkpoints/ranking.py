@@ -23,15 +23,17 @@ def rank(rows: Iterable[Row], by: By = "val_reward", top: int = 10) -> list[Row]
     return [row for _, row in sorted(scored, key=lambda pair: (pair[0], _time(pair[1])))][:top]
 
 
-def best_checkpoint(rows: Iterable[Row], seed: int, phase: Phase) -> Row:
-    """The row of the epoch to go on with: best by val_reward, else by val_loss, else the last.
+def best_checkpoint(rows: Iterable[Row], seed: int, phase: Phase, by: By | Literal["last"] = "val_reward") -> Row:
+    """The row of the epoch to go on with: best by the figure named, else by the other, else the last.
 
     Raises InputError where the phase has no epoch.
     """
     epochs = [row for row in rows if (row["seed"], row["phase"]) == (seed, phase)]
     if not epochs:
         raise InputError(f"seed {seed} has no epoch of phase '{phase}'")
-    best = rank(epochs, "val_reward", 1) or rank(epochs, "val_loss", 1)
+    best: list[Row] = []
+    if by != "last":
+        best = rank(epochs, by, 1) or rank(epochs, "val_loss" if by == "val_reward" else "val_reward", 1)
     return best[0] if best else max(epochs, key=_time)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import typer
 import typer.core
 
-from shotsmith.cli import evaluate, rank, report, run, show, stages, world
+from shotsmith.cli import compare, diagnose, evaluate, rank, report, run, show, stages, world
 from shotsmith.errors import InputError, ShotsmithError
 
 
@@ -46,6 +46,8 @@ for verb in (
     stages.train,
     rank.rank,
     evaluate.evaluate,
+    compare.compare,
+    diagnose.diagnose,
     report.report,
     show.show,
 ):

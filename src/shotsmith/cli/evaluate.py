@@ -28,3 +28,8 @@ def evaluate(run: RunFolder, as_json: Json = False, quiet: Quiet = False) -> Non
         console = Console()
         print_results(shown, console)
         console.print(contrasts_table(shown["contrasts"]))
+        if (looks := len(shown["evaluations"])) > 1:
+            console.print(
+                f"The test queries were looked at {looks} times, with other policies each time: whoever chooses "
+                "among these figures has fitted them."
+            )

@@ -1,25 +1,83 @@
-"""`shotsmith report`: the report, written anew."""
+"""`shotsmith report`: the report of a run, or of a training log."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
 import typer
 
-from shotsmith.cli.options import Json, Quiet, RunFolder, print_json
+from shotsmith.cli.options import Json, Quiet, print_json
+from shotsmith.errors import InputError
+
+if TYPE_CHECKING:
+    from shotsmith.reports.write import Format
+
+Source = Annotated[
+    Path,
+    typer.Argument(metavar="RUN|LOG", help="A run's folder, or a training log (text or Markdown).", show_default=False),
+]
+Against = Annotated[Path | None, typer.Option("--against", metavar="RUN|LOG", help="Another one, to be compared with.")]
+Lang = Annotated[str, typer.Option("--lang", metavar="en|zh", help="Language of the report.")]
+Form = Annotated[
+    str | None,
+    typer.Option("--format", metavar="md|html", help="Only this format.", show_default="both"),
+]
+Out = Annotated[
+    Path | None, typer.Option("--out", help="Folder of the report; the run's if not given, a log's own folder.")
+]
 
 
-def report(run: RunFolder, as_json: Json = False, quiet: Quiet = False) -> None:
-    """Write the report of a run anew: Markdown, and one HTML page that opens offline.
+def report(
+    source: Source,
+    against: Against = None,
+    lang: Lang = "en",
+    form: Form = None,
+    out: Out = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write a report: Markdown, and one HTML page that opens offline. Neither VLM nor encoder is loaded.
 
-    Example: shotsmith report runs/demo
+    English goes to report.md and report.html, Chinese to report.zh.md and report.zh.html; of a log they are called
+    after it.
+
+    Example: shotsmith report runs/demo --against runs/demo-slower --lang zh
     """
-    from shotsmith import experiment, runs
-    from shotsmith.cli.terminal import listening
+    from shotsmith.reports.gather import gather
+    from shotsmith.reports.language import LANGUAGES
+    from shotsmith.reports.write import FORMATS, write_report
 
-    opened = runs.Run.open(run)
-    with opened.lock(), listening(quiet) as progress:
-        experiment.stage(opened, "report", progress)
-    paths = {"html": str(opened.report_html), "markdown": str(opened.report_markdown)}
+    _one_of(LANGUAGES, lang, "--lang")
+    if form is not None:
+        _one_of(FORMATS, form, "--format")
+    started = time.perf_counter()
+    data = gather(source, against)
+    formats = (cast("Format", form),) if form else tuple(FORMATS)
+    stem = "report" if source.is_dir() else f"{source.stem}.report"
+    folder = out or (source if source.is_dir() else source.parent)
+    written = write_report(folder, data, lang, formats, stem)
+    if source.is_dir():
+        _record(source, time.perf_counter() - started)
+    paths = {name: str(path) for name, path in written.items()}
     if as_json:
         print_json(paths)
     elif not quiet:
         typer.echo("\n".join(paths.values()))
+
+
+def _one_of(known: Collection[str], value: str, option: str) -> None:
+    if value not in known:
+        raise InputError(f"takes {' or '.join(known)}, not '{value}'", field=option)
+
+
+def _record(folder: Path, seconds: float) -> None:
+    """The first report after the evaluation ends the run."""
+    from shotsmith.runs import LAST_STAGE, Run
+
+    run = Run.open(folder)
+    if run.is_done("evaluate") and not run.is_done(LAST_STAGE):
+        with run.lock():
+            run.record(LAST_STAGE, seconds, 0, 0)

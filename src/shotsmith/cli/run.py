@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from shotsmith.cli.options import Fresh, Json, Out, Overrides, Quiet, RecipeFile, print_json
+
+if TYPE_CHECKING:
+    from shotsmith.runs import Run
 
 
 def run(
@@ -15,6 +18,10 @@ def run(
     overrides: Overrides = None,
     out: Out = None,
     until: Annotated[str | None, typer.Option(help="Stop after this stage.", metavar="STAGE")] = None,
+    like: Annotated[
+        Path | None,
+        typer.Option("--from", help="Take over data, embeddings, pools and beam data of a run made with the same."),
+    ] = None,
     fresh: Fresh = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -26,7 +33,7 @@ def run(
 
     Example: shotsmith run recipes/demo.yaml --set grpo.learning_rate=2e-5 --out runs/slower
     """
-    go(recipe, overrides, out, until=until, fresh=fresh, as_json=as_json, quiet=quiet)
+    go(recipe, overrides, out, until=until, like=like, fresh=fresh, as_json=as_json, quiet=quiet)
 
 
 def go(
@@ -35,6 +42,7 @@ def go(
     out: Path | None,
     *,
     until: str | None,
+    like: Path | None = None,
     fresh: bool = False,
     as_json: bool = False,
     quiet: bool = False,
@@ -53,11 +61,19 @@ def go(
         raise InputError(f"--until: no stage is called '{until}'; the stages are {', '.join(experiment.STAGES)}")
     run = Run.create(out or Path("runs") / recipe.name, recipe, fresh=fresh)
     with run.lock(), listening(quiet) as progress:
+        if like is not None:
+            _take_over(run, Run.open(like))
         experiment.run(recipe, run, progress, until)
     if as_json:
         print_json(show(run))
     elif not quiet:
         _print_outcome(run.folder, show(run))
+
+
+def _take_over(run: Run, other: Run) -> None:
+    from shotsmith.experiment.adopt import adopt
+
+    adopt(run, other)
 
 
 def _print_outcome(folder: Path, shown: dict[str, object]) -> None:

@@ -2,26 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
 from shotsmith.cli.options import Json, RunFolder, print_json
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def show(run: RunFolder, as_json: Json = False) -> None:
     """Show a run: status, stages, every epoch, the best epochs, the comparison on test queries.
+
+    What does not fit the screen is paged.
 
     Example: shotsmith show runs/demo --json
     """
     from rich.console import Console
 
     from shotsmith import runs
-    from shotsmith.cli.tables import contrasts_table, print_best, print_results, stages_table
-    from shotsmith.cli.terminal import epoch_table
 
     shown = runs.show(runs.Run.open(run))
     if as_json:
         print_json(shown)
         return
     console = Console()
-    console.print(f"[bold]{run}[/bold]: {shown['status']}", highlight=False, soft_wrap=True)
+    long = console.is_terminal and len(shown["epochs"]) > console.height
+    with console.pager() if long else nullcontext():
+        _print(shown, console)
+
+
+def _print(shown: Mapping[str, Any], console: Console) -> None:
+    from shotsmith.cli.tables import contrasts_table, print_best, print_results, stages_table
+    from shotsmith.cli.terminal import epoch_table
+
+    console.print(f"[bold]{shown['run']}[/bold]: {shown['status']}", highlight=False, soft_wrap=True)
     if shown["stages"]:
         console.print(stages_table(shown["stages"]))
     if shown["epochs"]:
@@ -32,6 +48,8 @@ def show(run: RunFolder, as_json: Json = False) -> None:
             print_best([shown["best"][column]], heading, console)
     console.print()
     print_results(shown, console)
+    if (looks := len(shown["evaluations"])) > 1:
+        console.print(f"{looks} different sets of checkpoints were evaluated on these queries", highlight=False)
     if shown["contrasts"]:
         console.print()
         console.print(contrasts_table(shown["contrasts"]))

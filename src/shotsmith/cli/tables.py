@@ -22,6 +22,8 @@ def print_results(shown: Mapping[str, Any], console: Console) -> None:
         console.print("not evaluated yet")
         return
     console.print(results_table(shown["test"], console.width))
+    for line in stopping_lines(shown["test"]):
+        console.print(line, highlight=False)
 
 
 def results_table(test: Iterable[Mapping[str, Any]], width: int) -> Table:
@@ -45,6 +47,22 @@ def results_table(test: Iterable[Mapping[str, Any]], width: int) -> Table:
         accuracies = (_accuracy(cells.get((name, n)), width >= _WIDE or n == "mean") for n in shots)
         table.add_row(name, *accuracies, style=style)
     return table
+
+
+def stopping_lines(test: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Where a selector shows fewer demonstrations than it may, one line that says how many."""
+    rows = list(test)
+    fewer: dict[str, dict[int, float]] = {}
+    for row in rows:
+        if row["metric"] == rows[0]["metric"] and row["shots"] != "mean" and row["selector"] != "zero_shot":
+            fewer.setdefault(row["selector"], {})[row["shots"]] = row.get("demonstrations", row["shots"])
+    return [
+        f"{name} shows "
+        + ", ".join(f"{number:.2f} of {shots}" for shots, number in sorted(shown.items()))
+        + " demonstrations"
+        for name, shown in fewer.items()
+        if any(number < shots for shots, number in shown.items())
+    ]
 
 
 def stages_table(stages: Iterable[Mapping[str, Any]]) -> Table:

@@ -5,34 +5,67 @@ from __future__ import annotations
 from pathlib import Path
 
 from shotsmith.data.official import read_official
+from shotsmith.data.rows import OnFault, refuse
+from shotsmith.data.skipped import Skipped
 from shotsmith.data.splits import Splits, check_disjoint, split_by_image
+from shotsmith.data.table import read_table
 from shotsmith.errors import DataError
-from shotsmith.recipe import DataSettings, OkvqaSettings
+from shotsmith.recipe import DataSettings, OkvqaSettings, TableSettings
 from shotsmith.records import Example
 
 
-def load_splits(settings: DataSettings, world_folder: Path | None = None) -> Splits:
+def load_splits(
+    settings: DataSettings, world_folder: Path | None = None, *, check: bool = True, skipped: Path | None = None
+) -> Splits:
     """Read train, validation and test, and make sure that they share nothing.
 
     `world_folder` is where the built-in data set has been written; it is needed where the recipe asks for a world.
-    Raises DataError on any fault in the files.
+    Without `check` no picture is read: for looking back at a run, whose data were checked when it was made.
+    With `skip_bad`, every image is decoded, and what cannot be used is left out and listed in the file `skipped`
+    (JSON lines: file, row, field, problem); where that file exists, it says which images are left out.
+    Raises DataError on any fault in the files, or, where a list exists, on one that it lacks.
     """
-    if settings.okvqa is not None:
-        splits = _okvqa(settings.okvqa, settings.seed)
-    elif world_folder is not None:
-        splits = Splits(*(_world_split(world_folder, name) for name in ("train", "val", "test")))
+    if settings.skip_bad:
+        faults = Skipped(skipped)
+        splits = faults.without_bad_images(_read(settings, world_folder, faults))
+        faults.tell()
     else:
-        raise DataError("the built-in data set has not been written yet")
-    check_disjoint(splits)
+        splits = _read(settings, world_folder, refuse)
+    if check:
+        check_disjoint(splits)
     return splits
 
 
-def _okvqa(settings: OkvqaSettings, seed: int) -> Splits:
+def _read(settings: DataSettings, world_folder: Path | None, on_fault: OnFault) -> Splits:
+    if settings.okvqa is not None:
+        return _okvqa(settings.okvqa, settings.seed, on_fault)
+    if settings.table is not None:
+        return _table(settings.table, settings.seed, on_fault)
+    if world_folder is None:
+        raise DataError("the built-in data set has not been written yet")
+    return Splits(*(_world_split(world_folder, name) for name in ("train", "val", "test")))
+
+
+def _okvqa(settings: OkvqaSettings, seed: int, on_fault: OnFault) -> Splits:
     """OK-VQA has no third split: validation is a share of the train images."""
-    examples = read_official(settings.train_questions, settings.train_annotations, settings.train_images)
+    examples = read_official(settings.train_questions, settings.train_annotations, settings.train_images, on_fault)
     train, val = split_by_image(examples, settings.val_share, seed)
-    test = read_official(settings.test_questions, settings.test_annotations, settings.test_images)
+    test = read_official(settings.test_questions, settings.test_annotations, settings.test_images, on_fault)
     return Splits(train, val, tuple(test))
+
+
+def _table(settings: TableSettings, seed: int, on_fault: OnFault) -> Splits:
+    """Rows without ids are numbered on from table to table, so that no two splits share one."""
+    parts: list[tuple[Example, ...]] = []
+    first = 0
+    for table in (settings.train, settings.val, settings.test):
+        if table is not None:
+            part = read_table(table, settings.columns, settings.images, first, on_fault)
+            parts.append(tuple(part))
+            first = max((first, *(example.id + 1 for example in part)))
+    if settings.val is None:
+        parts[:1] = split_by_image(parts[0], settings.val_share, seed)
+    return Splits(*parts)
 
 
 def _world_split(folder: Path, name: str) -> tuple[Example, ...]:

@@ -1,6 +1,7 @@
 """Reader of the official layout of OK-VQA and VQAv2: a questions file, an annotations file, a folder of COCO images.
 
-Every fault is a `DataError` that names the file, the row (0-based position in the file's list) and the field.
+Also of the merged form, in which one file holds question and annotation in one row. Every fault is a `DataError` that
+names the file, the row (0-based position in the file's list) and the field.
 """
 
 from __future__ import annotations
@@ -10,93 +11,68 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from shotsmith.data.rows import OnFault, Row, refuse, shown
 from shotsmith.errors import DataError
 from shotsmith.files import read_json
 from shotsmith.records import Example
 
 EXTENSIONS = (".jpg", ".jpeg", ".png")
-_SUBTYPE_IN_NAME = re.compile(r"mscoco_(\w+?)_questions")
+_SUBTYPE_IN_NAME = re.compile(r"mscoco_(\w+?)(?:_questions)?\.json$")
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """One element of a file's list, and where it stands."""
-
-    file: Path
-    number: int
-    fields: Mapping[str, object]
-
-    def fault(self, problem: str, field: str) -> DataError:
-        return DataError(problem, file=self.file, row=self.number, field=field)
-
-    def integer(self, field: str) -> int:
-        value = self._present(field)
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise self.fault(f"is not a whole number: {_shown(value)}", field)
-        return value
-
-    def text(self, field: str) -> str:
-        return self._checked_text(self._present(field), field)
-
-    def answers(self) -> tuple[str, ...]:
-        value = self._present("answers")
-        if not isinstance(value, list):
-            raise self.fault(f"is not a list: {_shown(value)}", "answers")
-        if not value:
-            raise self.fault("is empty", "answers")
-        return tuple(self._answer(answer, f"answers[{position}]") for position, answer in enumerate(value))
-
-    def _answer(self, value: object, field: str) -> str:
-        if not isinstance(value, dict) or "answer" not in value:
-            raise self.fault(f"is not an object with an 'answer': {_shown(value)}", field)
-        return self._checked_text(value["answer"], f"{field}.answer")
-
-    def _checked_text(self, value: object, field: str) -> str:
-        if not isinstance(value, str):
-            raise self.fault(f"is not a text: {_shown(value)}", field)
-        if not value.strip():
-            raise self.fault("is empty", field)
-        if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
-            raise self.fault("holds half of a surrogate pair, which no text encoding can store", field)
-        return value
-
-    def _present(self, field: str) -> object:
-        if field not in self.fields:
-            raise self.fault("is missing", field)
-        return self.fields[field]
-
-
-def read_official(questions: Path, annotations: Path, images: Path) -> list[Example]:
+def read_official(questions: Path, annotations: Path | None, images: Path, on_fault: OnFault = refuse) -> list[Example]:
     """The examples of one split, sorted by question id.
 
     `images` is the folder that holds `COCO_<subtype>_<image id, 12 digits>.jpg` (or .jpeg, .png), where the subtype
     is the questions file's "data_subtype" (such as "train2014"), or else part of its name. Annotations of other
-    questions are ignored.
+    questions are ignored. Without `annotations`, every row of `questions` is a question and its annotation.
 
-    Raises DataError (files that are not JSON: InputError) at the first fault.
+    Raises DataError for a file of another form (files that are not JSON: InputError). Rows at fault are handed to
+    `on_fault`, which raises at the first unless told otherwise; of rows with one id the first is kept.
     """
-    content = _content(questions)
-    annotated = _by_question(_rows(annotations, _content(annotations), "annotations"))
+    content = _content(questions, merged=annotations is None)
+    annotated: Mapping[int, Row] = {}
+    if annotations is not None:
+        annotated = _by_question(_rows(annotations, _content(annotations), "annotations", on_fault), on_fault)
     paths = _ImageFolder.listed(images, _subtype(questions, content))
-    asked = _by_question(_rows(questions, content, "questions"))
-    return [_example(asked[number], annotated.get(number), annotations, paths) for number in sorted(asked)]
+    asked = _by_question(_rows(questions, content, "questions", on_fault), on_fault)
+    examples = []
+    for number in sorted(asked):
+        try:
+            answered = annotated.get(number) if annotations is not None else asked[number]
+            if answered is None:
+                raise asked[number].fault(f"question {number} has no annotation in {annotations}", "question_id")
+            examples.append(_example(asked[number], answered, paths))
+        except DataError as fault:
+            on_fault(fault)
+    return examples
 
 
-def _example(question: _Row, annotation: _Row | None, annotations: Path, paths: _ImageFolder) -> Example:
-    number = question.integer("question_id")
-    if annotation is None:
-        raise question.fault(f"question {number} has no annotation in {annotations}", "question_id")
+def _example(question: Row, annotation: Row, paths: _ImageFolder) -> Example:
     image_id = question.integer("image_id")
     if "image_id" in annotation.fields and annotation.integer("image_id") != image_id:
         raise annotation.fault(f"differs from the question's image {image_id}", "image_id")
     return Example(
-        id=number,
+        id=question.integer("question_id"),
         image=paths.find(image_id, question),
         image_id=image_id,
         question=question.text("question"),
-        answers=annotation.answers(),
+        answers=_answers(annotation),
         question_type=annotation.text("question_type") if "question_type" in annotation.fields else "",
     )
+
+
+def _answers(annotation: Row) -> tuple[str, ...]:
+    return tuple(
+        _answer(annotation, answer, f"answers[{position}]")
+        for position, answer in enumerate(annotation.filled("answers"))
+    )
+
+
+def _answer(annotation: Row, value: object, field: str) -> str:
+    if not isinstance(value, dict) or "answer" not in value:
+        raise annotation.fault(f"is not an object with an 'answer': {shown(value)}", field)
+    return annotation.checked_text(value["answer"], f"{field}.answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +90,7 @@ class _ImageFolder:
         except OSError as error:
             raise DataError(f"is not a readable folder of images: {error.strerror}", file=folder) from error
 
-    def find(self, image_id: int, question: _Row) -> Path:
+    def find(self, image_id: int, question: Row) -> Path:
         stem = f"COCO_{self.subtype}_{image_id:012d}"
         for extension in EXTENSIONS:
             if stem + extension in self.names:
@@ -122,30 +98,40 @@ class _ImageFolder:
         raise question.fault(f"there is no image {stem}{{{','.join(EXTENSIONS)}}} in {self.folder}", "image_id")
 
 
-def _content(file: Path) -> Mapping[str, object]:
+def _content(file: Path, merged: bool = False) -> Mapping[str, object]:
     content: object = read_json(file)
+    if merged and isinstance(content, list):
+        return {"questions": content}
     if not isinstance(content, dict):
-        raise DataError(f"is not a JSON object: {_shown(content)}", file=file)
+        raise DataError(f"is not a JSON object: {shown(content)}", file=file)
+    if merged and "questions" not in content and "annotations" in content:
+        return {**content, "questions": content["annotations"]}
     return content
 
 
-def _rows(file: Path, content: Mapping[str, object], key: str) -> list[_Row]:
+def _rows(file: Path, content: Mapping[str, object], key: str, on_fault: OnFault) -> list[Row]:
     value = content.get(key)
     if not isinstance(value, list):
-        raise DataError("is missing" if key not in content else f"is not a list: {_shown(value)}", file=file, field=key)
+        raise DataError("is missing" if key not in content else f"is not a list: {shown(value)}", file=file, field=key)
+    rows = []
     for number, row in enumerate(value):
-        if not isinstance(row, dict):
-            raise DataError(f"is not an object: {_shown(row)}", file=file, row=number)
-    return [_Row(file, number, row) for number, row in enumerate(value)]
+        if isinstance(row, dict):
+            rows.append(Row(file, number, row))
+        else:
+            on_fault(DataError(f"is not an object: {shown(row)}", file=file, row=number))
+    return rows
 
 
-def _by_question(rows: Iterable[_Row]) -> dict[int, _Row]:
-    found: dict[int, _Row] = {}
+def _by_question(rows: Iterable[Row], on_fault: OnFault) -> dict[int, Row]:
+    found: dict[int, Row] = {}
     for row in rows:
-        number = row.integer("question_id")
-        if number in found:
-            raise row.fault(f"question {number} stands in row {found[number].number} already", "question_id")
-        found[number] = row
+        try:
+            number = row.integer("question_id")
+            if number in found:
+                raise row.fault(f"question {number} stands in row {found[number].number} already", "question_id")
+            found[number] = row
+        except DataError as fault:
+            on_fault(fault)
     return found
 
 
@@ -158,8 +144,3 @@ def _subtype(file: Path, content: Mapping[str, object]) -> str:
         problem = "is not a text such as 'train2014'" if "data_subtype" in content else "is missing"
         raise DataError(f"{problem}; it is part of the images' names", file=file, field="data_subtype")
     return named.group(1)
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from shotsmith.evaluation.results import Result
 
-Metric = Literal["vqa_accuracy", "vqa_accuracy_normalised"]
+Metric = Literal["vqa_accuracy", "vqa_accuracy_normalised", "vqa_accuracy_stemmed"]
 Shots = int | Literal["mean"]
 Floats = npt.NDArray[np.float64]
 
@@ -44,7 +44,7 @@ def accuracies(results: Sequence[Result], metric: Metric) -> Accuracies:
         draws = {draw: row for row, draw in enumerate(sorted({result.draw for result in own}))}
         values = np.full((len(shots), len(seeds), len(draws), len(queries)), np.nan)
         for result in own:
-            value = result.vqa_accuracy if metric == "vqa_accuracy" else result.vqa_accuracy_normalised
+            value: float | None = getattr(result, metric)
             place = shots[result.shots], seeds[_seed(result)], draws[result.draw], queries[result.query_id]
             values[place] = np.nan if value is None else 100 * value
         per_query: Floats = values.mean(axis=2)

@@ -8,7 +8,7 @@ from collections.abc import Sequence as ManyOf
 from dataclasses import dataclass
 
 from shotsmith.evaluation.results import Result
-from shotsmith.metrics.vqa import vqa_accuracy, vqa_accuracy_normalised
+from shotsmith.metrics.vqa import vqa_accuracy, vqa_accuracy_normalised, vqa_accuracy_stemmed
 from shotsmith.progress import Progress
 from shotsmith.records import Completion, Failure, Request, Sequence
 from shotsmith.selectors.oracle import Trial, oracle
@@ -54,7 +54,9 @@ def evaluate(
     requests = [Request(tasks.queries[row], tasks.demonstrations(row, chosen)) for row, chosen in asked]
     completions = dict(zip(asked, ask(requests, origin), strict=True))
     return [
-        _result(tasks, row, chosen, completions[row, chosen], entrant.selector.name, number, entrant.seed, entrant.draw)
+        result_of(
+            tasks, row, chosen, completions[row, chosen], entrant.selector.name, number, entrant.seed, entrant.draw
+        )
         for entrant, number, sequences in choices
         for row, chosen in enumerate(sequences)
     ]
@@ -73,7 +75,7 @@ def evaluate_oracle(
     """Results of the oracle, which knows what every selector in `results` found and so is never below one of them."""
     found = oracle(tasks, shots, tries, ask, _already_tried(tasks, results), origin=origin, progress=progress)
     return [
-        _result(
+        result_of(
             tasks,
             result.query,
             result.best.sequence if result.best else (),
@@ -85,7 +87,7 @@ def evaluate_oracle(
     ]
 
 
-def _result(
+def result_of(
     tasks: Tasks,
     row: int,
     sequence: Sequence,
@@ -95,6 +97,7 @@ def _result(
     seed: int | None = None,
     draw: int = 0,
 ) -> Result:
+    """One row of the results: a completion, scored by every metric, or a failure, scored by none."""
     query = tasks.queries[row]
     text = None if isinstance(completion, Failure) else completion.text
     failure = completion.reason if isinstance(completion, Failure) else None if text is not None else "no text"
@@ -110,6 +113,7 @@ def _result(
         vqa_accuracy_normalised=None if text is None else vqa_accuracy_normalised(text, query.answers),
         question_type=query.question_type,
         failure=failure,
+        vqa_accuracy_stemmed=None if text is None else vqa_accuracy_stemmed(text, query.answers),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 
 import pyarrow as pa
@@ -35,6 +35,8 @@ class Result:
     question_type: str
     failure: str | None = None
     """Why there is no answer."""
+    vqa_accuracy_stemmed: float | None = None
+    """The same as OK-VQA reports it, with both sides stemmed; None in files from before it was measured."""
 
 
 _SCHEMA = pa.schema(
@@ -50,6 +52,7 @@ _SCHEMA = pa.schema(
         pa.field("vqa_accuracy_normalised", pa.float64()),
         pa.field("question_type", pa.string(), nullable=False),
         pa.field("failure", pa.string()),
+        pa.field("vqa_accuracy_stemmed", pa.float64()),
     ]
 )
 
@@ -69,8 +72,8 @@ def read_results(path: Path) -> list[Result]:
         raise InputError("no such file", file=path) from error
     except pa.ArrowInvalid as error:
         raise DataError(f"is not a Parquet file: {error}", file=path) from error
-    names = [field.name for field in fields(Result)]
-    if missing := [name for name in names if name not in table.column_names]:
+    wanted = fields(Result)
+    if missing := [f.name for f in wanted if f.default is MISSING and f.name not in table.column_names]:
         raise DataError("is missing", file=path, field=missing[0])
-    rows = table.select(names).to_pylist()
+    rows = table.select([f.name for f in wanted if f.name in table.column_names]).to_pylist()
     return [Result(**{**row, "sequence": tuple(row["sequence"])}) for row in rows]

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean
 from typing import Any, get_args
 
 from shotsmith.evaluation.accuracies import Accuracies, Metric, accuracies
+from shotsmith.evaluation.beam import BEAM
+from shotsmith.evaluation.majority_vote import MAJORITY_VOTE
 from shotsmith.evaluation.results import Result
 from shotsmith.recipe import EvaluationSettings
+from shotsmith.runs import PHASES
 from shotsmith.selectors.training_free import TRAINING_FREE
 from shotsmith.statistics import holm, mean_interval, paired_difference
-
-TRAINED = ("supervised", "rce", "grpo")
-"""In order of training."""
 
 Row = dict[str, Any]
 
@@ -21,13 +22,14 @@ def summarise(results: Sequence[Result], settings: EvaluationSettings) -> Row:
     """The tables `test`, `contrasts` and `excluded`, as plain values.
 
     test: accuracy in percent of every selector, number of shots (and 'mean': each query's mean over them) and metric,
-    with its interval over the n queries. contrasts: a minus b on the same queries in points of the official accuracy,
-    p after Holm's correction over the whole table. The best training-free selector is the one with the highest mean
-    on these very queries, which favours it. excluded: every completion that could not be had; its query counts
-    neither for nor against.
+    with its interval over the n queries, and the mean number of demonstrations shown. contrasts: a minus b on the
+    same queries in points of the official accuracy, p after Holm's correction over the whole table. The best
+    training-free selector is the one with the highest mean on these very queries, which favours it. excluded: every
+    completion that could not be had; its query counts neither for nor against.
     """
     tables = {metric: accuracies(results, metric) for metric in get_args(Metric)}
-    test = [row for metric, table in tables.items() for row in _test_rows(metric, table, settings)]
+    shown = _shown(results)
+    test = [row for metric, table in tables.items() for row in _test_rows(metric, table, shown, settings)]
     return {
         "test": test,
         "contrasts": _contrasts(tables["vqa_accuracy"], best_training_free(test), settings),
@@ -45,7 +47,18 @@ def best_training_free(test: Sequence[Mapping[str, Any]]) -> str | None:
     return max((name for name in TRAINING_FREE if name in means), key=lambda name: means[name], default=None)
 
 
-def _test_rows(metric: Metric, table: Accuracies, settings: EvaluationSettings) -> Iterator[Row]:
+def _shown(results: Sequence[Result]) -> dict[tuple[str, int | str], float]:
+    """The mean number of demonstrations shown; fewer than the number of shots where a policy stopped by itself."""
+    counts: dict[tuple[str, int | str], list[int]] = {}
+    for result in results:
+        for shots in (result.shots, "mean"):
+            counts.setdefault((result.selector, shots), []).append(len(result.sequence))
+    return {cell: fmean(numbers) for cell, numbers in counts.items()}
+
+
+def _test_rows(
+    metric: Metric, table: Accuracies, shown: Mapping[tuple[str, int | str], float], settings: EvaluationSettings
+) -> Iterator[Row]:
     for selector, by_shots in table.by_selector.items():
         for shots in by_shots:
             (values,) = table.scored((selector, shots))
@@ -60,6 +73,7 @@ def _test_rows(metric: Metric, table: Accuracies, settings: EvaluationSettings) 
                 "low": interval.low,
                 "high": interval.high,
                 "n": interval.n,
+                "demonstrations": shown[selector, shots],
             }
 
 
@@ -88,15 +102,17 @@ def _contrasts(table: Accuracies, best: str | None, settings: EvaluationSettings
 
 
 def _pairs(table: Accuracies, best: str | None) -> list[tuple[str, str]]:
-    """The most trained policy against everything; supervised against the best training-free; the oracle's gaps."""
+    """The most trained policy against everything; supervised against the best training-free; gaps to the bounds."""
     present = table.by_selector
-    trained = [name for name in reversed(TRAINED) if name in present]
+    trained = [name for name in reversed(PHASES) if name in present]
     last = trained[0] if trained else ""
     pairs: list[tuple[str, str | None]] = [
         *((last, earlier) for earlier in trained[1:]),
         *((last, free) for free in TRAINING_FREE),
         ("supervised", best),
+        (last, MAJORITY_VOTE),
         (last, f"{last}_reversed"),
+        (BEAM, last),
         ("oracle", last),
         ("oracle", best),
     ]

@@ -35,6 +35,8 @@ def _pools(parts: Parts) -> int:
 
 
 def _beam(parts: Parts) -> int:
+    if not parts.recipe.supervised.epochs:
+        return 0  # nothing else learns from the beams
     before = parts.requests
     tasks, settings = parts.tasks("train"), parts.recipe.beam
     found = beam_search(tasks, range(settings.queries), settings, parts.ask, progress=parts.progress)

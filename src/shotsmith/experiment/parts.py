@@ -24,7 +24,7 @@ from shotsmith.records import Completion, Failure, Request
 from shotsmith.runs import SPLITS, Run, Split
 from shotsmith.samplers.pools import load_or_draw
 from shotsmith.selectors.protocol import Tasks
-from shotsmith.vlms.local import load_vlm
+from shotsmith.vlms.load import load_vlm
 
 
 class Parts:
@@ -55,7 +55,7 @@ class Parts:
     @cached_property
     def splits(self) -> Splits:
         """All examples; checked to share neither queries nor images."""
-        return load_splits(self.recipe.data, self.run.world)
+        return load_splits(self.recipe.data, self.run.world, skipped=self.run.skipped)
 
     @cached_property
     def encoder(self) -> ClipEncoder:
@@ -86,17 +86,21 @@ class Parts:
     @cached_property
     def collector(self) -> Collector:
         """Asks the store first, then the VLM."""
-        self._store = Store.open(self.run.completions)
+        self._store = Store.open(self.recipe.store or self.run.completions)
         return Collector(self._store, load_vlm(self.recipe.vlm), self.progress)
 
     def ask(self, requests: list[Request], origin: str) -> list[Completion | Failure]:
         """Completions in the order of the requests."""
         self.requests += len(requests)
-        return self.collector.ask(requests, origin)
+        return self.collector.ask(requests, self._paid_by(origin))
 
     def calls(self, origin: str) -> int:
-        """VLM calls first paid for by this origin (a prefix)."""
-        return self.collector.store.count(origin)
+        """VLM calls first paid for by this origin (a prefix) of this run."""
+        return self.collector.store.count(self._paid_by(origin))
+
+    def _paid_by(self, origin: str) -> str:
+        """In a shared store every run pays under its own name."""
+        return f"{self.recipe.name}:{origin}" if self.recipe.store else origin
 
     def _draw_tasks(self, split: Split) -> Tasks:
         data = self.recipe.data

@@ -1,14 +1,12 @@
-"""Sequences answered by the VLM and rewarded: the recorded rollouts, and the scorer of on-policy training."""
+"""The recorded rollouts: which sequences each query is tried with, and what they are worth."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from shotsmith.experiment.parts import Parts
-from shotsmith.metrics.vqa import vqa_accuracy
+from shotsmith.experiment.scoring import Scorer
 from shotsmith.policies.pointer import PointerPolicy
-from shotsmith.records import Completion, Failure, Request, Rollout, Sequence
-from shotsmith.rewards import reward
+from shotsmith.recipe import Recipe
+from shotsmith.records import Rollout, Sequence
 from shotsmith.runs import Split
 from shotsmith.selectors.random import Random
 from shotsmith.selectors.training_free import TRAINING_FREE
@@ -18,43 +16,13 @@ from shotsmith.training.seeding import generator
 _SIMILAR = ("image_similar", "text_similar", "mixed")
 _QUERIES_PER_BATCH = 256
 
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What an answered sequence is worth."""
-
-    reward: float
-    accuracy: float
-    """Official VQA accuracy, 0 to 1."""
+Tried = dict[Sequence, float | None]
+"""The sequences of a query, with their log-probability under the policy that chose them where there is one."""
 
 
-class Scorer:
-    """Rewards sequences of one split's queries."""
-
-    def __init__(self, parts: Parts, split: Split) -> None:
-        self._parts = parts
-        self._tasks = parts.tasks(split)
-
-    def __call__(self, pairs: list[tuple[int, Sequence]], origin: str) -> list[float | None]:
-        """The reward of each (query, sequence); None where the completion failed."""
-        return [None if outcome is None else outcome.reward for outcome in self.outcomes(pairs, origin)]
-
-    def outcomes(self, pairs: list[tuple[int, Sequence]], origin: str) -> list[Outcome | None]:
-        """Reward and accuracy of each (query, sequence); None where the completion failed."""
-        completions = self._parts.ask([self._request(*pair) for pair in pairs], origin)
-        return [self._outcome(query, completion) for (query, _), completion in zip(pairs, completions, strict=True)]
-
-    def _request(self, query: int, sequence: Sequence) -> Request:
-        example = self._tasks.queries[query]
-        answers = (example.answer,) if self._parts.recipe.reward.answer_probability else ()
-        return Request(example, self._tasks.demonstrations(query, sequence), answers)
-
-    def _outcome(self, query: int, completion: Completion | Failure) -> Outcome | None:
-        if isinstance(completion, Failure) or completion.text is None:
-            return None
-        example = self._tasks.queries[query]
-        accuracy = vqa_accuracy(completion.text, example.answers)
-        return Outcome(reward(completion, example, self._parts.recipe.reward), accuracy)
+def stop_below(recipe: Recipe) -> int:
+    """The most demonstrations a policy that can stop may show: shorter sequences end by its choice. 0 if it cannot."""
+    return max(recipe.grpo.shots) if recipe.policy.length == "stop" else 0
 
 
 def record_rollouts(
@@ -62,45 +30,71 @@ def record_rollouts(
 ) -> tuple[Groups, int]:
     """A group of rewarded sequences for every query of a split, and how many completions they took.
 
-    Sequences come from the training-free selectors and, where given, from sampling `policy`; without one, random
-    sequences take the place of the sampled ones. Equal sequences of a query are kept once.
+    Sequences come from the training-free selectors and, where given, from `policy` (beam search and sampling);
+    without one, random sequences take the place of the sampled ones. Equal sequences of a query are kept once.
     """
-    pairs = [
-        (query, sequence)
-        for query, group in enumerate(_sequences(parts, split, seed, policy))
-        for sequence in dict.fromkeys(group)
-    ]
+    tried = _sequences(parts, split, seed, policy)
+    pairs = [(query, sequence) for query, group in enumerate(tried) for sequence in group]
     rewards = Scorer(parts, split)(pairs, origin)
-    rollouts = [Rollout(query, sequence, value) for (query, sequence), value in zip(pairs, rewards, strict=True)]
-    return from_rollouts(rollouts), len(pairs)
+    rollouts = [
+        Rollout(query, sequence, value, tried[query][sequence])
+        for (query, sequence), value in zip(pairs, rewards, strict=True)
+    ]
+    return from_rollouts(rollouts, stop_below=stop_below(parts.recipe)), len(pairs)
 
 
-def _sequences(parts: Parts, split: Split, seed: int, policy: PointerPolicy | None) -> list[list[Sequence]]:
-    """Sequences of every query; the length of a query's sequences is taken in turn from `rollouts.shots`."""
+def _sequences(parts: Parts, split: Split, seed: int, policy: PointerPolicy | None) -> list[Tried]:
+    """Sequences of every query: the length of a group is taken in turn from `rollouts.shots`.
+
+    Where the policy can stop, groups compare lengths: every sequence takes the next one, and one shows nothing.
+    """
     settings, tasks = parts.recipe.rollouts, parts.tasks(split)
-    lengths = [settings.shots[query % len(settings.shots)] for query in range(len(tasks.queries))]
     longest = max(settings.shots)
     drawn = settings.random + (0 if policy is not None else settings.sampled)
-    chosen = [Random(seed, draw).select(tasks, longest) for draw in range(drawn)]
+    # A similar selector puts the most similar last: what is cut off there must be the least similar.
+    chosen = [(Random(seed, draw).select(tasks, longest), False) for draw in range(drawn)]
     if settings.similar:
-        # A similar selector puts the most similar last: what is cut off must be the least similar.
-        chosen += [
-            [sequence[-length:] for sequence, length in zip(selector.select(tasks, longest), lengths, strict=True)]
-            for selector in (TRAINING_FREE[name]() for name in _SIMILAR)
-        ]
-    groups = [[per_query[query] for per_query in chosen] for query in range(len(lengths))]
-    if policy is not None and settings.sampled:
-        for query, sampled in enumerate(_sampled(parts, split, seed, policy, longest)):
-            groups[query] += sampled
-    return [[sequence[:length] for sequence in group] for group, length in zip(groups, lengths, strict=True)]
+        chosen += [(TRAINING_FREE[name]().select(tasks, longest), True) for name in _SIMILAR]
+    stops = parts.recipe.policy.length == "stop"
+    groups: list[Tried] = []
+    for query in range(len(tasks.queries)):
+        group: Tried = {(): None} if stops else {}
+        for number, (sequences, keep_last) in enumerate(chosen):
+            length = settings.shots[(query + (number if stops else 0)) % len(settings.shots)]
+            sequence = sequences[query]
+            group[sequence[len(sequence) - length :] if keep_last else sequence[:length]] = None
+        groups.append(group)
+    if policy is not None:
+        for query, found in enumerate(_chosen_by(parts, split, seed, policy)):
+            groups[query] = found | groups[query]
+    return groups
 
 
-def _sampled(parts: Parts, split: Split, seed: int, policy: PointerPolicy, longest: int) -> list[list[Sequence]]:
-    inputs = parts.inputs(split)
+def _chosen_by(parts: Parts, split: Split, seed: int, policy: PointerPolicy) -> list[Tried]:
+    """What beam search under the policy finds, and what is sampled from it."""
+    settings, inputs = parts.recipe.rollouts, parts.inputs(split)
     draws = generator("recorded rollouts", seed, device=inputs.device)
-    sampled: list[list[Sequence]] = []
+    lengths = (stop_below(parts.recipe),) if policy.can_stop else settings.shots
+    longest = max(lengths)
+    groups: list[Tried] = []
     for start in range(0, len(inputs), _QUERIES_PER_BATCH):
-        batch = inputs.batch(range(start, min(start + _QUERIES_PER_BATCH, len(inputs))))
-        sequences, _ = policy.sample(batch, longest, parts.recipe.rollouts.sampled, draws)
-        sampled += [[tuple(sequence) for sequence in group] for group in sequences.tolist()]
-    return sampled
+        rows = range(start, min(start + _QUERIES_PER_BATCH, len(inputs)))
+        batch = inputs.batch(rows)
+        found: list[Tried] = [{} for _ in rows]
+        for shots in sorted(set(lengths)) if settings.beam else ():
+            sequences, _ = policy.beam(batch, shots, settings.beam)
+            for row, group in zip(rows, sequences.tolist(), strict=True):
+                if lengths[row % len(lengths)] == shots:
+                    found[row - start] |= {_shown(sequence): None for sequence in group if sequence[0] != -1}
+        if settings.sampled:
+            sequences, log_probs = policy.sample(batch, longest, settings.sampled, draws, settings.temperature)
+            for row, group, steps in zip(rows, sequences.tolist(), log_probs, strict=True):
+                length = lengths[row % len(lengths)]
+                totals = steps[:, :length].sum(-1).tolist()
+                found[row - start] |= dict(zip((_shown(sequence[:length]) for sequence in group), totals, strict=True))
+        groups += found
+    return groups
+
+
+def _shown(sequence: list[int]) -> Sequence:
+    return tuple(position for position in sequence if position >= 0)

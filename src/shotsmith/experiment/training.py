@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 from statistics import fmean
 
 from shotsmith.checkpoints.native import Manifest, load_policy
 from shotsmith.checkpoints.ranking import best_checkpoint
 from shotsmith.checkpoints.ranking import rank as best_epochs
 from shotsmith.experiment.parts import Parts
-from shotsmith.experiment.rollouts import Scorer, record_rollouts
+from shotsmith.experiment.rollouts import record_rollouts, stop_below
+from shotsmith.experiment.scoring import Scorer
 from shotsmith.files import digest, write_json
 from shotsmith.policies.pointer import PointerPolicy, build_policy
 from shotsmith.recipe import dump_recipe
 from shotsmith.rewards import highest_reward
 from shotsmith.runs import Phase
 from shotsmith.selectors.beam_file import read_beams
+from shotsmith.selectors.beam_search import taught
 from shotsmith.selectors.policy import PolicySelector
 from shotsmith.training.groups import Groups, from_beams
 from shotsmith.training.grpo import train_grpo
@@ -42,8 +45,8 @@ def rank(parts: Parts) -> int:
 
 
 def best_policy(parts: Parts, seed: int, phase: Phase) -> PointerPolicy:
-    """The policy of a phase's best epoch by validation reward. Raises InputError where the phase has no epoch."""
-    row = best_checkpoint(parts.run.epochs(), seed, phase)
+    """The policy of the epoch a phase goes on with. Raises InputError where the phase has no epoch."""
+    row = best_checkpoint(parts.run.epochs(), seed, phase, getattr(parts.recipe, phase).best_by)
     policy, _ = load_policy(parts.run.epoch(seed, phase, int(str(row["epoch"]))))
     return policy
 
@@ -54,19 +57,20 @@ class _Seed:
     def __init__(self, parts: Parts, seed: int, log: MetricsLog, val_rollouts: Groups) -> None:
         self.parts, self.seed, self.log = parts, seed, log
         self.inputs = parts.inputs("train")
-        self.answered = 0
         self.val_rollouts = val_rollouts
 
     def train(self) -> int:
+        """All phases. Returns the completions asked for."""
         recipe = self.parts.recipe
         policy = build_policy(recipe.policy, self.inputs.embedding_width, self.seed).to(self.inputs.device)
-        policy = self._supervised(policy)
+        supervised = policy = self._supervised(policy)
         rollouts, asked = None, 0
-        if recipe.rce.epochs or recipe.grpo.rollouts == "recorded":
+        if recipe.rce.epochs or recipe.grpo.needs_recorded:
             rollouts, asked = record_rollouts(
                 self.parts, "train", f"seed-{self.seed}/rollouts", self.seed, policy=policy
             )
         if recipe.rce.epochs and rollouts is not None:
+            policy = copy.deepcopy(policy)
             run = self._phase("rce", recipe.rollouts.shots)
             train_rce(policy, self.inputs, rollouts, self._validation("rce"), recipe.rce, run)
             policy = best_policy(self.parts, self.seed, "rce").to(self.inputs.device)
@@ -79,6 +83,7 @@ class _Seed:
                 recipe.grpo,
                 self._phase("grpo", recipe.grpo.shots),
                 rollouts=rollouts,
+                supervised=supervised,
                 highest_reward=highest_reward(recipe.reward),
             )
         return asked + sum(int(row["vlm/requests"]) for row in self.parts.run.epochs() if row["seed"] == self.seed)
@@ -88,7 +93,10 @@ class _Seed:
         if not recipe.supervised.epochs:
             return policy
         found = read_beams(self.parts.run.beam, self.parts.tasks("train"))
-        beams = from_beams({result.query: [beam.sequence for beam in result.beams] for result in found})
+        most = stop_below(recipe)
+        beams = from_beams(
+            {result.query: taught(result, recipe.beam.width, most > 0) for result in found}, stop_below=most
+        )
         run = self._phase("supervised", (recipe.beam.shots,))
         data = SupervisedData(self.inputs, beams)
         train_supervised(policy, data, self._validation("supervised"), recipe.supervised, run)

@@ -14,6 +14,7 @@ from functools import lru_cache
 
 from shotsmith.errors import DataError
 from shotsmith.metrics.contractions import CONTRACTIONS
+from shotsmith.metrics.stemming import stemmed
 
 _MARKS = ';/[]"{}()=+\\_-><@`,?!'
 _DIGIT_COMMA_DIGIT = re.compile(r"\d,\d")
@@ -37,6 +38,16 @@ def vqa_accuracy(prediction: str, answers: Sequence[str]) -> float:
 def vqa_accuracy_normalised(prediction: str, answers: Sequence[str]) -> float:
     """The same, with both sides normalised whether or not the annotators agree, as many papers report it."""
     return _agreement(normalise(prediction), [normalise(answer) for answer in answers])
+
+
+def vqa_accuracy_stemmed(prediction: str, answers: Sequence[str]) -> float:
+    """The accuracy of OK-VQA (arXiv 1906.00067): the VQA accuracy of stems, so that "surfing" and "surf" agree.
+
+    OK-VQA stems the annotators' answers, of which the released annotations hold the outcome (`answer`, beside
+    `raw_answer`), and a prediction has to be stemmed likewise. Its stemming is not published in full; here both sides
+    are normalised, always, and then cut to Porter's stems. Normalising goes first: the stem of "one" is no number.
+    """
+    return _agreement(stemmed(normalise(prediction)), [stemmed(normalise(answer)) for answer in answers])
 
 
 def best_accuracy(answers: Sequence[str]) -> float:

@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import nn
 from torch.nn import functional
 
+from shotsmith.policies.attention import SingleQueryAttention
+from shotsmith.policies.parts import Encoded
 from shotsmith.policies.protocol import Inputs
+from shotsmith.policies.self_attention import SelfAttentionEncoder
 from shotsmith.recipe import PolicySettings
-
-
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """Queries and candidates as the decoder sees them, shared by all sequences of a query."""
-
-    query: torch.Tensor
-    """[B, H], unit length: the state before the first choice."""
-    candidates: torch.Tensor
-    """[B, K, H], unit length."""
-    mask: torch.Tensor
-    """[B, K] bool; False where a smaller pool is padded."""
 
 
 class CrossAttentionEncoder(nn.Module):
     """N layers of attention from the query to its candidates (residual, LayerNorm), dropout, projections.
 
-    The projections start as the identity, so that an untrained policy compares what the embeddings say.
+    Without layers it is a bi-encoder. Projections that start as the identity let an untrained policy compare what the
+    embeddings say.
     """
 
     def __init__(self, settings: PolicySettings, embedding_width: int) -> None:
@@ -35,33 +25,52 @@ class CrossAttentionEncoder(nn.Module):
         super().__init__()
         hidden = settings.hidden_size
         self.input_proj = nn.Linear(embedding_width, hidden, bias=False)
+        self.candidate_encoder = (
+            SelfAttentionEncoder(hidden, settings.heads, settings.attention_dropout)
+            if settings.candidate_encoder == "self_attention"
+            else None
+        )
         self.cross_attn_layers = nn.ModuleList(
-            nn.MultiheadAttention(hidden, settings.heads, dropout=settings.attention_dropout, batch_first=True)
-            for _ in range(settings.layers)
+            SingleQueryAttention(hidden, settings.heads, settings.attention_dropout) for _ in range(settings.layers)
         )
         self.attn_norms = nn.ModuleList(nn.LayerNorm(hidden) for _ in range(settings.layers))
         self.dropout = nn.Dropout(settings.dropout)
-        self.query_feed_forward = FeedForward(hidden) if settings.feed_forward else nn.Identity()
-        self.cand_feed_forward = FeedForward(hidden) if settings.feed_forward else nn.Identity()
+        self.query_feed_forward = FeedForward(hidden) if settings.feed_forward else None
+        self.cand_feed_forward = FeedForward(hidden) if settings.feed_forward else None
         self.query_proj = nn.Linear(hidden, hidden, bias=False)
         self.cand_proj = nn.Linear(hidden, hidden, bias=False)
-        nn.init.eye_(self.query_proj.weight)
-        nn.init.eye_(self.cand_proj.weight)
+        if settings.projections == "identity":
+            nn.init.eye_(self.query_proj.weight)
+            nn.init.eye_(self.cand_proj.weight)
 
     def forward(self, inputs: Inputs) -> Encoded:
         """Encode B queries and their candidates once."""
-        candidates = self.input_proj(inputs.candidates)
-        query = self.input_proj(inputs.queries).unsqueeze(1)
+        seen = inputs.candidates
+        through: torch.Tensor | None = self.input_proj.weight
+        if self.candidate_encoder is not None:
+            seen, through = self.candidate_encoder(self.input_proj(seen), inputs.mask), None
+        query = self.input_proj(inputs.queries)
         for attention, norm in zip(self.cross_attn_layers, self.attn_norms, strict=True):
-            seen, _ = attention(query, candidates, candidates, key_padding_mask=~inputs.mask, need_weights=False)
-            query = norm(query + seen)
-        query = self.query_feed_forward(self.dropout(query.squeeze(1)))
-        candidates = self.cand_feed_forward(candidates)
+            query = norm(query + attention(query, seen, inputs.mask, through))
+        query = self.dropout(query)
+        if self.query_feed_forward is not None:
+            query = self.query_feed_forward(query)
         return Encoded(
             query=functional.normalize(self.query_proj(query), dim=-1),
-            candidates=functional.normalize(self.cand_proj(candidates), dim=-1),
+            candidates=functional.normalize(self._candidates(seen, through), dim=-1),
             mask=inputs.mask,
         )
+
+    def _candidates(self, seen: torch.Tensor, through: torch.Tensor | None) -> torch.Tensor:
+        """Candidates [B, K, H] before they are normalised."""
+        weight = self.cand_proj.weight
+        if through is not None and self.cand_feed_forward is None and seen.shape[:-1].numel() > seen.shape[-1]:
+            # Nothing lies between the two projections, and multiplying them is cheaper than applying both.
+            return functional.linear(seen, weight @ through)
+        candidates = seen if through is None else functional.linear(seen, through)
+        if self.cand_feed_forward is not None:
+            candidates = self.cand_feed_forward(candidates)
+        return functional.linear(candidates, weight)
 
 
 class FeedForward(nn.Module):

@@ -1,4 +1,7 @@
-"""How the query state follows what has been chosen. A memory maps (state, chosen), both [..., H], to the next state."""
+"""How the query state follows what has been chosen (parts.Memory).
+
+Before the first choice all sequences of a query share one state; what depends on the state alone is computed once.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,36 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from shotsmith.policies.gpt2 import Gpt2Memory
+from shotsmith.policies.parts import Memory, State
+from shotsmith.recipe import PolicySettings
 
-class Static(nn.Module):
+
+class VectorMemory(nn.Module):
+    """A memory that is the query state itself, one unit vector."""
+
+    def start(self, query: torch.Tensor) -> State:
+        """The state before the first choice, from queries [B, 1, H]."""
+        return {"memory.query": query}
+
+    def query(self, state: State) -> torch.Tensor:
+        """What the next choice is compared with: [B, G, H]."""
+        return state["memory.query"]
+
+    def advance(self, state: State, chosen: torch.Tensor) -> State:
+        """The state after choosing candidates [B, G, H]."""
+        return {"memory.query": self(state["memory.query"], chosen)}
+
+
+class Static(VectorMemory):
     """The state stays the query: choices are the best-scored candidates, in order of score."""
 
-    def forward(self, state: torch.Tensor, _chosen: torch.Tensor) -> torch.Tensor:
-        """The state itself."""
-        return state
+    def forward(self, query: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+        """[B, 1 or G, H] and [B, G, H] -> [B, G, H]."""
+        return query.expand_as(chosen)
 
 
-class Gate(nn.Module):
+class Gate(VectorMemory):
     """state = normalise(g * state + (1 - g) * chosen), with g = sigmoid(W [state; chosen] + b).
 
     The predecessor's memory. It can only move the state towards what was chosen, so the next choice tends to be alike.
@@ -28,13 +51,15 @@ class Gate(nn.Module):
         super().__init__()
         self.query_update_gate = nn.Linear(2 * hidden, hidden)
 
-    def forward(self, state: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
-        """The state after `chosen`, unit length."""
-        keep = torch.sigmoid(self.query_update_gate(torch.cat([state, chosen], dim=-1)))
-        return functional.normalize(keep * state + (1 - keep) * chosen, dim=-1)
+    def forward(self, query: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+        """[B, 1 or G, H] and [B, G, H] -> [B, G, H]."""
+        of_query, of_chosen = self.query_update_gate.weight.chunk(2, dim=1)
+        known = functional.linear(query, of_query, self.query_update_gate.bias)
+        keep = torch.sigmoid(known + functional.linear(chosen, of_chosen))
+        return functional.normalize(torch.lerp(chosen, query.expand_as(chosen), keep), dim=-1)
 
 
-class Gru(nn.Module):
+class Gru(VectorMemory):
     """A gated recurrent unit (arXiv 1406.1078) that reads each choice; it can turn the state away from it as well.
 
     It starts out by mostly keeping the state: what to look for is still what the query says.
@@ -47,12 +72,21 @@ class Gru(nn.Module):
         with torch.no_grad():
             self.cell.bias_hh[hidden : 2 * hidden] += 2.0
 
-    def forward(self, state: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
-        """The state after `chosen`, unit length."""
-        size = state.shape[-1]
-        after: torch.Tensor = self.cell(chosen.reshape(-1, size), state.reshape(-1, size))
-        return functional.normalize(after.view(state.shape), dim=-1)
+    def forward(self, query: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+        """[B, 1 or G, H] and [B, G, H] -> [B, G, H]; the formula of nn.GRUCell."""
+        known = functional.linear(query, self.cell.weight_hh, self.cell.bias_hh).chunk(3, dim=-1)
+        new = functional.linear(chosen, self.cell.weight_ih, self.cell.bias_ih).chunk(3, dim=-1)
+        reset, keep = torch.sigmoid(new[0] + known[0]), torch.sigmoid(new[1] + known[1])
+        candidate = torch.tanh(new[2] + reset * known[2])
+        return functional.normalize(torch.lerp(candidate, query.expand_as(candidate), keep), dim=-1)
 
 
-MEMORIES: dict[str, Callable[[int], nn.Module]] = {"none": lambda _hidden: Static(), "gate": Gate, "gru": Gru}
+MEMORIES: dict[str, Callable[[PolicySettings], Memory]] = {
+    "none": lambda _settings: Static(),
+    "gate": lambda settings: Gate(settings.hidden_size),
+    "gru": lambda settings: Gru(settings.hidden_size),
+    "gpt2": lambda settings: Gpt2Memory(
+        settings.hidden_size, settings.memory_layers, settings.heads, settings.attention_dropout
+    ),
+}
 """Every memory by its name in `policy.memory`."""

@@ -1,26 +1,32 @@
 """The pointer policy: it reads a query and its candidates once, then points at one demonstration after the other.
 
-The network is that of Lever-LM's pointer successor: cross-attention encoder, cosine scores, gated query state. Its
-parts are modules of their own (encoder, memory, scorer). Axes: B queries, G sequences, T steps, K candidates, H hidden.
+The network is that of Lever-LM's pointer successor, put together from parts by the settings: encoder, memory, scorer,
+gains, slots, refinement, stop. Axes: B queries, G sequences, T steps, K candidates, C columns (K, or K + 1 with STOP),
+H hidden.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import nn
 from torch.nn import functional
 
 from shotsmith.errors import InputError
-from shotsmith.policies.encoder import CrossAttentionEncoder, Encoded
+from shotsmith.policies import decoding
+from shotsmith.policies.encoder import CrossAttentionEncoder
+from shotsmith.policies.gains import GAINS
 from shotsmith.policies.memory import MEMORIES
-from shotsmith.policies.protocol import Inputs
-from shotsmith.policies.scorer import Cosine
+from shotsmith.policies.parts import MAX_STEPS, Encoded, Gain, Memory, State, rows_at
+from shotsmith.policies.protocol import Inputs, pick
+from shotsmith.policies.refinement import Refinement
+from shotsmith.policies.scorer import SCORERS, Scorer
+from shotsmith.policies.slots import Slots
+from shotsmith.policies.stop import StopHead
 from shotsmith.recipe import PolicySettings
-
-TIE = 1e-5
-"""Log-probabilities closer than this are equal but for rounding."""
 
 
 def build_policy(settings: PolicySettings, embedding_width: int, seed: int) -> PointerPolicy:
@@ -36,131 +42,157 @@ class PointerPolicy(nn.Module):
     def __init__(self, settings: PolicySettings, embedding_width: int) -> None:
         """`embedding_width` is D, the width of the embeddings it will be given."""
         super().__init__()
+        hidden = settings.hidden_size
         self.settings = settings
         self.embedding_width = embedding_width
         self.encoder = CrossAttentionEncoder(settings, embedding_width)
-        self.memory = MEMORIES[settings.memory](settings.hidden_size)
-        self.scorer = Cosine(settings.temperature)
+        self.refinement = (
+            Refinement(hidden, settings.heads, settings.top_m, settings.attention_dropout)
+            if settings.decoding == "two_stage"
+            else None
+        )
+        parallel = settings.decoding == "parallel"
+        self.memory: Memory = Slots(hidden) if parallel else MEMORIES[settings.memory](settings)
+        self.step_embedding = nn.Embedding(MAX_STEPS, hidden) if settings.step_embedding else None
+        if self.step_embedding is not None:
+            nn.init.normal_(self.step_embedding.weight, std=0.02)
+        self.scorer: Scorer = SCORERS[settings.scorer](settings)
+        self.gains = nn.ModuleDict({name: GAINS[name](settings) for name in settings.gains})
+        self.stop = StopHead(hidden) if settings.length == "stop" else None
+
+    @property
+    def can_stop(self) -> bool:
+        """Whether the distributions have a last column for STOP."""
+        return self.stop is not None
 
     def step_distributions(self, inputs: Inputs, sequences: torch.Tensor) -> torch.Tensor:
-        """Log-probabilities [B, G, T, K] at every step; -inf for padding and for candidates chosen earlier.
+        """Log-probabilities [B, G, T, C] at every step; -inf for padding and for candidates chosen earlier.
 
         At padded steps nothing but padding is excluded; what is there has no meaning.
         """
-        encoded: Encoded = self.encoder(inputs)
-        scores = self.scorer(self._states(encoded, sequences), encoded.candidates)
-        blocked = ~inputs.mask[:, None, None, :] | _chosen_earlier(sequences, inputs.mask.shape[1])
-        return functional.log_softmax(scores.masked_fill(blocked, -torch.inf), dim=-1)
+        steps = self._teacher_forced(inputs, sequences)
+        return torch.stack([log_probs.expand(-1, sequences.shape[1], -1) for log_probs in steps], dim=2)
 
     def log_prob(self, inputs: Inputs, sequences: torch.Tensor) -> torch.Tensor:
         """Log-probability of each step [B, G, T]; 0 where the sequence is padded."""
-        return pick(self.step_distributions(inputs, sequences), sequences)
+        steps = zip(self._teacher_forced(inputs, sequences), sequences.unbind(-1), strict=True)
+        return torch.stack([pick(log_probs.expand(-1, choice.shape[1], -1), choice) for log_probs, choice in steps], -1)
 
     @torch.no_grad()
     def sample(
         self, inputs: Inputs, shots: int, num: int, generator: torch.Generator, temperature: float = 1.0
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """`num` sequences per query [B, G, T] and their step log-probabilities under the sampling distribution."""
+        return decoding.sample(self._walk_for(inputs, shots), shots, num, generator, temperature)
 
-        def draw(log_probs: torch.Tensor) -> torch.Tensor:
-            flat = torch.multinomial(log_probs.exp().flatten(0, 1), 1, generator=generator)
-            return flat.view(log_probs.shape[:2])
-
-        return self._decode(inputs, shots, num, draw, temperature)
+    @torch.no_grad()
+    def sample_distinct(
+        self, inputs: Inputs, shots: int, num: int, generator: torch.Generator, temperature: float = 1.0
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """`num` different sequences per query [B, G, T], their step log-probabilities, and their weights [B, G]."""
+        return decoding.sample_distinct(self._walk_for(inputs, shots), shots, num, generator, temperature)
 
     @torch.no_grad()
     def greedy(self, inputs: Inputs, shots: int) -> torch.Tensor:
-        """The most probable candidate at each step [B, T]; ties go to the lower position."""
-
-        def best(log_probs: torch.Tensor) -> torch.Tensor:
-            return (log_probs >= log_probs.amax(-1, keepdim=True) - TIE).int().argmax(dim=-1)
-
-        sequences, _ = self._decode(inputs, shots, 1, best)
-        return sequences[:, 0]
+        """The most probable choice at each step [B, T]; ties go to the lower position, before STOP."""
+        return decoding.greedy(self._walk_for(inputs, shots), shots)
 
     @torch.no_grad()
     def beam(self, inputs: Inputs, shots: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
         """The best `width` sequences of a beam search, best first: [B, W, T] and log-probabilities [B, W].
 
-        W is `width`, or less where no pool of the batch has so many sequences; a query with fewer than W
-        sequences has rows of -1 with log-probability -inf at its end.
+        W is less than `width` where no pool of the batch has so many sequences; a query with fewer than W sequences
+        has rows of -1 with log-probability -inf at its end.
         """
-        encoded = self._encode_for(inputs, shots)
-        (size, pool), hidden = encoded.mask.shape, encoded.query.shape[-1]
-        state, blocked = encoded.query[:, None], ~encoded.mask[:, None]
-        totals = encoded.query.new_zeros(size, 1)
-        sequences = torch.zeros(size, 1, 0, dtype=torch.int64, device=totals.device)
-        for _ in range(shots):
-            longer = (totals[..., None] + self._next(encoded, state, blocked, 1.0)).flatten(1)
-            totals, best = (part[:, :width] for part in longer.sort(dim=-1, descending=True, stable=True))
-            parent, choice = best // pool, best % pool
-            sequences = torch.cat([_at(sequences, parent), choice[..., None]], dim=-1)
-            blocked = _at(blocked, parent).scatter(-1, choice[..., None], True)
-            chosen = encoded.candidates.gather(1, choice[..., None].expand(-1, -1, hidden))
-            state = self.memory(_at(state, parent), chosen)
-        exists = totals.isfinite()
-        sequences = sequences.masked_fill(~exists[..., None], -1)
-        return sequences[:, exists.any(0)], totals[:, exists.any(0)]
+        return decoding.beam(self._walk_for(inputs, shots), shots, width)
 
-    def _decode(
-        self,
-        inputs: Inputs,
-        shots: int,
-        num: int,
-        choose: Callable[[torch.Tensor], torch.Tensor],
-        temperature: float = 1.0,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Walk `num` sequences per query; `choose` maps log-probabilities [B, G, K] to positions [B, G]."""
-        encoded = self._encode_for(inputs, shots)
-        state = encoded.query[:, None].expand(-1, num, -1)
-        blocked = ~encoded.mask[:, None].expand(-1, num, -1)
-        choices, values = [], []
-        for _ in range(shots):
-            log_probs = self._next(encoded, state, blocked, temperature)
-            choice = choose(log_probs)
-            choices.append(choice)
-            values.append(pick(log_probs, choice))
-            blocked = blocked.scatter(-1, choice[..., None], True)
-            state = self.memory(state, _at(encoded.candidates, choice))
-        return torch.stack(choices, dim=-1), torch.stack(values, dim=-1)
+    def walk(self, inputs: Inputs) -> PointerWalk:
+        """Everything that is computed once per query."""
+        walk = self._over(self.encoder(inputs))
+        if self.refinement is None:
+            return walk
+        scores = walk.scores(walk.start())[1]
+        return self._over(self.refinement(walk.encoded, scores[:, 0]))
 
-    def _next(self, encoded: Encoded, state: torch.Tensor, blocked: torch.Tensor, temperature: float) -> torch.Tensor:
-        """Log-probabilities [B, G, K] of the next choice after `state` [B, G, H]."""
-        scores = self.scorer(state, encoded.candidates) / temperature
-        # Where everything is blocked (a beam that does not exist) log_softmax would give NaN.
-        log_probs = functional.log_softmax(scores.masked_fill(blocked, -torch.inf), dim=-1)
-        return log_probs.masked_fill(blocked, -torch.inf)
+    def _over(self, encoded: Encoded) -> PointerWalk:
+        return PointerWalk(
+            self, encoded, self.scorer.keys(encoded.candidates), cast(Sequence[Gain], list(self.gains.values()))
+        )
 
-    def _states(self, encoded: Encoded, sequences: torch.Tensor) -> torch.Tensor:
-        """The state before each step of given sequences: [B, G, T, H]."""
-        state = encoded.query[:, None].expand(-1, sequences.shape[1], -1)
-        states = [state]
-        for choice in sequences.clamp(min=0).unbind(-1)[:-1]:
-            state = self.memory(state, _at(encoded.candidates, choice))
-            states.append(state)
-        return torch.stack(states, dim=2)
-
-    def _encode_for(self, inputs: Inputs, shots: int) -> Encoded:
+    def _walk_for(self, inputs: Inputs, shots: int) -> PointerWalk:
         smallest = int(inputs.mask.sum(1).min()) if len(inputs.mask) else shots
-        if shots > smallest:
+        if shots > smallest and not self.can_stop:
             raise InputError(f"{shots} shots cannot be taken from a pool of {smallest}")
-        encoded: Encoded = self.encoder(inputs)
-        return encoded
+        return self.walk(inputs)
+
+    def _teacher_forced(self, inputs: Inputs, sequences: torch.Tensor) -> Iterator[torch.Tensor]:
+        """Log-probabilities [B, G, C] before each step of `sequences`; G is 1 at the first, which all share."""
+        walk = self.walk(inputs)
+        state = walk.start()
+        yield walk.log_probs(state)
+        for earlier, choice in zip(sequences.unbind(-1), sequences.unbind(-1)[1:], strict=False):
+            state = walk.advance(state, earlier)
+            yield walk.log_probs(walk.unblocked(state, choice == -1))
 
 
-def pick(log_probs: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-    """The entries of `log_probs` [..., K] at `positions` [...]; 0 where a position is -1."""
-    picked = log_probs.gather(-1, positions.clamp(min=0)[..., None]).squeeze(-1)
-    return picked.masked_fill(positions < 0, 0.0)
+@dataclass(frozen=True, slots=True)
+class PointerWalk:
+    """Sequences over encoded pools, choice by choice (decoding.Walk)."""
 
+    policy: PointerPolicy
+    encoded: Encoded
+    keys: torch.Tensor
+    """[B, K, H]: what the scorer needs of the candidates."""
+    gains: Sequence[Gain]
 
-def _at(values: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-    """`values` [B, N, C] at `rows` [B, W]: [B, W, C]."""
-    return values.gather(1, rows[..., None].expand(-1, -1, values.shape[-1]))
+    @property
+    def mask(self) -> torch.Tensor:
+        """[B, K] bool; False where a smaller pool is padded."""
+        return self.encoded.mask
 
+    def start(self) -> State:
+        """Before the first choice."""
+        state = {"blocked": ~self.mask[:, None], "step": torch.zeros_like(self.mask[:, :1], dtype=torch.int64)}
+        state |= self.policy.memory.start(self.encoded.query[:, None])
+        for gain in self.gains:
+            state |= gain.start(self.encoded)
+        return state
 
-def _chosen_earlier(sequences: torch.Tensor, pool: int) -> torch.Tensor:
-    """[B, G, T, K] bool: which candidates an earlier step of the sequence chose (nothing at padded steps)."""
-    real = (sequences >= 0)[..., None]
-    chosen = functional.one_hot(sequences.clamp(min=0), pool) * real
-    return ((chosen.cumsum(dim=2) - chosen) > 0) & real
+    def scores(self, state: State) -> tuple[torch.Tensor, torch.Tensor]:
+        """The query states [B, G, H], and the scores [B, G, K] of the candidates; -inf where they cannot be chosen."""
+        queries = self.policy.memory.query(state)
+        if self.policy.step_embedding is not None:
+            queries = functional.normalize(queries + self.policy.step_embedding(state["step"]), dim=-1)
+        scores = self.policy.scorer(queries, self.keys)
+        for gain in self.gains:
+            scores = scores + gain.gain(self.encoded, state)
+        return queries, scores.masked_fill(state["blocked"], -torch.inf)
+
+    def log_probs(self, state: State) -> torch.Tensor:
+        """Log-probabilities [B, G, C] of the next choice."""
+        queries, scores = self.scores(state)
+        # Where everything is blocked log_softmax alone would give NaN.
+        log_probs = functional.log_softmax(scores, dim=-1).masked_fill(state["blocked"], -torch.inf)
+        if self.policy.stop is None:
+            return log_probs
+        go_on, stop = self.policy.stop(queries, scores, state["step"])
+        return torch.cat([log_probs + go_on[..., None], stop[..., None]], dim=-1)
+
+    def advance(self, state: State, choice: torch.Tensor) -> State:
+        """After the choices [B, G]. Negative ones end a sequence; what is blocked there afterwards has no meaning."""
+        position = choice.clamp(min=0)
+        shape = (*choice.shape, self.mask.shape[1])
+        after = {
+            "blocked": state["blocked"].expand(shape).scatter(-1, position[..., None], True),
+            "step": (state["step"] + 1).expand(choice.shape),
+        }
+        chosen = rows_at(self.encoded.candidates, position)
+        after |= self.policy.memory.advance(state, chosen)
+        for gain in self.gains:
+            after |= gain.advance(self.encoded, state, position)
+        return after
+
+    def unblocked(self, state: State, padded: torch.Tensor) -> State:
+        """`state` with nothing but padding blocked where `padded` [B, G], so that what follows is finite there."""
+        blocked = state["blocked"] & ~padded[..., None] | ~self.mask[:, None]
+        return {**state, "blocked": blocked}

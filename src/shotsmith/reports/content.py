@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from shotsmith.reports import findings, tables
+from shotsmith.reports import judgement, steps, tables
+from shotsmith.reports.against import Compared, compared
 from shotsmith.reports.data import Pointing, ReportData
+from shotsmith.reports.diagnosed import Diagnosed, diagnosed, tally
 from shotsmith.reports.facts import Facts, Row, Trend, facts
 from shotsmith.reports.language import Language
 from shotsmith.reports.numbers import duration
 from shotsmith.reports.tables import Table
+from shotsmith.runs import PHASES
+
+SECTIONS = (
+    *("ran", "checkpoints", "test", "against", "trends", "diagnosis", "judgement", "next", "summary", "gallery"),
+    *("pointing", "cost"),
+)
+"""Of a whole report, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,22 +46,30 @@ class Content:
     facts: Facts
     data: ReportData
     language: Language
+    sections: tuple[str, ...]
+    """Those of SECTIONS that this report has."""
     verdict: str
     tiles: tuple[Tile, ...]
     ran: str
     phases: Table
-    configuration: Table
+    configuration: Table | None
     best_ten: tuple[tuple[str, Table], ...]
     best: Table | None
     best_checkpoint: str
     test_intro: str
+    test_notes: tuple[str, ...]
+    """How often the test queries were looked at, and how many demonstrations a policy that may stop shows."""
     test: Table | None
     other_metrics: tuple[tuple[str, Table], ...]
     contrasts: Table | None
     """The means over the shots."""
     contrasts_by_shots: Table | None
+    against: Compared | None
     trends_intro: str
     trends: tuple[str, ...]
+    diagnosis: tuple[Diagnosed, ...] | None
+    """None where it was not asked for."""
+    diagnosis_tally: str
     strengths: tuple[str, ...]
     weaknesses: tuple[str, ...]
     steps: tuple[Step, ...]
@@ -70,19 +87,26 @@ def content(data: ReportData, language: Language) -> Content:
     best = found.best["val_reward"] or found.best["val_loss"]
     means = [row for row in data.shown["contrasts"] if row["shots"] == "mean"]
     by_shots = [row for row in data.shown["contrasts"] if row["shots"] != "mean"]
+    findings = None if data.findings is None else diagnosed(data.findings, language)
+    strengths, weaknesses = judgement.judge(found, data.findings or ())
     return Content(
         facts=found,
         data=data,
         language=language,
-        verdict=language.state(findings.verdict(found)),
+        sections=_sections(found, data, bool(strengths or weaknesses)),
+        verdict=language.state(judgement.verdict(found)),
         tiles=tuple(_tiles(found, language)),
         ran=_ran(found, language),
         phases=tables.phases(found, language),
         configuration=tables.configuration(found, language),
-        best_ten=tuple((criterion, tables.epochs(rows, language)) for criterion, rows in found.best.items()),
-        best=tables.best(best[0], language) if best else None,
-        best_checkpoint=_checkpoint(found.folder, best[0]) if best else "",
+        best_ten=tuple(
+            (criterion, tables.epochs(rows, language, tables.columns(found, tables.EPOCH_COLUMNS)))
+            for criterion, rows in _ranked(found)
+        ),
+        best=tables.best(best[0], language, not found.is_log) if best else None,
+        best_checkpoint=_checkpoint(found.folder, best[0]) if best and not found.is_log else "",
         test_intro=_test_intro(found, language),
+        test_notes=tuple(_test_notes(found, language)),
         test=tables.test(found, found.test, language) if found.test else None,
         other_metrics=tuple(
             (language.name(metric), tables.test(found, cells, language))
@@ -90,17 +114,24 @@ def content(data: ReportData, language: Language) -> Content:
         ),
         contrasts=tables.contrasts(means, language) if means else None,
         contrasts_by_shots=tables.contrasts(by_shots, language) if by_shots else None,
+        against=compared(found, data.against, language) if data.against else None,
         trends_intro=_trends_intro(found, language),
-        trends=tuple(_trend(trend, language) for trend in found.trends.values()),
-        strengths=tuple(language.state(statement) for statement in findings.strengths(found)),
-        weaknesses=tuple(language.state(statement) for statement in findings.weaknesses(found)),
-        steps=tuple(Step(language.state(step.why), step.command) for step in findings.next_steps(found)),
+        trends=tuple(_trend(trend, language, not found.is_log) for trend in found.trends.values()),
+        diagnosis=findings,
+        diagnosis_tally=tally(data.findings, language) if data.findings is not None else "",
+        strengths=tuple(language.state(statement) for statement in strengths),
+        weaknesses=tuple(language.state(statement) for statement in weaknesses),
+        steps=tuple(
+            Step(language.state(step.why), step.command) for step in steps.next_steps(found, data.findings or ())
+        ),
         summary=tuple(_summary(found, data, language)),
         gallery_intro=_gallery_intro(data, language),
         pointing=tuple(_pointing(pointing, language) for pointing in data.pointing if sum(pointing.counts)),
         cost=tables.cost(found, language) if data.shown["stages"] else None,
         environment=_environment(data.environment, language),
-        epochs=tables.epochs(data.shown["epochs"], language, tables.ALL_COLUMNS) if data.shown["epochs"] else None,
+        epochs=tables.epochs(data.shown["epochs"], language, tables.columns(found, tables.ALL_COLUMNS))
+        if data.shown["epochs"]
+        else None,
     )
 
 
@@ -126,9 +157,39 @@ def _tiles(found: Facts, language: Language) -> list[Tile]:
     return tiles
 
 
+def _sections(found: Facts, data: ReportData, judged: bool) -> tuple[str, ...]:
+    """A run's report says of every section what is still missing; a log's has only those that it can fill."""
+    absent = set()
+    if data.against is None:
+        absent.add("against")
+    if data.findings is None:
+        absent.add("diagnosis")
+    if found.is_log:
+        absent |= {"test", "gallery", "pointing", "cost"} | (set() if judged else {"judgement"})
+    return tuple(name for name in SECTIONS if name not in absent)
+
+
+def _ranked(found: Facts) -> list[tuple[str, tuple[Row, ...]]]:
+    return [(criterion, rows) for criterion, rows in found.best.items() if rows or not found.is_log]
+
+
 def _ran(found: Facts, language: Language) -> str:
-    done = all(phase.done >= phase.planned for phase in found.phases)
-    return language.say("ran.finished" if done else "ran.unfinished")
+    if found.is_log:
+        return language.quote("ran.log", file=found.folder)
+    return language.say("ran.unfinished" if found.unfinished else "ran.finished")
+
+
+def _test_notes(found: Facts, language: Language) -> Iterator[str]:
+    times = len(found.shown.get("evaluations", ()))
+    if found.test and times > 1:
+        yield language.say("test.evaluated", times=times)
+    for selector, cells in found.test.items():
+        if selector not in PHASES:
+            continue
+        shown = {shots: row.get("demonstrations", shots) for shots, row in cells.items() if shots != "mean"}
+        if any(number < shots for shots, number in shown.items()):
+            numbers = (language.say("test.stops.part", shown=n, shots=shots) for shots, n in sorted(shown.items()))
+            yield language.say("test.stops", policy=selector, numbers=language.say("list.comma").join(numbers))
 
 
 def _checkpoint(folder: str, row: Row) -> str:
@@ -151,35 +212,39 @@ def _trends_intro(found: Facts, language: Language) -> str:
     return language.say(key, phase=found.last_phase, seeds=", ".join(str(seed) for seed in seeds))
 
 
-def _trend(trend: Trend, language: Language) -> str:
+def _trend(trend: Trend, language: Language, noted: bool) -> str:
     key = f"trend.{trend.direction}" if len(trend.values) > 1 else "trend.one"
     said = [language.say(key, column=trend.column, first=trend.first, last=trend.last)]
     (lowest_epoch, lowest), (highest_epoch, highest) = trend.lowest, trend.highest
     if not {lowest_epoch, highest_epoch} <= {trend.values[0][0], trend.values[-1][0]}:
         values = {"lowest": lowest, "highest": highest, "lowest_epoch": lowest_epoch, "highest_epoch": highest_epoch}
         said.append(language.say("trend.range", **values))
-    note = language.text.get(f"trend.note.{trend.column}")
-    return " ".join([*said, note] if note else said)
+    note = language.text.get(f"trend.note.{trend.column}") if noted else None
+    return language.sentences([*said, note] if note else said)
 
 
-def _summary(found: Facts, data: ReportData, language: Language) -> list[str]:
-    done, planned = (sum(getattr(phase, name) for phase in found.phases) for name in ("done", "planned"))
-    said = [language.say("summary.epochs", done=done, planned=planned, seeds=len(found.recipe["seeds"]))]
-    if found.best["val_reward"]:
-        best = found.best["val_reward"][0]
-        values = {key: best[key] for key in ("epoch", "phase", "seed")}
-        said.append(language.say("summary.best", value=best["val_reward"], **values))
-    said.append(language.state(findings.verdict(found)))
+def _summary(found: Facts, data: ReportData, language: Language) -> Iterator[str]:
+    done = sum(phase.done for phase in found.phases)
+    if not found.is_log:
+        planned = sum(phase.planned or 0 for phase in found.phases)
+        yield language.say("summary.epochs", done=done, planned=planned, seeds=len(found.recipe["seeds"]))
+    for criterion, rows in found.best.items():
+        if rows and (found.is_log or criterion == "val_reward"):
+            values = {key: rows[0][key] for key in ("epoch", "phase", "seed")}
+            yield language.say("summary.best", criterion=criterion, value=rows[0][criterion], **values)
+    yield language.state(judgement.verdict(found))
     if found.headroom is not None and found.gain is not None:
         values = {"headroom": found.headroom, "gain": found.gain, "policy": found.trained}
-        said.append(language.say("summary.headroom", **values))
+        yield language.say("summary.headroom", **values)
+    if data.findings is not None:
+        yield tally(data.findings, language)
     stages = data.shown["stages"]
     if stages:
         seconds, calls, hits = (sum(s[key] for s in stages) for key in ("seconds", "vlm_calls", "cache_hits"))
-        said.append(language.say("summary.cost", duration=duration(seconds), calls=calls, hits=hits))
+        yield language.say("summary.cost", duration=duration(seconds), calls=calls, hits=hits)
     if data.failures:
-        said.append(language.say("summary.failures", failures=data.failures))
-    return [*said, *data.notes]
+        yield language.say("summary.failures", failures=data.failures)
+    yield from data.notes
 
 
 def _gallery_intro(data: ReportData, language: Language) -> str:
@@ -208,4 +273,4 @@ def _environment(environment: Mapping[str, object] | None, language: Language) -
         return ""
     line = language.say("environment.line", **{key: environment[key] for key in ("python", "platform", "cpus")})
     commit = environment.get("git_commit")
-    return f"{line} {language.say('environment.commit', commit=commit)}" if commit else line
+    return language.sentences([line, language.say("environment.commit", commit=commit)]) if commit else line

@@ -46,6 +46,12 @@ def learning_curves(facts: Facts, language: Language) -> list[Chart]:
     return [Chart(language.name(column), svg) for column in CURVES if (svg := _learning_curve(column, facts, language))]
 
 
+def both_curves(this: Facts, other: Facts, names: tuple[str, str], language: Language) -> list[Chart]:
+    """One chart per figure that the last phases of two runs share: the mean over the seeds of each."""
+    columns = [column for column in CURVES if column in this.trends and column in other.trends]
+    return [Chart(language.name(column), _both(column, (this, other), names, language)) for column in columns]
+
+
 def accuracy_chart(facts: Facts, language: Language, width: float) -> str:
     """Accuracy over the number of shots, one line per selector, with intervals."""
     numbers = [shots for shots in facts.shots if shots != "mean"]
@@ -132,6 +138,22 @@ def _learning_curve(column: str, facts: Facts, language: Language) -> str:
         x_label=language.say("chart.x"),
         label_width=46 if len(seeds) > 1 else 0,
     )
+
+
+def _both(column: str, runs: tuple[Facts, Facts], names: tuple[str, str], language: Language) -> str:
+    series = [
+        Series(
+            name,
+            tuple(
+                Point(epoch, value, language.say("chart.point", series=name, x=epoch, y=figure(value)))
+                for epoch, value in run.trends[column].values
+            ),
+            style,
+        )
+        for style, (name, run) in enumerate(zip(names, runs, strict=True))
+    ]
+    title = language.say("against.chart", column=column)
+    return line_chart(series, name=title, width=NARROW, x_label=language.say("chart.x"), label_width=70)
 
 
 def _phase_bands(rows: Sequence[Row], language: Language) -> tuple[list[Band], dict[str, int]]:

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from shotsmith.diagnosis.finding import Finding
+from shotsmith.evaluation.compare import Comparison
+
 Change = Literal["fixed", "broken", "unchanged"]
 CHANGES: tuple[Change, ...] = ("fixed", "broken", "unchanged")
 
@@ -79,11 +82,21 @@ class Pointing:
 
 
 @dataclass(frozen=True, slots=True)
+class Against:
+    """Another run, and what the answers of both say of their difference."""
+
+    shown: Mapping[str, Any]
+    """What `shotsmith.runs.show` returns of it."""
+    comparison: Comparison | None = None
+    """On the test queries of both; None where one of them has no answers."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReportData:
     """Everything a report says is computed from this."""
 
     shown: Mapping[str, Any]
-    """What `shotsmith.runs.show` returns."""
+    """What `shotsmith.runs.show` returns; of a training log, the same form with an empty recipe."""
     gallery: Gallery | None = None
     """None before the evaluation."""
     pointing: tuple[Pointing, ...] = ()
@@ -93,3 +106,7 @@ class ReportData:
     """Completions that could not be had, after all retries."""
     notes: tuple[str, ...] = ()
     """Anything else the reader should know, as sentences."""
+    findings: tuple[Finding, ...] | None = None
+    """What the diagnosis found; None where it was not asked."""
+    against: Against | None = None
+    """Another run to compare with."""

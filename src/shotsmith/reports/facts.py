@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
 
 from shotsmith.checkpoints.ranking import rank
-from shotsmith.runs import CRITERIA, PHASES
+from shotsmith.runs import CRITERIA, PHASES, flat
 
 Row = Mapping[str, Any]
 Shots = int | Literal["mean"]
 
 TRAINING_FREE = ("zero_shot", "random", "image_similar", "text_similar", "mixed")
-TRAINED = ("supervised", "rce", "grpo")
-SELECTORS = (*TRAINING_FREE, *TRAINED, *(f"{name}_reversed" for name in TRAINED), "oracle")
-"""Order of every table: without training, with training, and the bound that looks at the answers."""
+SELECTORS = (*TRAINING_FREE, "majority_vote", *PHASES, *(f"{name}_reversed" for name in PHASES), "beam", "oracle")
+"""Order of every table: without training, with training, and the bounds that look at the answers."""
 
 TREND_COLUMNS = ("val_reward", "val_loss", "reward", "ppo_loss", "adv_std", "frac_reward_zero_std", "kl", "entropy")
 
@@ -56,9 +57,9 @@ class Trend:
 
     @property
     def direction(self) -> Literal["rose", "fell", "level"]:
-        """Level where first and last differ by less than a twentieth of the larger."""
+        """Level where first and last differ by less than a hundredth of the larger."""
         change = self.last - self.first
-        if abs(change) < 0.05 * max(abs(self.first), abs(self.last)):
+        if abs(change) < 0.01 * max(abs(self.first), abs(self.last)):
             return "level"
         return "rose" if change > 0 else "fell"
 
@@ -70,7 +71,8 @@ class PhaseProgress:
     seed: int
     phase: str
     done: int
-    planned: int
+    planned: int | None
+    """None where the settings are not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +100,14 @@ class Facts:
 
     @property
     def recipe(self) -> Row:
-        """The resolved recipe, as plain values."""
+        """The resolved recipe, as plain values; empty where all there is is a training log."""
         recipe: Row = self.shown["recipe"]
         return recipe
+
+    @property
+    def settings(self) -> Row:
+        """The settings as 'section.key': value, as far as they are known."""
+        return flat(self.recipe) if self.recipe else self.shown.get("settings", {})
 
     @property
     def folder(self) -> str:
@@ -108,9 +115,24 @@ class Facts:
         return str(self.shown["run"])
 
     @property
+    def name(self) -> str:
+        """What the run is called; a training log is called what its file is."""
+        return str(self.recipe.get("name") or Path(self.folder).stem)
+
+    @property
+    def is_log(self) -> bool:
+        """Whether there is nothing but a table of epochs."""
+        return not self.recipe
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether planned epochs are missing."""
+        return any(phase.planned is not None and phase.done < phase.planned for phase in self.phases)
+
+    @property
     def trained(self) -> str | None:
         """The most trained policy that was tested."""
-        return next((name for name in reversed(TRAINED) if name in self.test), None)
+        return next((name for name in reversed(PHASES) if name in self.test), None)
 
     @property
     def several_seeds(self) -> bool:
@@ -171,16 +193,11 @@ def facts(shown: Row) -> Facts:
 
 
 def _phases(recipe: Row, epochs: Sequence[Row]) -> tuple[PhaseProgress, ...]:
-    return tuple(
-        PhaseProgress(
-            seed=seed,
-            phase=phase,
-            done=sum(1 for row in epochs if (row["seed"], row["phase"]) == (seed, phase) and row["epoch"] > 0),
-            planned=recipe[phase]["epochs"],
-        )
-        for seed in recipe["seeds"]
-        for phase in PHASES
-    )
+    done = Counter((row["seed"], row["phase"]) for row in epochs if row["epoch"] > 0)
+    seeds = recipe["seeds"] if recipe else sorted({seed for seed, _ in done})
+    planned = {phase: recipe[phase]["epochs"] if recipe else None for phase in PHASES}
+    trained = [phase for phase in PHASES if planned[phase] or any(done[seed, phase] for seed in seeds)]
+    return tuple(PhaseProgress(seed, phase, done[seed, phase], planned[phase]) for seed in seeds for phase in trained)
 
 
 def _table(rows: Iterable[Row]) -> dict[str, dict[Shots, Row]]:

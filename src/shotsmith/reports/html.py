@@ -12,9 +12,8 @@ from shotsmith.recipe import dump_recipe, parse_recipe
 from shotsmith.reports import curves, tables
 from shotsmith.reports.content import Content
 from shotsmith.reports.data import CHANGES
+from shotsmith.reports.forest import Forest, forest
 from shotsmith.reports.pictures import data_url
-
-SECTIONS = ("ran", "checkpoints", "test", "trends", "judgement", "next", "summary", "gallery", "pointing", "cost")
 
 
 def html(content: Content) -> str:
@@ -29,29 +28,52 @@ def html(content: Content) -> str:
     environment.filters |= {"data_url": data_url, "svg": Markup, "tally": tally}
     facts, language, data = content.facts, content.language, content.data
     shown = facts.test
+    few = tables.columns(facts, tables.EPOCH_COLUMNS if facts.is_log else tables.FEW_COLUMNS)
+    names = (content.against.this, content.against.other) if content.against else ("", "")
     rows = data.gallery.rows if data.gallery else ()
     return environment.get_template("report.html.j2").render(
         c=content,
         data=data,
         t=language,
-        sections=SECTIONS,
         style=Markup(_asset("report.css")),
         script=Markup(_asset("report.js")),
         accuracy_wide=curves.accuracy_chart(facts, language, curves.WIDE) if shown else "",
         accuracy_narrow=curves.accuracy_chart(facts, language, curves.NARROW) if shown else "",
-        best=[(criterion, tables.epochs(rows, language, tables.FEW_COLUMNS)) for criterion, rows in facts.best.items()],
+        best=[(criterion, tables.epochs(facts.best[criterion], language, few)) for criterion, _ in content.best_ten],
+        contrasts=_contrasts(content),
+        differences=_differences(content),
+        both_curves=curves.both_curves(facts, content.against.facts, names, language) if content.against else [],
         bars=curves.mean_bars(facts, language),
         curves=curves.learning_curves(facts, language),
         pointing=[curves.pointing_chart(one, language) for one in data.pointing if sum(one.counts)],
         gallery=rows,
         changes=[(change, sum(row.change == change for row in rows)) for change in CHANGES],
-        recipe=dump_recipe(parse_recipe(facts.recipe)),
+        recipe="" if facts.is_log else dump_recipe(parse_recipe(facts.recipe)),
     )
 
 
 def tally(answers: tuple[str, ...]) -> list[tuple[str, int]]:
     """Distinct answers with their counts, the most frequent first."""
     return Counter(answers).most_common()
+
+
+def _contrasts(content: Content) -> Forest | None:
+    language = content.language
+    rows = [
+        (language.say("contrasts.chart.pair", a=row["a"], b=row["b"]), row)
+        for row in content.data.shown["contrasts"]
+        if row["shots"] == "mean"
+    ]
+    return forest(rows, language.say("contrasts.chart"), language)
+
+
+def _differences(content: Content) -> Forest | None:
+    if content.against is None:
+        return None
+    language = content.language
+    rows = [(language.name(row["selector"]), row) for row in content.against.differences]
+    caption = language.say("against.difference_chart", this=content.against.this, other=content.against.other)
+    return forest(rows, caption, language)
 
 
 def _asset(name: str) -> str:

@@ -30,5 +30,10 @@ def p_value(p: float) -> str:
 def setting(value: object) -> str:
     """A setting's value."""
     if isinstance(value, list | tuple):
-        return ", ".join(setting(item) for item in value)
+        return ", ".join(setting(item) for item in value) or "-"
     return "-" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def short(value: float, signed: bool = False) -> str:
+    """A number in a sentence: four significant digits."""
+    return f"{value:+.4g}" if signed else f"{value:.4g}"

@@ -3,37 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence as Many
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from shotsmith.records import Sequence
+from shotsmith.encoders.embedded import Embedded
 from shotsmith.reports.data import Pointing
-from shotsmith.selectors.protocol import Tasks
 
 
-def pointing(tasks: Tasks, sequences: Many[Sequence]) -> tuple[Pointing, Pointing]:
-    """Ranks of the chosen candidates among their pool, by image and by text similarity (cosine).
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Queries, their pools, and which rows of the index were chosen for them."""
 
-    `sequences` holds one sequence of pool positions per query of `tasks`.
-    """
-    query, index = tasks.query_embeddings, tasks.index_embeddings
+    queries: Embedded
+    """[Q, ...]."""
+    index: Embedded
+    """[N, ...]."""
+    pools: npt.NDArray[np.int64]
+    """[Q, P]: rows of the index."""
+    rows: Many[Many[int]]
+    """Per query: rows of the index; such as are not in its pool are not counted."""
+
+
+def pointing(chosen: Chosen) -> tuple[Pointing, Pointing]:
+    """Ranks of the chosen candidates among their pool, by image and by text similarity (cosine)."""
     return (
-        Pointing("image_similarity", _counts(query.images, index.images, tasks.pools, sequences)),
-        Pointing("text_similarity", _counts(query.questions, index.questions, tasks.pools, sequences)),
+        Pointing("image_similarity", _counts(chosen.queries.images, chosen.index.images, chosen)),
+        Pointing("text_similarity", _counts(chosen.queries.questions, chosen.index.questions, chosen)),
     )
 
 
-def _counts(
-    queries: npt.NDArray[np.float32],
-    index: npt.NDArray[np.float32],
-    pools: npt.NDArray[np.int64],
-    sequences: Many[Sequence],
-) -> tuple[int, ...]:
-    counts = np.zeros(pools.shape[1], dtype=np.int64)
-    for vector, pool, sequence in zip(queries, pools, sequences, strict=True):
-        order = np.argsort(-(index[pool] @ vector), kind="stable")
-        rank = np.empty_like(order)
-        rank[order] = np.arange(len(order))
-        np.add.at(counts, rank[list(sequence)], 1)
+def _counts(queries: npt.NDArray[np.float32], index: npt.NDArray[np.float32], chosen: Chosen) -> tuple[int, ...]:
+    counts = np.zeros(chosen.pools.shape[1], dtype=np.int64)
+    for vector, pool, rows in zip(queries, chosen.pools, chosen.rows, strict=True):
+        ranked = pool[np.argsort(-(index[pool] @ vector), kind="stable")]
+        rank_of = {row: rank for rank, row in enumerate(ranked.tolist())}
+        np.add.at(counts, [rank_of[row] for row in rows if row in rank_of], 1)
     return tuple(int(count) for count in counts)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from shotsmith.reports.facts import Facts, Row, Shots
 from shotsmith.reports.language import Language
 from shotsmith.reports.numbers import duration, figure, p_value, setting
-from shotsmith.runs import PHASES, flat
 
 EPOCH_COLUMNS = ("seed", "phase", "epoch", "val_reward", "val_loss", "ppo_loss", "kl", "adv_std")
 """Columns of the ten best epochs."""
@@ -24,8 +23,8 @@ MAIN_SETTINGS = (
     *("pools.sampler", "pools.size", "beam.queries", "beam.width", "beam.shots"),
     *("policy.hidden_size", "policy.layers", "policy.memory", "policy.dropout", "policy.temperature"),
     *("supervised.epochs", "supervised.learning_rate", "rce.epochs", "rce.learning_rate"),
-    *("grpo.epochs", "grpo.learning_rate", "grpo.beta", "grpo.num_generations", "grpo.num_iterations", "grpo.rollouts"),
-    *("grpo.shots", "grpo.epsilon", "grpo.epsilon_high", "grpo.entropy_coef"),
+    *("grpo.epochs", "grpo.learning_rate", "grpo.beta", "grpo.num_generations", "grpo.num_iterations"),
+    *("grpo.sampling.source", "grpo.shots", "grpo.epsilon", "grpo.epsilon_high", "grpo.entropy_coef"),
     *("reward.vqa_accuracy", "reward.answer_probability", "evaluation.shots", "evaluation.oracle_tries"),
 )
 """Settings shown in the report; names that a recipe does not have are left out."""
@@ -45,19 +44,20 @@ class Table:
 
 def phases(facts: Facts, language: Language) -> Table:
     """Epochs done of those planned, phases by seeds."""
-    cells = {(p.phase, p.seed): f"{p.done} / {p.planned}" for p in facts.phases}
-    seeds = facts.recipe["seeds"]
-    rows = ((language.name(phase), *(cells[phase, seed] for seed in seeds)) for phase in PHASES)
+    cells = {(p.phase, p.seed): str(p.done) if p.planned is None else f"{p.done} / {p.planned}" for p in facts.phases}
+    trained, seeds = (list(dict.fromkeys(names)) for names in zip(*cells, strict=True)) if cells else ((), ())
+    rows = ((language.name(phase), *(cells[phase, seed] for seed in seeds)) for phase in trained)
     headings = (language.say("chart.seed", seed=seed) for seed in seeds)
     return Table((language.name("phase"), *headings), tuple(rows))
 
 
-def configuration(facts: Facts, language: Language) -> Table:
-    """The main settings."""
-    settings = flat(facts.recipe)
-    rows = ((name, setting(settings[name])) for name in MAIN_SETTINGS if name in settings)
+def configuration(facts: Facts, language: Language) -> Table | None:
+    """The main settings; of a log all that are known."""
+    settings = facts.settings
+    names = settings if facts.is_log else [name for name in MAIN_SETTINGS if name in settings]
+    rows = tuple((name, setting(settings[name])) for name in names)
     headings = (language.say("configuration.column.setting"), language.say("configuration.column.value"))
-    return Table(headings, tuple(rows), frozenset({0, 1}))
+    return Table(headings, rows, frozenset({0, 1})) if rows else None
 
 
 def epochs(rows: Iterable[Row], language: Language, columns: tuple[str, ...] = EPOCH_COLUMNS) -> Table:
@@ -70,15 +70,25 @@ def epochs(rows: Iterable[Row], language: Language, columns: tuple[str, ...] = E
     return Table(tuple(language.name(column) for column in columns), cells, text)
 
 
-def best(row: Row, language: Language) -> Table:
-    """Every figure of one epoch with its meaning."""
+def columns(facts: Facts, wanted: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the columns that are worth showing: a log has one seed, one phase and seldom every figure."""
+    if not facts.is_log:
+        return wanted
+    rows = facts.shown["epochs"]
+    return tuple(
+        name for name in wanted if name not in ("seed", "phase") and any(row[name] is not None for row in rows)
+    )
+
+
+def best(row: Row, language: Language, meanings: bool = True) -> Table:
+    """Every figure of one epoch; with its meaning where the run is our own."""
+    names = ("metric", "value", "meaning") if meanings else ("metric", "value")
     cells = tuple(
-        (language.name(column), figure(row[column]), language.say(f"meaning.{column}"))
+        (language.name(column), figure(row[column]), language.say(f"meaning.{column}"))[: len(names)]
         for column in ALL_COLUMNS[3:]
         if row[column] is not None
     )
-    headings = tuple(language.say(f"best.column.{name}") for name in ("metric", "value", "meaning"))
-    return Table(headings, cells, frozenset({0, 2}))
+    return Table(tuple(language.say(f"best.column.{name}") for name in names), cells, frozenset({0, 2}))
 
 
 def test(facts: Facts, cells: Mapping[str, Mapping[Shots, Row]], language: Language) -> Table:
@@ -97,7 +107,7 @@ def contrasts(rows: Iterable[Row], language: Language) -> Table:
     cells = tuple(
         (
             *(language.name(row["a"]), language.name(row["b"]), language.name(str(row["shots"]))),
-            *(f"{row['difference']:+.2f}", f"{row['low']:+.2f} to {row['high']:+.2f}", p_value(row["p"])),
+            *(f"{row['difference']:+.2f}", language.interval(row["low"], row["high"]), p_value(row["p"])),
         )
         for row in rows
     )

@@ -51,6 +51,18 @@ class BeamResult:
         return self.steps[-1] if self.steps else ()
 
 
+def taught(result: BeamResult, number: int, any_length: bool) -> list[Sequence]:
+    """The sequences to imitate: the longest ones found, or (`any_length`) the `number` best of any length.
+
+    Any length includes showing nothing, whose score is 0; of equals the shorter is better.
+    """
+    if not any_length:
+        return [beam.sequence for beam in result.beams]
+    found = [Beam((), 0.0, ()), *(beam for step in result.steps for beam in step)] if result.steps else []
+    best = sorted(found, key=lambda beam: (-beam.score, len(beam.sequence), beam.sequence))
+    return [beam.sequence for beam in best[:number]]
+
+
 def beam_search(
     tasks: Tasks,
     rows: Iterable[int],

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
+from shotsmith.recipe import AdvantageSettings
+
 SAME = 1e-6
 """Rewards whose standard deviation is below this are the same but for rounding."""
+
+MAX_STANDARDISED = 3.0
+"""Standardised rewards are clamped to +- this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,29 +21,46 @@ class Advantages:
     """The advantages of B groups of G rollouts, and what they were made from."""
 
     values: torch.Tensor
-    """[B, G] float32; 0 where a rollout is not valid or its group has no signal."""
+    """[B, G] float32; 0 where a rollout is not valid or all rewards of its group are the same."""
     reward_std: torch.Tensor
-    """[B] unbiased standard deviation of each group's valid rewards."""
+    """[B] float32, unbiased standard deviation of each group's valid rewards, unweighted."""
     signal: torch.Tensor
-    """[B] bool: the group tells its rollouts apart."""
+    """[B] bool: the group's rewards spread enough to learn from."""
     zero_std: torch.Tensor
     """[B] bool: all of the group's rewards are the same."""
 
 
-def group_advantages(rewards: torch.Tensor, valid: torch.Tensor, min_std: float) -> Advantages:
-    """(reward - mean) / (std + min_std) within each group of `rewards` [B, G], valid rollouts only.
+def advantages(
+    rewards: torch.Tensor, valid: torch.Tensor, settings: AdvantageSettings, weights: torch.Tensor | None = None
+) -> Advantages:
+    """Advantages of `rewards` [B, G] by `settings.estimator` (see ESTIMATORS); only `valid` rollouts [B, G] count.
 
-    This is GRPO's outcome advantage (arXiv 2402.03300, section 4.1.2), damped by `min_std`. A group carries
-    signal where std > min_std: its advantages then have a standard deviation above 0.5. Below that its rewards
-    differ by less than what the damping takes for noise, and other queries are better worth the update.
+    `weights` [B, G] >= 0 are those of sequences drawn without replacement (Policy.sample_distinct). Baseline and
+    deviation then are self-normalised estimates for the policy that was sampled; a rollout of weight 0 is not there.
+    Only ratios of the weights within a group matter, and equal weights are as good as none.
     """
-    std, centred = group_std(rewards, valid)
+    rewards = rewards.double()
+    counted = valid if weights is None else valid & (weights > 0)
+    shares = _shares(counted, weights)
+    std, _ = group_std(rewards, counted)
+    differ = std > SAME
+    values = ESTIMATORS[settings.estimator](rewards, shares, max(settings.min_std, SAME))
+    values = values.masked_fill(~(counted & differ[:, None]), 0.0)
+    if settings.clip:
+        values = values.clamp(-settings.clip, settings.clip)
     return Advantages(
-        values=torch.where(std[:, None] > SAME, centred / (std[:, None] + min_std), 0.0).float(),
+        values=values.float(),
         reward_std=std.float(),
-        signal=std > max(min_std, SAME),
-        zero_std=std <= SAME,
+        signal=std > max(settings.signal_std, SAME),
+        zero_std=~differ,
     )
+
+
+def standardise(rewards: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+    """(reward - mean) / unbiased std of each group [B, G], clamped to +-3; 0 where all rewards are the same."""
+    std, centred = group_std(rewards, valid)
+    scaled = torch.where(std[:, None] > SAME, centred / std[:, None].clamp(min=SAME), 0.0)
+    return scaled.clamp(-MAX_STANDARDISED, MAX_STANDARDISED).float()
 
 
 def group_std(values: torch.Tensor, valid: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -45,8 +68,73 @@ def group_std(values: torch.Tensor, valid: torch.Tensor) -> tuple[torch.Tensor, 
 
     A group of fewer than two valid values has standard deviation 0.
     """
-    weights = valid.double()
-    count = weights.sum(1)
-    mean = (values.double() * weights).sum(1) / count.clamp(min=1)
-    centred = (values.double() - mean[:, None]) * weights
-    return (centred.square().sum(1) / (count - 1).clamp(min=1)).sqrt(), centred
+    shares = _shares(valid, None)
+    centred = _centred(values.double(), shares)
+    return _std(centred, shares), centred
+
+
+def _shares(counted: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
+    """[B, G] float64, 0 where not counted: the weights, scaled to sum to the number counted in each group."""
+    if weights is None:
+        return counted.double()
+    shares = weights.double().masked_fill(~counted, 0.0)
+    return _over(shares * counted.sum(1, keepdim=True), shares.sum(1, keepdim=True))
+
+
+def _over(values: torch.Tensor, total: torch.Tensor) -> torch.Tensor:
+    """values / total, where there is any."""
+    return values / total.masked_fill(total == 0, 1.0)
+
+
+def _centred(rewards: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
+    """Deviations from the weighted mean of the group; 0 where not counted."""
+    mean = _over((shares * rewards).sum(1, keepdim=True), shares.sum(1, keepdim=True))
+    return (rewards - mean).masked_fill(shares == 0, 0.0)
+
+
+def _std(centred: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
+    """[B]; with equal weights the unbiased standard deviation."""
+    return ((shares * centred.square()).sum(1) / (shares.sum(1) - 1).clamp(min=1)).sqrt()
+
+
+def _group(rewards: torch.Tensor, shares: torch.Tensor, floor: float) -> torch.Tensor:
+    """The z-score in the group (arXiv 2402.03300, section 4.1.2); the deviation is at least `floor`."""
+    centred = _centred(rewards, shares)
+    return centred / _std(centred, shares)[:, None].clamp(min=floor)
+
+
+def _centered(rewards: torch.Tensor, shares: torch.Tensor, _floor: float) -> torch.Tensor:
+    """Reward minus the mean of the group (Dr. GRPO, arXiv 2503.20783)."""
+    return _centred(rewards, shares)
+
+
+def _batch(rewards: torch.Tensor, shares: torch.Tensor, floor: float) -> torch.Tensor:
+    """Reward minus the mean of the group, over the deviation of all such differences in the batch."""
+    centred = _centred(rewards, shares)
+    return centred / _std(centred.reshape(1, -1), shares.reshape(1, -1)).clamp(min=floor)
+
+
+def _rank(rewards: torch.Tensor, shares: torch.Tensor, _floor: float) -> torch.Tensor:
+    """Average ranks, scaled to [-1, 1]: the share of the others that are worse, minus that of those that are better.
+
+    With weights the ranks are still those of the rollouts, one each; their weighted mean is taken off.
+    """
+    counted = shares > 0
+    against = (rewards[:, :, None] - rewards[:, None, :]).sign() * counted[:, None, :]
+    return _centred(against.sum(2) / (counted.sum(1, keepdim=True) - 1).clamp(min=1), shares)
+
+
+def _rloo(rewards: torch.Tensor, shares: torch.Tensor, _floor: float) -> torch.Tensor:
+    """Reward minus the mean of the others (RLOO, arXiv 2402.14740); with weights, their self-normalised mean."""
+    others = shares[:, None, :] * (1 - torch.eye(shares.shape[1], dtype=shares.dtype, device=shares.device))
+    return rewards - _over((others * rewards[:, None, :]).sum(2), others.sum(2))
+
+
+ESTIMATORS: dict[str, Callable[[torch.Tensor, torch.Tensor, float], torch.Tensor]] = {
+    "group": _group,
+    "centered": _centered,
+    "batch": _batch,
+    "rank": _rank,
+    "rloo": _rloo,
+}
+"""(rewards [B, G] float64, shares [B, G] summing to the number counted, least deviation) -> advantages [B, G]."""

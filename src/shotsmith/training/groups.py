@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch.nn import functional
 
 from shotsmith.errors import InputError
-from shotsmith.records import Rollout, Sequence
+from shotsmith.policies.protocol import STOP
+from shotsmith.records import Rollout
+from shotsmith.records import Sequence as Positions
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +23,15 @@ class Groups:
     rows: torch.Tensor
     """[B] int64, the query of each group: a row of the inputs table."""
     sequences: torch.Tensor
-    """[B, G, T] int64 positions in the query's pool; -1 pads shorter sequences (and absent ones)."""
+    """[B, G, T] int64 positions in the query's pool; -1 pads shorter sequences (and absent ones), STOP ends one."""
     values: torch.Tensor
     """[B, G] float32, a reward or a weight; 0 where there is none."""
     valid: torch.Tensor
     """[B, G] bool; False for absent sequences and for rollouts whose completion failed."""
+    behaviour: torch.Tensor
+    """[B, G] float32, log-probability of the sequence under the policy that chose it; NaN where it is not known."""
+    weights: torch.Tensor
+    """[B, G] float32, how much a rollout counts in its group; 1 unless the group was sampled without replacement."""
 
     def __len__(self) -> int:
         """B."""
@@ -30,49 +39,115 @@ class Groups:
 
     def __getitem__(self, chosen: torch.Tensor | slice) -> Groups:
         """Some of the groups, by index, mask or slice."""
-        return Groups(self.rows[chosen], self.sequences[chosen], self.values[chosen], self.valid[chosen])
+        return self._map(lambda tensor: tensor[chosen])
+
+    def to(self, device: torch.device) -> Groups:
+        """The groups where the policy is."""
+        return self._map(lambda tensor: tensor.to(device))
+
+    def where(self, kept: torch.Tensor) -> Groups:
+        """Only the rollouts in `kept` [B, G] stay valid."""
+        return dataclasses.replace(self, valid=self.valid & kept)
+
+    def with_values(self, values: torch.Tensor) -> Groups:
+        """The same sequences with other values [B, G]."""
+        return dataclasses.replace(self, values=values)
+
+    def padded(self, size: int, steps: int) -> Groups:
+        """With room for `size` sequences of `steps` steps."""
+        more, longer = size - self.sequences.shape[1], steps - self.sequences.shape[2]
+        return Groups(
+            self.rows,
+            functional.pad(self.sequences, (0, longer, 0, more), value=-1),
+            functional.pad(self.values, (0, more)),
+            functional.pad(self.valid, (0, more)),
+            functional.pad(self.behaviour, (0, more), value=torch.nan),
+            functional.pad(self.weights, (0, more), value=1.0),
+        )
+
+    def _map(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Groups:
+        return Groups(*(change(getattr(self, field.name)) for field in dataclasses.fields(self)))
 
 
 def concatenate(parts: Iterable[Groups]) -> Groups:
-    """The groups of all parts (at least one; all of the same G and T)."""
+    """The groups of all parts (at least one), padded to the largest group and the longest sequence."""
     parts = list(parts)
+    size = max(part.sequences.shape[1] for part in parts)
+    steps = max(part.sequences.shape[2] for part in parts)
+    parts = [part.padded(size, steps) for part in parts]
+    return Groups(*(torch.cat([getattr(p, field.name) for p in parts]) for field in dataclasses.fields(Groups)))
+
+
+def from_rollouts(rollouts: Iterable[Rollout], *, stop_below: int = 0) -> Groups:
+    """One group per query, in ascending order; a rollout without a reward is kept but not valid.
+
+    A query none of whose rollouts has a reward has nothing to teach and is left out. For a policy that can stop,
+    `stop_below` is the most demonstrations it may show: sequences shorter than that end with STOP.
+    """
+    by_query: dict[int, list[Rollout]] = {}
+    for rollout in rollouts:
+        by_query.setdefault(rollout.query, []).append(rollout)
+    answered = {query: group for query, group in by_query.items() if any(r.reward is not None for r in group)}
+    return _grouped(answered, stop_below)
+
+
+def from_beams(beams: Mapping[int, Iterable[Positions]], *, stop_below: int = 0) -> Groups:
+    """The sequences beam search found for each query, all of the same weight (1 / their number)."""
+    listed = {query: list(sequences) for query, sequences in beams.items()}
+    weighted = {
+        query: [Rollout(query, sequence, 1 / len(found)) for sequence in found]
+        for query, found in listed.items()
+        if found
+    }
+    return _grouped(weighted, stop_below)
+
+
+def _grouped(groups: Mapping[int, Sequence[Rollout]], stop_below: int) -> Groups:
+    queries = sorted(groups)
+    ended = {query: [_ended(rollout, stop_below) for rollout in groups[query]] for query in queries}
+    size = max((len(group) for group in ended.values()), default=1)
+    steps = max((len(sequence) for group in ended.values() for sequence in group), default=1)
+    absent = (-1,) * steps
+    sequences, values, behaviour = [], [], []
+    for query in queries:
+        group, missing = groups[query], size - len(groups[query])
+        sequences.append([(*found, *absent[len(found) :]) for found in ended[query]] + [absent] * missing)
+        values.append([_reward(rollout) for rollout in group] + [math.nan] * missing)
+        behaviour.append([_or_nan(rollout.log_prob) for rollout in group] + [math.nan] * missing)
+    shape = (len(queries), size)
+    rewards = torch.tensor(values, dtype=torch.float32).view(shape)
     return Groups(
-        torch.cat([part.rows for part in parts]),
-        torch.cat([part.sequences for part in parts]),
-        torch.cat([part.values for part in parts]),
-        torch.cat([part.valid for part in parts]),
+        rows=torch.tensor(queries, dtype=torch.int64),
+        sequences=torch.tensor(sequences, dtype=torch.int64).view(*shape, steps),
+        values=rewards.nan_to_num(nan=0.0),
+        valid=~rewards.isnan(),
+        behaviour=torch.tensor(behaviour, dtype=torch.float32).view(shape),
+        weights=torch.ones(shape),
     )
 
 
-def from_rollouts(rollouts: Iterable[Rollout]) -> Groups:
-    """One group per query, in ascending order; a rollout without a reward is kept but not valid.
-
-    A query none of whose rollouts has a reward has nothing to teach and is left out.
-    """
-    by_query: dict[int, list[tuple[Sequence, float | None]]] = {}
-    for rollout in rollouts:
-        by_query.setdefault(rollout.query, []).append((rollout.sequence, rollout.reward))
-    return _padded({query: group for query, group in by_query.items() if any(v is not None for _, v in group)})
+def _reward(rollout: Rollout) -> float:
+    """The reward; NaN where there is none."""
+    if rollout.reward is None:
+        return math.nan
+    return finite_reward(rollout.query, rollout.sequence, rollout.reward)
 
 
-def from_beams(beams: Mapping[int, Iterable[Sequence]]) -> Groups:
-    """The sequences beam search found for each query, all of the same weight (1 / their number)."""
-    listed = {query: list(sequences) for query, sequences in beams.items()}
-    return _padded({query: [(s, 1 / len(found)) for s in found] for query, found in listed.items() if found})
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
-def _padded(groups: Mapping[int, list[tuple[Sequence, float | None]]]) -> Groups:
-    queries = sorted(groups)
-    size = max((len(group) for group in groups.values()), default=1)
-    steps = max((len(sequence) for group in groups.values() for sequence, _ in group), default=1)
-    sequences = torch.full((len(queries), size, steps), -1, dtype=torch.int64)
-    values = torch.zeros(len(queries), size)
-    valid = torch.zeros(len(queries), size, dtype=torch.bool)
-    for b, query in enumerate(queries):
-        for g, (sequence, value) in enumerate(groups[query]):
-            if not sequence:
-                raise InputError(f"query {query}: a sequence to train on holds at least one demonstration")
-            sequences[b, g, : len(sequence)] = torch.tensor(sequence)
-            if value is not None:
-                values[b, g], valid[b, g] = value, True
-    return Groups(torch.tensor(queries, dtype=torch.int64), sequences, values, valid)
+def finite_reward(query: int, sequence: Positions, reward: float) -> float:
+    """The reward. Raises InputError where it is not finite: it would spoil the figures of its whole group."""
+    if not math.isfinite(reward):
+        raise InputError(f"query {query}: the reward of the sequence {sequence} is {reward}")
+    return reward
+
+
+def _ended(rollout: Rollout, stop_below: int) -> Positions:
+    sequence = rollout.sequence
+    if len(sequence) < stop_below:
+        return (*sequence, STOP)
+    if not sequence:
+        raise InputError(f"query {rollout.query}: a sequence to train on holds at least one demonstration")
+    return sequence

@@ -1,36 +1,33 @@
 """Group relative policy optimisation (arXiv 2402.03300) of a policy over sequences of demonstrations.
 
-Three policies are kept apart: the one being trained, the old one (which sampled the rollouts of the step), and the
-reference (as training began). All run in eval mode, so that ratios and KL hold no dropout noise. KL and entropy are
-exact: the distribution of a step is enumerated.
+Updates run in eval mode, so that ratios and KL hold no dropout noise (unless a recipe asks for that mistake).
 """
 
 from __future__ import annotations
-
-import copy
-import math
-from dataclasses import dataclass
 
 import torch
 
 from shotsmith.errors import InputError
 from shotsmith.policies.inputs import InputsTable
-from shotsmith.policies.pointer import PointerPolicy, pick
-from shotsmith.policies.protocol import Inputs
+from shotsmith.policies.pointer import PointerPolicy
 from shotsmith.recipe import GrpoSettings
-from shotsmith.training.advantages import Advantages, group_advantages
-from shotsmith.training.groups import Groups, concatenate
-from shotsmith.training.kl import exact_entropy, exact_kl
+from shotsmith.training.curriculum import difficulty, eligible
+from shotsmith.training.groups import Groups
 from shotsmith.training.learner import Learner
 from shotsmith.training.loop import PhaseRun, run_epochs
-from shotsmith.training.losses import clipped_surrogate, mean_over_sequences
 from shotsmith.training.means import Means
 from shotsmith.training.metrics_log import Row
 from shotsmith.training.order import QueryOrder
-from shotsmith.training.passes import on_device
-from shotsmith.training.rollouts import Scorer, collect, on_policy, recorded
-from shotsmith.training.seeding import generator
+from shotsmith.training.reference import Reference
+from shotsmith.training.rollout_metrics import SampledMetrics, advantage_metrics
+from shotsmith.training.rollouts import Scorer, Source, collect, mixture, on_policy, recorded
+from shotsmith.training.seeding import generator, seeded
+from shotsmith.training.truncation import kept_in_epoch
+from shotsmith.training.update import prepare, update
 from shotsmith.training.validation import Validation
+
+FROZEN = ("encoder.input_proj", "encoder.query_proj", "encoder.cand_proj")
+"""What `freeze_projections` leaves as it is."""
 
 
 def train_grpo(
@@ -42,142 +39,117 @@ def train_grpo(
     run: PhaseRun,
     *,
     rollouts: Groups | None = None,
+    supervised: PointerPolicy | None = None,
     highest_reward: float = 1.0,
 ) -> list[Row]:
     """Train on rollouts sampled from the policy, or on recorded ones (`rollouts`, whole groups) where told to.
 
-    A rollout counts as good from half of `highest_reward` on (for group/* only). One row of metrics per epoch
-    (see loop.run_epochs). Raises InputError where there are no queries, or no recorded rollouts where needed.
+    `supervised` is the policy after supervised training, where the reference is to be that one. A rollout counts as
+    good from half of `highest_reward` on. One row of metrics per epoch (see loop.run_epochs). Raises InputError
+    where there are no queries, or no recorded rollouts where needed.
     """
-    use_recorded = settings.rollouts == "recorded"
-    if use_recorded and not (rollouts is not None and len(rollouts)):
-        raise InputError("grpo.rollouts is 'recorded', but there are no recorded rollouts")
     if not len(inputs):
         raise InputError("there are no queries to train the grpo phase on")
-    order = QueryOrder(len(rollouts) if use_recorded and rollouts is not None else len(inputs), run.phase, run.seed)
-    reference = copy.deepcopy(policy).eval().requires_grad_(False)
+    if settings.needs_recorded and not (rollouts is not None and len(rollouts)):
+        raise InputError("grpo is to use recorded rollouts, but there are none")
+    if settings.reference.policy == "supervised" and supervised is None:
+        raise InputError("grpo.reference.policy is 'supervised', but there was no supervised training")
+    start = supervised if settings.reference.policy == "supervised" and supervised is not None else policy
+    phase = _Grpo(policy, inputs, scorer, settings, run, rollouts, Reference(start, settings), highest_reward)
+    return run_epochs(
+        policy,
+        settings,
+        phase.order,
+        validation,
+        run,
+        phase.train_epoch,
+        updates=sum(map(phase.steps, range(1, settings.epochs + 1))) * settings.num_iterations,
+        frozen=FROZEN if settings.freeze_projections else (),
+        further=phase.reference,
+    )
 
-    def train_epoch(epoch: int, learner: Learner) -> dict[str, float]:
-        policy.eval()
-        draws = generator("rollouts", run.seed, epoch, device=inputs.device)
-        source = (
-            recorded(rollouts)
-            if use_recorded and rollouts is not None
-            else on_policy(policy, inputs, scorer, settings, draws, run.origin(epoch))
-        )
-        means, kls, sampled = Means(), [], []
-        for _ in range(settings.steps_per_epoch):
-            collected = collect(source, order, settings)
-            sampled.append(collected.sampled)
-            if not len(collected.entering):
-                continue
-            batch = _batch(policy, reference, inputs, collected.entering, settings)
-            means.add(advantage_metrics(batch.advantages, batch.groups.valid))
-            for _ in range(settings.num_iterations):
-                metrics = update(policy, learner, batch, settings)
-                kls += [metrics["kl"]] if "kl" in metrics else []
-                means.add(metrics)
-        metrics = means.means() | {"beta": settings.beta} | sampled_metrics(concatenate(sampled), highest_reward)
+
+class _Grpo:
+    """One phase of GRPO."""
+
+    def __init__(
+        self,
+        policy: PointerPolicy,
+        inputs: InputsTable,
+        scorer: Scorer,
+        settings: GrpoSettings,
+        run: PhaseRun,
+        rollouts: Groups | None,
+        reference: Reference,
+        highest_reward: float,
+    ) -> None:
+        self.policy, self.inputs, self.scorer, self.settings, self.run = policy, inputs, scorer, settings, run
+        self.rollouts, self.reference, self.highest_reward = rollouts, reference, highest_reward
+        self.order = QueryOrder(len(inputs), run.phase, run.seed)
+        self.usable = torch.ones(len(inputs), dtype=torch.bool)
+        if settings.sampling.source == "recorded" and rollouts is not None:
+            self.usable = torch.zeros_like(self.usable).index_fill(0, rollouts.rows, True)
+        self.difficulty: torch.Tensor | None = None
+        if rollouts is not None:
+            self.difficulty = difficulty(rollouts, len(inputs), settings.curriculum, highest_reward)
+
+    def steps(self, epoch: int) -> int:
+        """Batches of an epoch: as many as set, or one pass over the queries that take part in it."""
+        queries = int(self._eligible(epoch).sum())
+        return self.settings.steps_per_epoch or -(-queries // self.settings.queries_per_step)
+
+    def train_epoch(self, epoch: int, learner: Learner) -> dict[str, float]:
+        settings, reference = self.settings, self.reference
+        source, chosen = self._source(epoch), self._eligible(epoch)
+        kept = kept_in_epoch(epoch, settings.sampling.keep_top)
+        means, sampled, first_kl = Means(), SampledMetrics(self.highest_reward), None
+
+        def take(count: int) -> tuple[list[int], int]:
+            position = self.order.cursor
+            return self.order.take(count, chosen), position
+
+        with seeded("dropout", self.run.phase, self.run.seed, epoch, device=self.inputs.device):
+            for step in range(self.steps(epoch)):
+                self.policy.eval()
+                collected = collect(source, take, self._wanted(step, int(chosen.sum())), settings.advantage)
+                sampled.add(collected.sampled)
+                if not len(collected.entering):
+                    continue
+                batch = prepare(self.policy, reference, self.inputs, collected.entering, settings, kept)
+                means.add(advantage_metrics(batch.advantages, batch.groups.valid))
+                for _ in range(settings.num_iterations):
+                    metrics, batch = update(self.policy, reference, learner, batch, settings)
+                    first_kl = metrics.get("kl") if first_kl is None else first_kl
+                    means.add(metrics)
+        self.policy.eval()
+        metrics = means.means() | {"beta": reference.beta}
+        metrics |= sampled.metrics()
         if "loss" in metrics:
             metrics["train_loss"] = metrics["loss"]
-        if epoch == 1 and kls:
-            metrics["kl_before_first_update"] = kls[0]
+        if epoch == 1 and first_kl is not None:
+            metrics["kl_before_first_update"] = first_kl
         return metrics
 
-    return run_epochs(policy, settings, order, validation, run, train_epoch)
+    def _source(self, epoch: int) -> Source:
+        """Where the epoch's groups come from."""
+        settings, kind = self.settings, self.settings.sampling.source
+        draws = generator("rollouts", self.run.seed, epoch, device=self.inputs.device)
+        fresh = on_policy(self.policy, self.inputs, self.scorer, settings, draws, self.run.origin(epoch))
+        if kind == "on_policy" or self.rollouts is None:
+            return fresh
+        stored = recorded(self.rollouts)
+        if kind == "recorded":
+            return stored
+        return mixture(fresh, stored, settings.sampling.recorded_share, frozenset(self.rollouts.rows.tolist()))
 
+    def _eligible(self, epoch: int) -> torch.Tensor:
+        """[queries] bool: those that take part in the epoch."""
+        if self.difficulty is None:
+            return self.usable
+        return self.usable & eligible(epoch, self.settings.curriculum, self.difficulty)
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """The groups of one step and what stays the same over its updates."""
-
-    inputs: Inputs
-    groups: Groups
-    advantages: Advantages
-    steps: torch.Tensor
-    """[B, G, T] bool: the steps that count."""
-    old_log_probs: torch.Tensor
-    """[B, G, T] under the policy that sampled."""
-    reference: torch.Tensor
-    """[B, G, T, K] log-probabilities under the reference policy."""
-
-
-@torch.no_grad()
-def _batch(
-    policy: PointerPolicy, reference: PointerPolicy, inputs: InputsTable, groups: Groups, settings: GrpoSettings
-) -> Batch:
-    embedded = inputs.batch(groups.rows.numpy())
-    groups = on_device(groups, inputs.device)
-    return Batch(
-        inputs=embedded,
-        groups=groups,
-        advantages=group_advantages(groups.values, groups.valid, settings.min_std),
-        steps=(groups.sequences >= 0) & groups.valid[..., None],
-        old_log_probs=policy.log_prob(embedded, groups.sequences),
-        reference=reference.step_distributions(embedded, groups.sequences),
-    )
-
-
-def update(policy: PointerPolicy, learner: Learner, batch: Batch, settings: GrpoSettings) -> dict[str, float]:
-    """One update on a batch, and its metrics (as they were before the weights changed)."""
-    distributions = policy.step_distributions(batch.inputs, batch.groups.sequences)
-    clipped = clipped_surrogate(
-        pick(distributions, batch.groups.sequences),
-        batch.old_log_probs,
-        batch.advantages.values,
-        batch.steps,
-        settings.epsilon,
-        settings.epsilon_high,
-    )
-    kl = mean_over_sequences(exact_kl(distributions, batch.reference), batch.steps)
-    entropy = mean_over_sequences(exact_entropy(distributions), batch.steps)
-    loss = clipped.loss + settings.beta * kl - settings.entropy_coef * entropy
-    metrics = clipped.metrics | {
-        "loss": float(loss.detach()),
-        "ppo_loss": float(clipped.loss.detach()),
-        "kl": float(kl.detach()),
-        "entropy": float(entropy.detach()),
-    }
-    finite = all(math.isfinite(value) for value in metrics.values())
-    updated = learner.update(loss)
-    return (metrics if finite else {}) | (updated or {})
-
-
-def advantage_metrics(advantages: Advantages, valid: torch.Tensor) -> dict[str, float]:
-    """Of the groups that enter an update. adv_std and adv_max are means over groups, as the predecessor logged them.
-
-    advantage_* are over all their rollouts; group/frac_signal is the share of the groups that carry signal.
-    """
-    values = advantages.values[valid]
-    spread = torch.stack([group[kept].std() for group, kept in zip(advantages.values, valid, strict=True)])
-    return {
-        "adv_std": float(spread.mean()),
-        "adv_max": float(advantages.values.abs().amax(1).mean()),
-        "advantage_mean": float(values.mean()),
-        "advantage_std": float(values.std()),
-        "advantage_max": float(values.max()),
-        "advantage_min": float(values.min()),
-        "group/frac_signal": float(advantages.signal.float().mean()),
-        "group/entered": float(len(valid)),
-    }
-
-
-def sampled_metrics(groups: Groups, highest_reward: float) -> dict[str, float]:
-    """Of all groups sampled in an epoch, entering or not; a failed rollout is counted, and is in no other figure."""
-    metrics = {"failures": float((~groups.valid & (groups.sequences >= 0).any(-1)).sum())}
-    answered = groups[groups.valid.any(1)]
-    metrics["group/sampled"] = float(len(groups))
-    if not len(answered):
-        return metrics
-    advantages = group_advantages(answered.values, answered.valid, min_std=0.0)
-    good = (answered.values >= highest_reward / 2) & answered.valid
-    all_good = (good | ~answered.valid).all(1)
-    all_bad = ~good.any(1)
-    return metrics | {
-        "reward": float(answered.values[answered.valid].mean()),
-        "reward_std": float(advantages.reward_std.mean()),
-        "frac_reward_zero_std": float(advantages.zero_std.float().mean()),
-        "group/frac_all_good": float(all_good.float().mean()),
-        "group/frac_all_bad": float(all_bad.float().mean()),
-        "group/frac_mixed": float((~all_good & ~all_bad).float().mean()),
-    }
+    def _wanted(self, step: int, queries: int) -> int:
+        """Groups of a step; in a whole pass over the queries the last step may have fewer."""
+        if self.settings.steps_per_epoch:
+            return self.settings.queries_per_step
+        return min(self.settings.queries_per_step, queries - step * self.settings.queries_per_step)

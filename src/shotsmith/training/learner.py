@@ -1,26 +1,38 @@
-"""The optimizer and the rules around one update: warm-up, gradient clipping, steps without a finite loss."""
+"""The optimizer and the rules around one update: learning rate, gradient clipping, steps without a finite loss."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
 import torch
 from torch import nn
 
-from shotsmith.errors import TrainingError
+from shotsmith.errors import InputError, TrainingError
 from shotsmith.recipe import OptimizerSettings
+from shotsmith.training.schedule import learning_rate_factor
 
 MAX_SKIPPED_IN_A_ROW = 20
 
 
 class Learner:
-    """AdamW over the policy's parameters."""
+    """AdamW over the policy's parameters, but for frozen ones.
 
-    def __init__(self, policy: nn.Module, settings: OptimizerSettings) -> None:
+    Gradients are asked for the trained parameters alone, so that frozen ones need no marking and have none.
+    """
+
+    def __init__(
+        self, policy: nn.Module, settings: OptimizerSettings, total_updates: int, frozen: Collection[str] = ()
+    ) -> None:
+        """`total_updates` is the length of the schedule; `frozen` names modules or parameters that stay as they are.
+
+        A policy need not have all of them. Raises InputError where it has none, or where nothing is left to train.
+        """
         self.settings = settings
-        self.parameters = list(policy.parameters())
+        self.total_updates = total_updates
+        self.parameters = _trained(policy, frozen)
         self.optimizer = torch.optim.AdamW(
-            self.parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay
+            self.parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
         )
         self.steps = 0
         """Updates made so far."""
@@ -30,20 +42,15 @@ class Learner:
 
     @property
     def learning_rate(self) -> float:
-        """The rate of the next update: it rises linearly over the warm-up, then stays."""
-        rise = min(1.0, (self.steps + 1) / max(1, self.settings.warmup_steps))
-        return self.settings.learning_rate * rise
+        """The rate of the next update."""
+        return self.settings.learning_rate * learning_rate_factor(self.steps, self.total_updates, self.settings)
 
     def update(self, loss: torch.Tensor) -> dict[str, float] | None:
         """One step down `loss`: {'grad_norm' (before clipping), 'learning_rate'}.
 
         None where loss or gradient is not finite: the weights stay. Raises TrainingError after 20 such in a row.
         """
-        self.optimizer.zero_grad(set_to_none=True)
-        norm = math.nan
-        if loss.isfinite():
-            loss.backward()
-            norm = float(nn.utils.clip_grad_norm_(self.parameters, self.settings.max_grad_norm))
+        norm = self._gradient(loss) if math.isfinite(loss.item()) else math.nan
         if not math.isfinite(norm):
             self._skip()
             return None
@@ -55,6 +62,12 @@ class Learner:
         self.skipped_in_a_row = 0
         return {"grad_norm": norm, "learning_rate": rate}
 
+    def _gradient(self, loss: torch.Tensor) -> float:
+        """Give every trained parameter its gradient, scaled down to `max_grad_norm`; the norm it had before."""
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward(inputs=self.parameters)
+        return float(nn.utils.clip_grad_norm_(self.parameters, self.settings.max_grad_norm, foreach=True))
+
     def _skip(self) -> None:
         self.skipped += 1
         self.skipped_in_a_row += 1
@@ -63,3 +76,17 @@ class Learner:
                 f"{self.skipped_in_a_row} updates in a row had no finite loss; lower the learning rate "
                 "or look for extreme rewards or embeddings"
             )
+
+
+def _trained(policy: nn.Module, frozen: Collection[str]) -> list[nn.Parameter]:
+    kept = {name for name, _ in policy.named_parameters() if any(_within(name, place) for place in frozen)}
+    if frozen and not kept:
+        raise InputError(f"the policy has nothing to freeze by the names of {', '.join(frozen)}")
+    trained = [parameter for name, parameter in policy.named_parameters() if name not in kept]
+    if not trained:
+        raise InputError("everything in the policy is frozen; there is nothing to train")
+    return trained
+
+
+def _within(parameter: str, place: str) -> bool:
+    return parameter == place or parameter.startswith(f"{place}.")

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
+import torch
 from safetensors.torch import save
 
 from shotsmith.checkpoints.native import Manifest, save_policy
@@ -21,6 +23,7 @@ from shotsmith.policies.pointer import PointerPolicy
 from shotsmith.progress import Progress, Silent
 from shotsmith.recipe import OptimizerSettings
 from shotsmith.runs import Phase
+from shotsmith.training.early_stopping import should_stop
 from shotsmith.training.learner import Learner
 from shotsmith.training.metrics_log import MetricsLog, Row
 from shotsmith.training.order import QueryOrder
@@ -67,6 +70,18 @@ TrainEpoch = Callable[[int, Learner], dict[str, float]]
 """Trains one epoch (from 1) with the learner and returns its metrics."""
 
 
+class Further(Protocol):
+    """What a phase keeps beside policy and optimizer, and needs again to go on."""
+
+    def state(self) -> tuple[Mapping[str, torch.Tensor], Mapping[str, float]]:
+        """Tensors and numbers."""
+        ...
+
+    def restore(self, tensors: Mapping[str, torch.Tensor], numbers: Mapping[str, float]) -> None:
+        """Put back what `state` gave."""
+        ...
+
+
 def run_epochs(
     policy: PointerPolicy,
     settings: OptimizerSettings,
@@ -74,73 +89,94 @@ def run_epochs(
     validation: Validation,
     run: PhaseRun,
     train_epoch: TrainEpoch,
+    *,
+    updates: int,
+    frozen: Collection[str] = (),
+    further: Further | None = None,
 ) -> list[Row]:
     """Train the epochs that are not done yet; the policy ends with the weights of the last one, in eval mode.
 
-    Returns the rows of all epochs. Called again after a kill it goes on, bitwise as if nothing had happened; once
-    all are done it only loads. `order.cursor` is part of the state. Raises CheckpointError where the state on disk
-    was made with other settings or from other weights, TrainingError where training cannot go on.
+    `updates` are those of all epochs, for the schedule of the learning rate; parameters whose names begin with one
+    of `frozen` stay as they are. Returns the rows of all epochs, fewer than asked for where training stopped early.
+    Called again after a kill it goes on, bitwise as if nothing had happened; once all are done it only loads.
+    Raises CheckpointError where the state on disk was made with other settings or from other weights, TrainingError
+    where training cannot go on.
     """
     fingerprint = digest(run.phase, str(run.seed), settings.model_dump_json(), save(policy.state_dict()))
-    learner = Learner(policy, settings)
-    rows = _resume(policy, learner, order, run, fingerprint)
+    learner = Learner(policy, settings, updates, frozen)
+    phase = _Phase(policy, learner, order, run, fingerprint, further)
+    rows = phase.resume()
     with run.progress.task(f"{run.phase}, seed {run.seed}", settings.epochs, "epoch") as advance:
         advance(len(rows))
-        for epoch in range(len(rows) + 1, settings.epochs + 1):
+        while len(rows) < settings.epochs and not should_stop(rows, settings.patience):
+            epoch = len(rows) + 1
             started, skipped = time.perf_counter(), learner.skipped
             metrics = train_epoch(epoch, learner)
             metrics["skipped_updates"] = learner.skipped - skipped
             metrics |= validation.metrics(policy)
             metrics["time/seconds"] = time.perf_counter() - started
-            row = _row(run, epoch, metrics)
-            rows.append(row)
-            _commit(policy, learner, order, run, fingerprint, rows)
-            run.log.append(row)
-            run.progress.epoch(row)
+            rows.append(_row(run, epoch, metrics))
+            phase.commit(rows)
+            run.log.append(rows[-1])
+            run.progress.epoch(rows[-1])
             advance(1)
     policy.eval()
     return rows
+
+
+@dataclass(frozen=True, slots=True)
+class _Phase:
+    """All that changes while a phase is trained."""
+
+    policy: PointerPolicy
+    learner: Learner
+    order: QueryOrder
+    run: PhaseRun
+    fingerprint: str
+    further: Further | None
+
+    def commit(self, rows: list[Row]) -> None:
+        """Write the checkpoint of the last row's epoch, then the state."""
+        row = rows[-1]
+        figures = {name: value for name, value in row.items() if not name.startswith("time/")}
+        manifest = self.run.manifest.model_copy(update={"epoch": row["epoch"], "metrics": figures})
+        save_policy(self.run.epoch_folder(len(rows)), self.policy, manifest)
+        tensors, numbers = self.further.state() if self.further else ({}, {})
+        values = {
+            "fingerprint": self.fingerprint,
+            "rows": rows,
+            "cursor": self.order.cursor,
+            "steps": self.learner.steps,
+            "skipped": self.learner.skipped,
+            "skipped_in_a_row": self.learner.skipped_in_a_row,
+            "further": dict(numbers),
+        }
+        save_state(self.run.state_file, self.policy, self.learner.optimizer, values, tensors)
+
+    def resume(self) -> list[Row]:
+        """Put everything back as the last commit left it; the rows of the epochs that are done."""
+        if not self.run.state_file.exists():
+            return []
+        values = state_values(self.run.state_file)
+        if values["fingerprint"] != self.fingerprint:
+            raise CheckpointError(
+                "belongs to other settings or to another starting policy; delete its folder to train anew",
+                file=self.run.state_file,
+            )
+        tensors = load_state(self.run.state_file, self.policy, self.learner.optimizer)
+        self.order.cursor = values["cursor"]
+        self.learner.steps = values["steps"]
+        self.learner.skipped = values["skipped"]
+        self.learner.skipped_in_a_row = values["skipped_in_a_row"]
+        if self.further:
+            self.further.restore(tensors, values["further"])
+        rows: list[Row] = values["rows"]
+        for row in rows:
+            self.run.log.append(row)
+        return rows
 
 
 def _row(run: PhaseRun, epoch: int, metrics: Mapping[str, float]) -> Row:
     """Seed, phase and epoch, then every metric that is a number: what does not apply is absent, never NaN."""
     identity: Row = {"seed": run.seed, "phase": run.phase, "epoch": epoch}
     return identity | {name: value for name, value in metrics.items() if math.isfinite(value)}
-
-
-def _commit(
-    policy: PointerPolicy, learner: Learner, order: QueryOrder, run: PhaseRun, fingerprint: str, rows: list[Row]
-) -> None:
-    row = rows[-1]
-    figures = {name: value for name, value in row.items() if not name.startswith("time/")}
-    manifest = run.manifest.model_copy(update={"epoch": row["epoch"], "metrics": figures})
-    save_policy(run.epoch_folder(len(rows)), policy, manifest)
-    values = {
-        "fingerprint": fingerprint,
-        "rows": rows,
-        "cursor": order.cursor,
-        "steps": learner.steps,
-        "skipped": learner.skipped,
-        "skipped_in_a_row": learner.skipped_in_a_row,
-    }
-    save_state(run.state_file, policy, learner.optimizer, values)
-
-
-def _resume(policy: PointerPolicy, learner: Learner, order: QueryOrder, run: PhaseRun, fingerprint: str) -> list[Row]:
-    if not run.state_file.exists():
-        return []
-    values = state_values(run.state_file)
-    if values["fingerprint"] != fingerprint:
-        raise CheckpointError(
-            "belongs to other settings or to another starting policy; delete its folder to train anew",
-            file=run.state_file,
-        )
-    load_state(run.state_file, policy, learner.optimizer)
-    order.cursor = values["cursor"]
-    learner.steps = values["steps"]
-    learner.skipped = values["skipped"]
-    learner.skipped_in_a_row = values["skipped_in_a_row"]
-    rows: list[Row] = values["rows"]
-    for row in rows:
-        run.log.append(row)
-    return rows

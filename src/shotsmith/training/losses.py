@@ -1,4 +1,4 @@
-"""Losses as pure functions over tensors. Axes: B queries, G sequences, T steps, K candidates."""
+"""Losses as pure functions over tensors. Axes: B queries, G sequences, T steps, K choices of a step."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import torch
 
-from shotsmith.policies.pointer import pick
-
-MAX_LOG_RATIO = 20.0
-"""Log-ratios are clamped to +- this before they are exponentiated."""
+from shotsmith.policies.protocol import pick, taken
+from shotsmith.recipe import GrpoSettings
+from shotsmith.training.importance import effective_sample_size, log_ratios
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +18,7 @@ class ClippedLoss:
     loss: torch.Tensor
     """Scalar; to be minimised."""
     metrics: dict[str, float]
-    """clip_ratio/*, ratio_mean, ratio_max and ess, over all valid steps."""
+    """clip_ratio/*, ratio_mean, ratio_max and ess, over all steps that count (over sequences at that level)."""
 
 
 def clipped_surrogate(
@@ -27,52 +26,76 @@ def clipped_surrogate(
     old_log_probs: torch.Tensor,
     advantages: torch.Tensor,
     steps: torch.Tensor,
-    epsilon: float,
-    epsilon_high: float,
+    settings: GrpoSettings,
+    importance: torch.Tensor | None = None,
+    weights: torch.Tensor | None = None,
 ) -> ClippedLoss:
-    """-min(r A, clip(r, 1 - epsilon, 1 + epsilon_high) A), averaged over steps, then over sequences.
+    """-min(r A, clip(r, 1 - epsilon, 1 + epsilon_high) A), averaged as by mean_over_sequences.
 
     `log_probs`, `old_log_probs` and `steps` (bool, the steps that count) are [B, G, T], `advantages` [B, G].
-    PPO (arXiv 1707.06347, eq. 7) with the asymmetric clip of DAPO (arXiv 2503.14476); r is the ratio of a step.
+    PPO (arXiv 1707.06347, eq. 7) with the asymmetric clip of DAPO (arXiv 2503.14476); r is the ratio of a step, or of
+    the sequence (`importance_level`). With `dual_clip` c, a rollout of A < 0 costs at most -c A (arXiv 1912.09729).
+    `importance` [B, G] multiplies each rollout's term, where another policy than the old one sampled it
+    (importance.truncated_weights); `weights` [B, G] are those of distinct sampling (see mean_over_sequences).
     """
-    ratio = (log_probs - old_log_probs).masked_fill(~steps, 0.0).clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO).exp()
+    ratio = log_ratios(log_probs, old_log_probs, steps, settings.importance_level).exp()
+    counted = steps if settings.importance_level == "step" else steps.any(-1, keepdim=True)
+    lowest, highest = 1 - settings.epsilon, 1 + settings.epsilon_high
     advantage = advantages[..., None]
-    clipped = ratio.clamp(1 - epsilon, 1 + epsilon_high)
-    loss = -mean_over_sequences(torch.minimum(ratio * advantage, clipped * advantage), steps)
-    moved = ratio.detach()
-    low = ((moved < 1 - epsilon) & (advantage < 0))[steps].float()
-    high = ((moved > 1 + epsilon_high) & (advantage > 0))[steps].float()
-    real = moved[steps]
-    metrics = {
-        "clip_ratio/low_mean": float(low.mean()),
-        "clip_ratio/high_mean": float(high.mean()),
-        "clip_ratio/region_mean": float((low + high).mean()),
-        "ratio_mean": float(real.mean()),
-        "ratio_max": float(real.max()),
-        "ess": float(real.sum().square() / (len(real) * real.square().sum())),
+    objective = torch.minimum(ratio * advantage, ratio.clamp(lowest, highest) * advantage)
+    if settings.dual_clip is not None:
+        objective = torch.where(advantage < 0, torch.maximum(objective, settings.dual_clip * advantage), objective)
+    if importance is not None:
+        objective = objective * importance[..., None]
+    loss = -mean_over_sequences(objective, counted, weights)
+    return ClippedLoss(loss, _ratio_metrics(ratio.detach(), advantage, counted, lowest, highest))
+
+
+def _ratio_metrics(
+    ratio: torch.Tensor, advantage: torch.Tensor, counted: torch.Tensor, lowest: float, highest: float
+) -> dict[str, float]:
+    low = ((ratio < lowest) & (advantage < 0) & counted).sum() / counted.sum()
+    high = ((ratio > highest) & (advantage > 0) & counted).sum() / counted.sum()
+    figures = {
+        "clip_ratio/low_mean": low,
+        "clip_ratio/high_mean": high,
+        "clip_ratio/region_mean": low + high,
+        "ratio_mean": ratio.masked_fill(~counted, 0.0).sum() / counted.sum(),
+        "ratio_max": ratio.masked_fill(~counted, -torch.inf).max(),
     }
-    return ClippedLoss(loss, metrics)
+    metrics = dict(zip(figures, torch.stack(list(figures.values())).tolist(), strict=True))
+    return metrics | {"ess": effective_sample_size(ratio, counted)}
 
 
-def mean_over_sequences(values: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
-    """The mean over the steps of each sequence, then over the sequences that have any: [B, G, T] -> scalar."""
+def mean_over_sequences(values: torch.Tensor, steps: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
+    """The mean over the steps of each sequence, then over the sequences that have any: [B, G, T] -> scalar.
+
+    With `weights` [B, G] >= 0 of distinct sampling: the weighted mean over the sequences of each group, its weights
+    scaled to sum to 1, then the mean over the groups that have any weight.
+    """
     count = steps.sum(-1)
     per_sequence = values.masked_fill(~steps, 0.0).sum(-1) / count.clamp(min=1)
-    return per_sequence.sum() / (count > 0).sum().clamp(min=1)
+    if weights is None:
+        return per_sequence.sum() / (count > 0).sum().clamp(min=1)
+    weights = weights.masked_fill(count == 0, 0.0)
+    total = weights.sum(-1)
+    per_group = (weights * per_sequence).sum(-1) / total.masked_fill(total == 0, 1.0)
+    return per_group.sum() / (total > 0).sum().clamp(min=1)
 
 
 def cross_entropy(distributions: torch.Tensor, sequences: torch.Tensor, label_smoothing: float = 0.0) -> torch.Tensor:
     """Cross-entropy of each step of `sequences` [B, G, T] under `distributions` [B, G, T, K]: [B, G, T].
 
-    `label_smoothing` is the share of the target spread evenly over the candidates that are not excluded.
+    `label_smoothing` is the share of the target spread evenly over the choices that are not excluded, STOP included.
     0 where a sequence is padded.
     """
     loss = -pick(distributions, sequences)
     if not label_smoothing:
         return loss
-    possible = distributions.isfinite()
-    spread = -distributions.masked_fill(~possible, 0.0).sum(-1) / possible.sum(-1).clamp(min=1)
-    return ((1 - label_smoothing) * loss + label_smoothing * spread).masked_fill(sequences < 0, 0.0)
+    excluded = distributions == -torch.inf
+    possible = (~excluded).sum(-1).clamp(min=1)
+    spread = -distributions.masked_fill(excluded, 0.0).sum(-1) / possible
+    return ((1 - label_smoothing) * loss + label_smoothing * spread).masked_fill(~taken(sequences), 0.0)
 
 
 def reward_weighted_cross_entropy(
@@ -84,3 +107,11 @@ def reward_weighted_cross_entropy(
     """
     weights = (rewards / tau).masked_fill(~valid, -torch.inf).softmax(-1)
     return (weights * cross_entropy(distributions, sequences).sum(-1)).sum(-1).mean()
+
+
+def best_cross_entropy(
+    distributions: torch.Tensor, sequences: torch.Tensor, rewards: torch.Tensor, valid: torch.Tensor
+) -> torch.Tensor:
+    """RCE as tau goes to 0: all the weight on the best valid rollout of a group, of equal ones on the earlier."""
+    best = rewards.masked_fill(~valid, -torch.inf).argmax(-1, keepdim=True)
+    return cross_entropy(distributions, sequences).sum(-1).gather(-1, best).mean()

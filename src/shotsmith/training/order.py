@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import torch
 
+from shotsmith.errors import InputError
 from shotsmith.training.seeding import generator
 
 
 class QueryOrder:
-    """An endless stream over `size` items; its only state is `cursor`, the number of items taken so far."""
+    """An endless stream over `size` items; its only state is `cursor`, the number of items passed so far."""
 
     def __init__(self, size: int, *seed: str | int, cursor: int = 0) -> None:
         self.size = size
@@ -16,10 +17,20 @@ class QueryOrder:
         self._seed = seed
         self._pass: tuple[int, list[int]] = (-1, [])
 
-    def take(self, count: int) -> list[int]:
-        """The next `count` items; an item comes again only after all others have come."""
-        taken = [self._item(position) for position in range(self.cursor, self.cursor + count)]
-        self.cursor += count
+    def take(self, count: int, eligible: torch.Tensor | None = None) -> list[int]:
+        """The next `count` items; an item comes again only after all others have come.
+
+        Items that are not `eligible` ([size] bool, on the CPU) are passed over. Raises InputError where none is.
+        """
+        allowed = None if eligible is None else eligible.numpy()
+        if allowed is not None and not allowed.any():
+            raise InputError("no query is eligible for training")
+        taken: list[int] = []
+        while len(taken) < count:
+            item = self._item(self.cursor)
+            self.cursor += 1
+            if allowed is None or allowed[item]:
+                taken.append(item)
         return taken
 
     def _item(self, position: int) -> int:

@@ -9,6 +9,7 @@ import torch
 from shotsmith.errors import InputError
 from shotsmith.policies.inputs import InputsTable
 from shotsmith.policies.pointer import PointerPolicy
+from shotsmith.policies.protocol import taken
 from shotsmith.recipe import OptimizerSettings
 from shotsmith.training.groups import Groups
 from shotsmith.training.kl import exact_entropy
@@ -38,36 +39,29 @@ def train_on_groups(
     if settings.epochs and not len(groups):
         raise InputError(f"there is nothing to train the {run.phase} phase on")
     order = QueryOrder(max(1, len(groups)), run.phase, run.seed)
+    steps = steps_per_pass(groups, settings)
 
     def train_epoch(epoch: int, learner: Learner) -> dict[str, float]:
         means = Means()
         device = inputs.device
         policy.train()
         with seeded("dropout", run.phase, run.seed, epoch, device=device):
-            for step in range(steps_per_pass(groups, settings)):
+            for step in range(steps):
                 done = step * settings.queries_per_step
                 chosen = torch.tensor(order.take(min(settings.queries_per_step, len(groups) - done)))
-                batch = on_device(groups[chosen], device)
+                batch = groups[chosen].to(device)
                 distributions = policy.step_distributions(inputs.batch(groups.rows[chosen].numpy()), batch.sequences)
-                number = (epoch - 1) * steps_per_pass(groups, settings) + step
-                loss = batch_loss(distributions, batch, number)
-                entropy = mean_over_sequences(exact_entropy(distributions.detach()), batch.sequences >= 0)
+                loss = batch_loss(distributions, batch, (epoch - 1) * steps + step)
+                entropy = mean_over_sequences(exact_entropy(distributions.detach()), taken(batch.sequences))
                 updated = learner.update(loss)
                 if updated is not None:
                     means.add(updated | {"loss": float(loss.detach()), "entropy": float(entropy)})
         metrics = means.means()
         return metrics | ({"train_loss": metrics["loss"]} if "loss" in metrics else {})
 
-    return run_epochs(policy, settings, order, validation, run, train_epoch)
+    return run_epochs(policy, settings, order, validation, run, train_epoch, updates=settings.epochs * steps)
 
 
 def steps_per_pass(groups: Groups, settings: OptimizerSettings) -> int:
     """Batches in one pass; the last may be smaller."""
     return -(-len(groups) // settings.queries_per_step)
-
-
-def on_device(groups: Groups, device: torch.device) -> Groups:
-    """The groups where the policy is."""
-    return Groups(
-        groups.rows.to(device), groups.sequences.to(device), groups.values.to(device), groups.valid.to(device)
-    )

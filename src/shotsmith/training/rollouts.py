@@ -1,4 +1,4 @@
-"""Groups of rollouts for GRPO: sampled from the policy or recorded, until enough of them carry signal."""
+"""Groups of rollouts for GRPO: sampled from the policy, recorded, or some of each, until enough carry signal."""
 
 from __future__ import annotations
 
@@ -6,20 +6,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from torch.nn import functional
 
 from shotsmith.policies.inputs import InputsTable
 from shotsmith.policies.protocol import Policy
-from shotsmith.recipe import GrpoSettings
+from shotsmith.recipe import AdvantageSettings, GrpoSettings
 from shotsmith.records import Sequence
-from shotsmith.training.advantages import group_advantages
-from shotsmith.training.groups import Groups, concatenate
-from shotsmith.training.order import QueryOrder
+from shotsmith.training.advantages import advantages
+from shotsmith.training.groups import Groups, concatenate, finite_reward
 
 Scorer = Callable[[list[tuple[int, Sequence]], str], list[float | None]]
 """(pairs of training query and sequence, origin) -> a reward for each pair, None where the completion failed."""
 
 Source = Callable[[list[int], int], Groups]
-"""(items of the query order, position of the first in it) -> one group per item."""
+"""(queries, position of the first in the order of queries) -> one group per query."""
+
+Take = Callable[[int], tuple[list[int], int]]
+"""The next so many queries, and the position of the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +30,9 @@ class Collected:
     """The groups of one step."""
 
     entering: Groups
-    """Those that enter the update: all carry signal. May be empty."""
+    """Those that enter the update. May be empty."""
     sampled: Groups
-    """All that were sampled, those without signal included."""
+    """All that were sampled, those left out included."""
 
 
 def on_policy(
@@ -40,59 +43,115 @@ def on_policy(
     generator: torch.Generator,
     origin: str,
 ) -> Source:
-    """Groups sampled from the policy as it is when they are asked for; lengths are taken in turn."""
-    longest = max(settings.shots)
+    """Groups sampled from the policy as it is when they are asked for; lengths are taken in turn.
+
+    Where the policy can stop, all groups may have the greatest length: how long they get is its choice.
+    """
+    lengths = (max(settings.shots),) if policy.can_stop else settings.shots
 
     def sample(queries: list[int], position: int) -> Groups:
-        # The first steps of a longer sequence are distributed like a shorter one: sample the longest, cut.
-        sequences, _ = policy.sample(inputs.batch(queries), longest, settings.num_generations, generator)
-        turns = [settings.shots[(position + i) % len(settings.shots)] for i in range(len(queries))]
-        beyond = torch.arange(longest) >= torch.tensor(turns)[:, None]
-        sequences = sequences.cpu().masked_fill(beyond[:, None], -1)
-        return scored(queries, sequences, scorer, origin)
+        turns = [lengths[(position + i) % len(lengths)] for i in range(len(queries))]
+        parts = []
+        for shots in sorted(set(turns)):
+            chosen = [query for query, turn in zip(queries, turns, strict=True) if turn == shots]
+            parts.append(_sampled(policy, inputs, chosen, shots, settings, generator))
+        return rewarded(concatenate(parts), scorer, origin)
 
     return sample
 
 
 def recorded(groups: Groups) -> Source:
-    """Recorded groups, whole; an item of the query order is the number of a group."""
-    return lambda items, _position: groups[torch.tensor(items)]
+    """Recorded groups, whole. Every query asked for must have one."""
+    where = {int(row): number for number, row in enumerate(groups.rows.tolist())}
+    return lambda queries, _position: groups[torch.tensor([where[query] for query in queries])]
 
 
-def scored(queries: list[int], sequences: torch.Tensor, scorer: Scorer, origin: str) -> Groups:
-    """Groups with the rewards of their sequences [B, G, T]; equal sequences of a query are asked for once."""
+def mixture(first: Source, second: Source, share: float, in_second: frozenset[int]) -> Source:
+    """Of the queries, in turn, `share` from `second` where it has them; the others from `first`."""
+
+    def draw(queries: list[int], position: int) -> Groups:
+        seconds = [
+            query in in_second and int((position + i + 1) * share) > int((position + i) * share)
+            for i, query in enumerate(queries)
+        ]
+        parts = []
+        for source, wanted in ((first, False), (second, True)):
+            if chosen := [query for query, is_second in zip(queries, seconds, strict=True) if is_second is wanted]:
+                parts.append(source(chosen, position))
+        return concatenate(parts)
+
+    return draw
+
+
+def rewarded(groups: Groups, scorer: Scorer, origin: str) -> Groups:
+    """The groups with the rewards of their sequences; equal sequences of a query are asked for once.
+
+    Raises InputError where a reward is not finite.
+    """
+    present = (groups.sequences != -1).any(-1)
     pairs = [
         (query, tuple(position for position in sequence if position >= 0))
-        for query, group in zip(queries, sequences.tolist(), strict=True)
+        for query, group in zip(groups.rows.tolist(), groups.sequences.tolist(), strict=True)
         for sequence in group
     ]
-    asked = list(dict.fromkeys(pairs))
-    rewards = dict(zip(asked, scorer(asked, origin), strict=True))
-    listed = [rewards[pair] for pair in pairs]
+    asked = list(dict.fromkeys(pair for pair, there in zip(pairs, present.flatten().tolist(), strict=True) if there))
+    found = dict(zip(asked, scorer(asked, origin), strict=True))
+    listed = [found.get(pair) for pair in pairs]
+    rewards = [
+        0.0 if reward is None else finite_reward(*pair, reward) for pair, reward in zip(pairs, listed, strict=True)
+    ]
+    values = torch.tensor(rewards).view(present.shape)
+    valid = torch.tensor([reward is not None for reward in listed]).view(present.shape) & present
+    return Groups(groups.rows, groups.sequences, values, valid, groups.behaviour, groups.weights)
+
+
+def collect(source: Source, take: Take, wanted: int, settings: AdvantageSettings) -> Collected:
+    """`wanted` groups. Those without signal are kept, left out, or replaced by groups of the next queries.
+
+    After `max_resamples` further draws the step makes do with what it has. What carries signal is decided on the
+    rewards of whole groups.
+    """
+    sampled: list[Groups] = []
+    entering: list[Groups] = []
+    draws = 1 + (settings.max_resamples if settings.zero_variance == "resample" else 0)
+    missing = wanted
+    for _ in range(draws):
+        drawn = source(*take(missing))
+        signal = advantages(drawn.values, drawn.valid, settings, drawn.weights).signal
+        answered = drawn.valid.any(1)
+        enters = answered if settings.zero_variance == "keep" else signal
+        sampled.append(drawn)
+        entering.append(drawn[enters])
+        missing -= int(enters.sum())
+        if not missing:
+            break
+    return Collected(concatenate(entering), concatenate(sampled))
+
+
+def _sampled(
+    policy: Policy,
+    inputs: InputsTable,
+    queries: list[int],
+    shots: int,
+    settings: GrpoSettings,
+    generator: torch.Generator,
+) -> Groups:
+    """Sequences [B, G, longest] with the log-probabilities of the sampling distribution; no rewards yet."""
+    batch, number = inputs.batch(queries), settings.num_generations
+    weights = torch.ones(len(queries), number)
+    if settings.sampling.distinct:
+        sequences, log_probs, weights = policy.sample_distinct(
+            batch, shots, number, generator, settings.sampling.temperature
+        )
+    else:
+        sequences, log_probs = policy.sample(batch, shots, number, generator, settings.sampling.temperature)
+    sequences = functional.pad(sequences.cpu(), (0, max(settings.shots) - sequences.shape[-1]), value=-1)
     shape = sequences.shape[:2]
     return Groups(
         rows=torch.tensor(queries),
         sequences=sequences,
-        values=torch.tensor([0.0 if reward is None else reward for reward in listed]).view(shape),
-        valid=torch.tensor([reward is not None for reward in listed]).view(shape),
+        values=torch.zeros(shape),
+        valid=torch.zeros(shape, dtype=torch.bool),
+        behaviour=log_probs.sum(-1).float().cpu(),
+        weights=weights.float().cpu(),
     )
-
-
-def collect(source: Source, order: QueryOrder, settings: GrpoSettings) -> Collected:
-    """`queries_per_step` groups with signal; those without are replaced by groups of the next queries.
-
-    After `max_resamples` further draws the step makes do with what it has.
-    """
-    sampled: list[Groups] = []
-    entering: list[Groups] = []
-    missing = settings.queries_per_step
-    for _ in range(1 + settings.max_resamples):
-        position = order.cursor
-        drawn = source(order.take(missing), position)
-        signal = group_advantages(drawn.values, drawn.valid, settings.min_std).signal
-        sampled.append(drawn)
-        entering.append(drawn[signal])
-        missing -= int(signal.sum())
-        if not missing:
-            break
-    return Collected(concatenate(entering), concatenate(sampled))

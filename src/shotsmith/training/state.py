@@ -15,31 +15,39 @@ from shotsmith.checkpoints.native import load_weights
 from shotsmith.errors import CheckpointError
 from shotsmith.files import replacing
 
-_POLICY, _OPTIMIZER = "policy.", "optimizer."
+_POLICY, _OPTIMIZER, _FURTHER = "policy.", "optimizer.", "further."
+
+Tensors = Mapping[str, torch.Tensor]
 
 
 def save_state(
-    file: Path, policy: torch.nn.Module, optimizer: torch.optim.Optimizer, values: Mapping[str, object]
+    file: Path,
+    policy: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    values: Mapping[str, object],
+    further: Tensors | None = None,
 ) -> None:
-    """Write weights, optimizer state and `values` (anything JSON can hold) as one safetensors file."""
-    tensors = {_POLICY + name: tensor.contiguous() for name, tensor in policy.state_dict().items()}
+    """Write weights, optimizer state, `further` tensors and `values` (what JSON can hold) as one safetensors file."""
+    tensors = _prefixed(_POLICY, policy.state_dict()) | _prefixed(_FURTHER, further or {})
     for index, entries in optimizer.state_dict()["state"].items():
-        tensors |= {f"{_OPTIMIZER}{index}.{name}": tensor.contiguous() for name, tensor in entries.items()}
+        tensors |= _prefixed(f"{_OPTIMIZER}{index}.", entries)
     with replacing(file) as temporary:
         save_file(tensors, temporary, metadata={"values": json.dumps(values, allow_nan=False)})
 
 
-def load_state(file: Path, policy: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Put weights and optimizer state back, bit for bit. Raises CheckpointError where they do not fit."""
+def load_state(file: Path, policy: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """Put weights and optimizer state back, bit for bit, and return the further tensors.
+
+    Raises CheckpointError where they do not fit.
+    """
     tensors, _ = _read(file)
-    weights = {name.removeprefix(_POLICY): value for name, value in tensors.items() if name.startswith(_POLICY)}
-    load_weights(policy, weights, file)
+    load_weights(policy, _without(_POLICY, tensors), file)
     state: dict[int, dict[str, torch.Tensor]] = {}
-    for key, value in tensors.items():
-        if key.startswith(_OPTIMIZER):
-            index, name = key.removeprefix(_OPTIMIZER).split(".", 1)
-            state.setdefault(int(index), {})[name] = value
+    for key, value in _without(_OPTIMIZER, tensors).items():
+        index, name = key.split(".", 1)
+        state.setdefault(int(index), {})[name] = value
     optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
+    return _without(_FURTHER, tensors)
 
 
 def state_values(file: Path) -> dict[str, Any]:
@@ -50,6 +58,15 @@ def state_values(file: Path) -> dict[str, Any]:
     except (KeyError, ValueError) as error:
         raise CheckpointError("holds no state of a training phase", file=file) from error
     return values
+
+
+def _prefixed(prefix: str, tensors: Tensors) -> dict[str, torch.Tensor]:
+    # Cloned: safetensors refuses tensors that share memory, as tied weights do.
+    return {prefix + name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}
+
+
+def _without(prefix: str, tensors: Tensors) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def _read(file: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:

@@ -8,6 +8,7 @@ import torch
 
 from shotsmith.policies.inputs import InputsTable
 from shotsmith.policies.pointer import PointerPolicy
+from shotsmith.policies.protocol import taken
 from shotsmith.recipe import SupervisedSettings
 from shotsmith.training.groups import Groups
 from shotsmith.training.loop import PhaseRun
@@ -43,8 +44,8 @@ def train_supervised(
 
 
 def weighted_cross_entropy(distributions: torch.Tensor, batch: Groups, label_smoothing: float) -> torch.Tensor:
-    """The weighted mean, over sequences, of the mean cross-entropy of their steps."""
+    """The weighted mean, over sequences, of the mean cross-entropy of their steps (STOP is one)."""
     losses = cross_entropy(distributions, batch.sequences, label_smoothing)
-    steps = (batch.sequences >= 0).sum(-1).clamp(min=1)
+    steps = taken(batch.sequences).sum(-1).clamp(min=1)
     weights = batch.values * batch.valid
     return (weights * losses.sum(-1) / steps).sum() / weights.sum()

@@ -6,10 +6,17 @@ keys and enter it in `LANGUAGES`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from shotsmith.reports.language.en import TEXT as ENGLISH
+from shotsmith.reports.language.zh import TEXT as CHINESE
+
+NAMES = frozenset(
+    "a after b before column criterion free last_phase measure metric phase policy selector".split(),
+)
+"""The values that are words of ours, with a name in every language; what a run is called, say, is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +32,19 @@ class Language:
     """Says statements."""
 
     code: str
-    """For the page's lang attribute."""
+    """How it is asked for."""
+    tag: str
+    """For the page's lang attribute (BCP 47)."""
     text: Mapping[str, str]
 
     def say(self, key: str, **values: object) -> str:
-        """The sentence `key` with its values; values that are names (of selectors, columns ...) are translated."""
-        return self.text[key].format(**{name: self._translated(value) for name, value in values.items()})
+        """The sentence `key` with its values; those that are NAMES (of selectors, columns ...) are translated."""
+        said = self.text[key].format(**{name: self._translated(name, value) for name, value in values.items()})
+        return spaced(said) if self.code == "zh" else said
+
+    def quote(self, key: str, **values: object) -> str:
+        """The same, but the values are the words of others and stay as they are."""
+        return self.text[key].format(**values)
 
     def state(self, statement: Statement) -> str:
         """Say a statement."""
@@ -40,8 +54,26 @@ class Language:
         """What a selector, column, stage or phase is called in text; the word itself where it has no other name."""
         return self.text.get(f"name.{word}", word)
 
-    def _translated(self, value: object) -> object:
-        return self.name(value) if isinstance(value, str) else value
+    def interval(self, low: float, high: float) -> str:
+        """Both ends of an interval of a difference."""
+        return self.say("interval", low=low, high=high)
+
+    def sentences(self, said: Iterable[str]) -> str:
+        """Sentences one after the other, with the gap that the language leaves between them."""
+        return self.text["sentence.gap"].join(said)
+
+    def _translated(self, name: str, value: object) -> object:
+        return self.name(value) if name in NAMES and isinstance(value, str) else value
 
 
-LANGUAGES = {"en": Language("en", ENGLISH)}
+def spaced(text: str) -> str:
+    """Chinese as it is set: a space between Chinese and Latin characters, none between Chinese ones."""
+    text = _TIGHT.sub("", text)
+    return _LOOSE.sub(" ", text)
+
+
+_HAN = "[\u4e00-\u9fff]"
+_TIGHT = re.compile(f"(?<={_HAN}) +(?={_HAN})")
+_LOOSE = re.compile(f"(?<={_HAN})(?=[A-Za-z0-9]|[-+][0-9])|(?<=[A-Za-z0-9%])(?={_HAN})")
+
+LANGUAGES = {"en": Language("en", "en", ENGLISH), "zh": Language("zh", "zh-CN", CHINESE)}

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from shotsmith.reports.language.findings_en import TEXT as FINDINGS
+
 TEXT: dict[str, str] = {
+    **FINDINGS,
+    # How things are strung together
+    "sentence.gap": " ",
+    "list.comma": ", ",
+    "colon": ": ",
+    "interval": "{low:+.2f} to {high:+.2f}",
     # Names
     "name.zero_shot": "Zero-shot",
     "name.random": "Random",
@@ -15,6 +23,7 @@ TEXT: dict[str, str] = {
     "name.supervised_reversed": "Supervised, reversed",
     "name.rce_reversed": "RCE, reversed",
     "name.grpo_reversed": "GRPO, reversed",
+    "name.majority_vote": "Majority vote",
     "name.oracle": "Oracle",
     "name.mean": "mean",
     "name.seed": "Seed",
@@ -33,6 +42,7 @@ TEXT: dict[str, str] = {
     "name.val_reward": "Val Reward",
     "name.vqa_accuracy": "Official VQA accuracy",
     "name.vqa_accuracy_normalised": "VQA accuracy, always normalised",
+    "name.vqa_accuracy_stemmed": "VQA accuracy, stemmed (OK-VQA)",
     "name.data": "Data",
     "name.embed": "Embeddings",
     "name.pools": "Pools",
@@ -50,7 +60,7 @@ TEXT: dict[str, str] = {
     "title": "Run {run}",
     "eyebrow": "Shotsmith report",
     "contents": "Contents",
-    "heading.ran": "What ran",
+    "heading.ran": "What was trained",
     "heading.configuration": "Configuration",
     "heading.checkpoints": "The best epochs",
     "heading.by.val_reward": "By reward on validation queries",
@@ -61,6 +71,13 @@ TEXT: dict[str, str] = {
     "heading.contrasts": "Differences",
     "heading.contrasts_by_shots": "Differences by number of shots",
     "heading.trends": "Trends",
+    "heading.against": "Comparison with the other run",
+    "heading.against.settings": "Settings that differ",
+    "heading.against.test": "Accuracy on the same queries",
+    "heading.against.by_shots": "The same by number of shots",
+    "heading.against.best": "The best epochs side by side",
+    "heading.against.trends": "Trends side by side",
+    "heading.diagnosis": "Diagnosis",
     "heading.judgement": "Strengths and weaknesses",
     "heading.strengths": "Strengths",
     "heading.weaknesses": "Weaknesses and open questions",
@@ -75,16 +92,18 @@ TEXT: dict[str, str] = {
     # Verdict
     "verdict.nothing": "Nothing has been trained yet.",
     "verdict.trained": "The policy is trained; the test queries have not been answered yet.",
+    "verdict.log": "A training log with the figures of {epochs} epochs between {first} and {last}. It holds no "
+    "answers to test queries, so that nothing can be "
+    "said of accuracy.",
     "verdict.no_contrast": "The test queries are answered; no contrast with a training-free selector was computed.",
     "verdict.better": "{policy} reaches an accuracy of {accuracy:.1f} % on the test queries, {difference:.1f} points "
-    "more than {free}, the best selector that needs no training. The interval of the difference, {low:+.1f} to "
-    "{high:+.1f}, lies above 0.",
+    "more than {free}, the best selector that needs no training (interval {low:+.1f} to {high:+.1f}, p {p}).",
     "verdict.worse": "{policy} reaches an accuracy of {accuracy:.1f} % on the test queries, {difference:+.1f} points "
-    "against {free}, the best selector that needs no training. The interval of the difference, {low:+.1f} to "
-    "{high:+.1f}, lies below 0.",
+    "against {free}, the best selector that needs no training (interval {low:+.1f} to {high:+.1f}, p {p}).",
     "verdict.open": "{policy} reaches an accuracy of {accuracy:.1f} % on the test queries, {difference:+.1f} points "
-    "against {free}, the best selector that needs no training. The interval of the difference, {low:+.1f} to "
-    "{high:+.1f}, holds 0: these queries do not tell the two apart.",
+    "against {free}, the best selector that needs no training (interval {low:+.1f} to {high:+.1f}, p {p}): these "
+    "queries "
+    "do not tell the two apart.",
     # Tiles
     "tile.accuracy": "{policy}, mean over shots",
     "tile.gain": "points over {free}",
@@ -97,6 +116,7 @@ TEXT: dict[str, str] = {
     "ran.finished": "All planned epochs were trained.",
     "ran.unfinished": "Not all planned epochs were trained yet.",
     "ran.caption": "Epochs done and planned:",
+    "ran.log": "Epochs of which {file} has figures. What would need answers or costs is left out.",
     "configuration.intro": "The settings that matter most; every other one is in recipe.yaml beside this report.",
     "configuration.column.setting": "Setting",
     "configuration.column.value": "Value",
@@ -105,6 +125,7 @@ TEXT: dict[str, str] = {
     "checkpoints.intro": "Epochs are chosen by the reward that the policy's own sequences earn on validation queries. "
     "Validation loss is a reward-weighted cross-entropy: it stands beside, but need not rank epochs by accuracy.",
     "checkpoints.none_by": "No epoch has this figure.",
+    "checkpoints.log": "The epochs of the log, best first.",
     "checkpoints.path": "Checkpoint: {path}",
     "best.column.metric": "Metric",
     "best.column.value": "Value",
@@ -131,9 +152,13 @@ TEXT: dict[str, str] = {
     "test.column.mean": "Mean",
     "test.chart": "Accuracy by number of shots",
     "test.chart.mean": "Mean over shots with its interval",
+    "test.evaluated": "{times} different sets of checkpoints were evaluated on these queries.",
+    "test.stops": "{policy} may stop by itself: on average it shows {numbers} demonstrations.",
+    "test.stops.part": "{shown:.2f} of {shots}",
     "contrasts.none": "No contrast was computed.",
     "contrasts.intro": "A minus B in points, both on the same queries; p from permutation tests, corrected for their "
-    "number (Holm). Where the interval holds 0, these queries do not tell the two apart. The best training-free "
+    "number (Holm). Where the interval holds 0 or p is large, these queries do not tell the two apart. The best "
+    "training-free "
     "selector is the one that did best on these very queries, which favours it.",
     "contrasts.column.a": "A",
     "contrasts.column.b": "B",
@@ -141,6 +166,40 @@ TEXT: dict[str, str] = {
     "contrasts.column.difference": "A - B",
     "contrasts.column.interval": "Interval",
     "contrasts.column.p": "p",
+    "contrasts.chart": "Differences in points, mean over shots",
+    "contrasts.chart.pair": "{a} - {b}",
+    "contrasts.chart.above": "above 0",
+    "contrasts.chart.below": "below 0",
+    "contrasts.chart.open": "holds 0",
+    # The other run
+    "against.intro": "{this} is this run; {other} is the other one ({folder}).",
+    "against.settings_intro": "Whatever is not listed is the same in both.",
+    "against.same_settings": "The two have the same settings.",
+    "against.no_settings": "No setting is known to differ; a training log does not name all of them.",
+    "against.log_settings": "A training log does not name all of its settings; those known of both and different are:",
+    "configuration.log": "The settings that the log names, and what the code that wrote it always did.",
+    "against.no_test": "The two have no answers to the same test queries at the same numbers of shots.",
+    "against.test_intro": "Accuracies in percent; the difference is {this} minus {other} in points, paired by query "
+    "(up to "
+    "{n} queries); p from permutation tests, corrected for their number (Holm). The last column is the smallest true "
+    "difference that so many queries would find with a probability of 80 % at a level of 5 %.",
+    "against.column.selector": "Selector",
+    "against.column.shots": "Shots",
+    "against.column.difference": "Difference",
+    "against.column.interval": "Interval",
+    "against.column.p": "p",
+    "against.column.detectable": "Detectable",
+    "against.column.change": "Change",
+    "against.better": "{selector}: {this} is {difference:.1f} points above {other} ({low:+.1f} to {high:+.1f}, p {p}).",
+    "against.worse": "{selector}: {this} is {difference:+.1f} points against {other} ({low:+.1f} to {high:+.1f}, "
+    "p {p}).",
+    "against.open": "{selector}: {this} and {other} cannot be told apart, {difference:+.1f} points ({low:+.1f} to "
+    "{high:+.1f}, p {p}); a difference below {detectable:.1f} points would most likely go unseen.",
+    "against.best_intro": "The best epoch of each by {criterion}; the change is this run minus the other. These are "
+    "single epochs: they cannot say whether a change is more than chance.",
+    "against.trend": "{first} to {last} (lowest {lowest}, highest {highest})",
+    "against.difference_chart": "{this} minus {other} in points, mean over shots",
+    "against.chart": "{column}: both runs",
     # Trends
     "trends.none": "There is no epoch to show a trend.",
     "trends.intro": "{phase}, mean over seeds {seeds}.",
@@ -155,13 +214,18 @@ TEXT: dict[str, str] = {
     "Its sign carries no information.",
     "trend.note.val_loss": "It follows the recorded rewards, not accuracy.",
     "trend.note.adv_std": "Near 0 would mean that groups carry no signal.",
-    "trend.note.kl": "How far the policy has moved from where it started.",
     "trend.note.entropy": "How much it still explores.",
     "trend.note.frac_reward_zero_std": "Groups whose rewards are all alike teach nothing.",
     "chart.x": "epoch",
     "chart.seed": "seed {seed}",
     "chart.point": "{series}, epoch {x}: {y}",
     "chart.best": "best",
+    "chart.hint": "Point at a chart to read its values, or focus it and press the arrow keys.",
+    # Diagnosis
+    "diagnosis.clean": "The diagnosis found nothing to remark on.",
+    "diagnosis.tally": "The diagnosis found faults: {fault}, warnings: {warning}, notes: {note}.",
+    "diagnosis.meaning": "What it means",
+    "diagnosis.advice": "What to do",
     # Strengths and weaknesses
     "judgement.none": "Nothing to judge yet.",
     "strengths.none": "None that the numbers show.",
@@ -185,34 +249,23 @@ TEXT: dict[str, str] = {
     "headroom.small": "It reaches {share:.0f} % of the {headroom:.1f} points between the best training-free selector "
     "and the oracle; {left:.1f} points are left.",
     "signal.clear": "The groups carry a clear signal: Adv Std is {adv_std:.2f} on average.",
-    "signal.weak": "The groups carry little signal: Adv Std is {adv_std:.4f} on average.",
-    "signal.zero_groups": "In {share:.0f} % of the groups all rewards were alike, so that they taught nothing.",
     "kl.near": "The policy stayed near its reference: KL at most {kl:.3f}, in epoch {epoch}.",
-    "kl.far": "The policy left its reference behind: KL reached {kl:.3f} in epoch {epoch}.",
-    "entropy.collapsed": "It hardly explores any more: entropy fell from {first:.3f} to {last:.3f}.",
     "val_reward.rose": "Validation reward rose from {first:.4f} to {last:.4f}; its best, {best:.4f}, came in epoch "
     "{epoch}.",
-    "val_reward.fell_late": "Validation reward was best in epoch {epoch} ({best:.4f}) and fell to {last:.4f} by "
-    "the last.",
-    "val_reward.fell": "Validation reward fell from {first:.4f} to {last:.4f}.",
     "criteria.earlier_phase": "No epoch of {last_phase} reaches the validation reward of the best {phase} epoch, "
     "{value:.4f}.",
-    "criteria.differ": "Validation loss would have chosen another epoch (seed {seed}, {phase}, epoch {epoch}), whose "
-    "validation reward is {lost:.4f} lower.",
     # Next
     "next.train": "Finish the training; what is done already is skipped.",
     "next.evaluate": "Answer the test queries.",
-    "next.slower": "Validation reward fell after epoch {epoch}: try half the learning rate.",
     "next.longer": "Validation reward was still at its best in the last epoch, {epoch}: train for longer.",
-    "next.generations": "{share:.0f} % of the groups had no spread: sample more sequences per query.",
-    "next.beta": "KL reached {kl:.2f}: hold the policy closer to its reference.",
-    "next.entropy": "Entropy collapsed: raise its bonus.",
     "next.seeds": "Train with three seeds, to see how much of the result is chance.",
+    "next.diagnose": "Read the findings of this log as JSON.",
     "next.show": "Read every figure of this run as JSON.",
     "next.tensorboard": "Look at the curves, step by step.",
+    "next.recipe": "RECIPE.yaml stands for the recipe of your run.",
     # Summary
     "summary.epochs": "{done} of {planned} planned epochs were trained (number of seeds: {seeds}).",
-    "summary.best": "The best epoch by validation reward is epoch {epoch} of {phase}, seed {seed}: {value:.4f}.",
+    "summary.best": "The best epoch by {criterion} is epoch {epoch} of {phase}, seed {seed}: {value:.4f}.",
     "summary.headroom": "Between the best training-free selector and the oracle lie {headroom:.1f} points; "
     "{policy} gains {gain:.1f} of them.",
     "summary.cost": "The run took {duration} and {calls:,} VLM calls; {hits:,} completions came from the store.",

@@ -1,0 +1,73 @@
+"""A row of a data file, its fields checked one by one; and what becomes of a row that is at fault."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from shotsmith.errors import DataError
+
+OnFault = Callable[[DataError], object]
+"""Told of each row that is at fault; the row is left out unless this raises."""
+
+
+def refuse(fault: DataError) -> NoReturn:
+    """Stop at the first fault."""
+    raise fault
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One element of a file's list, and where it stands (from 0). Every fault is a DataError that names the place."""
+
+    file: Path
+    number: int
+    fields: Mapping[str, object]
+
+    def fault(self, problem: str, field: str | None = None) -> DataError:
+        """What is wrong with this row, or with one field of it."""
+        return DataError(problem, file=self.file, row=self.number, field=field)
+
+    def integer(self, field: str) -> int:
+        """A whole number; truth values, texts and NaN are none."""
+        value = self.present(field)
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise self.fault(f"is not a whole number: {shown(value)}", field)
+        return value
+
+    def text(self, field: str) -> str:
+        """A text that is not blank."""
+        return self.checked_text(self.present(field), field)
+
+    def filled(self, field: str) -> list[object]:
+        """A list with something in it."""
+        value = self.present(field)
+        if not isinstance(value, list):
+            raise self.fault(f"is not a list: {shown(value)}", field)
+        if not value:
+            raise self.fault("is empty", field)
+        return value
+
+    def checked_text(self, value: object, field: str) -> str:
+        """The value, if it is a text that is not blank and can be stored."""
+        if not isinstance(value, str):
+            raise self.fault(f"is not a text: {shown(value)}", field)
+        if not value.strip():
+            raise self.fault("is empty", field)
+        if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+            raise self.fault("holds half of a surrogate pair, which no text encoding can store", field)
+        return value
+
+    def present(self, field: str) -> object:
+        """Whatever the field holds."""
+        if field not in self.fields:
+            raise self.fault("is missing", field)
+        return self.fields[field]
+
+
+def shown(value: object) -> str:
+    """The value as an error tells it: shortened."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,164 @@
+"""Reader of any table of images, questions and answers, by a column map: JSON lines, JSON, Parquet, or a folder.
+
+Every fault is a `DataError` that names the file, the row (0-based) and the column. Pictures are not opened: their
+folders are listed, once each.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from shotsmith.data.rows import OnFault, Row, refuse, shown
+from shotsmith.errors import DataError
+from shotsmith.files import digest, read_json
+from shotsmith.recipe import TableColumns
+from shotsmith.records import Example
+
+FOLDER_TABLE = "metadata.jsonl"
+"""The table of a folder that is given in place of a file, as Hugging Face's image folders have it."""
+
+
+def read_table(
+    table: Path, columns: TableColumns, images: Path | None = None, first: int = 0, on_fault: OnFault = refuse
+) -> list[Example]:
+    """The examples of a table (.jsonl, .json or .parquet) or of a folder with a `metadata.jsonl`, in its order.
+
+    Image paths start from `images`, or else from the table's folder; an image's id follows from its path. Where no
+    column holds ids, they are the rows' numbers, counted from `first`.
+
+    Raises DataError for a table that cannot be read or lacks a column. Rows at fault are handed to `on_fault`, which
+    raises at the first unless told otherwise; of rows with one id the first is kept.
+    """
+    file = table / FOLDER_TABLE if table.is_dir() else table
+    folders = _Folders(images if images is not None else file.parent)
+    seen: dict[int, int] = {}
+    examples = []
+    for row in _rows(file, columns, on_fault):
+        try:
+            example = _example(row, columns, folders, first)
+            if example.id in seen:
+                raise row.fault(f"{example.id} stands in row {seen[example.id]} already", columns.id)
+        except DataError as fault:
+            on_fault(fault)
+        else:
+            seen[example.id] = row.number
+            examples.append(example)
+    return examples
+
+
+def _example(row: Row, columns: TableColumns, folders: _Folders, first: int) -> Example:
+    image = folders.find(row, columns.image)
+    return Example(
+        id=row.integer(columns.id) if columns.id is not None else first + row.number,
+        image=image,
+        image_id=folders.number(image),
+        question=row.text(columns.question),
+        answers=_answers(row, columns.answers),
+    )
+
+
+def _answers(row: Row, column: str) -> tuple[str, ...]:
+    if isinstance(row.present(column), str):
+        return (row.text(column),)
+    values = row.filled(column)
+    return tuple(row.checked_text(value, f"{column}[{position}]") for position, value in enumerate(values))
+
+
+class _Folders:
+    """The names in each folder of images, listed once: asking the disk for every image is slow."""
+
+    def __init__(self, start: Path) -> None:
+        self._start = start
+        self._names: dict[str, tuple[Path, frozenset[str]]] = {}
+        self._numbers: dict[Path, int] = {}
+
+    def find(self, row: Row, column: str) -> Path:
+        """The image that a row names. Raises DataError where it is not there."""
+        value = row.present(column)
+        if isinstance(value, bytes | dict):
+            raise row.fault("holds a picture and not the path of one; write the pictures to files", column)
+        parent, slash, name = row.checked_text(value, column).rpartition("/")
+        parent += slash  # an image at the root lies in "/"
+        if parent not in self._names:
+            self._names[parent] = self._listed(parent)
+        folder, names = self._names[parent]
+        if name not in names:
+            raise row.fault(f"there is no image {folder / name}", column)
+        return folder / name
+
+    def number(self, image: Path) -> int:
+        """An id (60 bits) that an image has in every table that names it."""
+        if image not in self._numbers:
+            self._numbers[image] = int(digest(str(image))[:15], 16)
+        return self._numbers[image]
+
+    def _listed(self, parent: str) -> tuple[Path, frozenset[str]]:
+        folder = (self._start / parent).resolve()
+        try:
+            return folder, frozenset(path.name for path in folder.iterdir())
+        except OSError:
+            return folder, frozenset()
+
+
+def _rows(file: Path, columns: TableColumns, on_fault: OnFault) -> Iterator[Row]:
+    if file.suffix not in READERS:
+        raise DataError(f"is none of {', '.join(READERS)}", file=file)
+    try:
+        yield from READERS[file.suffix](file, columns, on_fault)
+    except FileNotFoundError as error:
+        raise DataError("no such file", file=file) from error
+    except UnicodeDecodeError as error:
+        raise DataError("is not UTF-8 text", file=file) from error
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror or error}", file=file) from error
+
+
+def _json_lines(file: Path, _columns: TableColumns, on_fault: OnFault) -> Iterator[Row]:
+    with file.open(encoding="utf-8-sig", newline="\n") as lines:
+        for number, line in enumerate(lines):
+            if not line.strip():
+                continue
+            try:
+                value: object = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                on_fault(DataError(f"is not valid JSON: {error}", file=file, row=number))
+            else:
+                yield from _row(file, number, value, on_fault)
+
+
+def _json(file: Path, _columns: TableColumns, on_fault: OnFault) -> Iterator[Row]:
+    content: object = read_json(file)
+    if not isinstance(content, list):
+        raise DataError(f"is not a list: {shown(content)}", file=file)
+    for number, value in enumerate(content):
+        yield from _row(file, number, value, on_fault)
+
+
+def _row(file: Path, number: int, value: object, on_fault: OnFault) -> Iterator[Row]:
+    if isinstance(value, dict):
+        yield Row(file, number, value)
+    else:
+        on_fault(DataError(f"is not an object: {shown(value)}", file=file, row=number))
+
+
+def _parquet(file: Path, columns: TableColumns, _on_fault: OnFault) -> Iterator[Row]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    wanted = list(dict.fromkeys(name for name in columns.model_dump().values() if name is not None))
+    try:
+        with pq.ParquetFile(file) as table:
+            for name in wanted:
+                if name not in table.schema_arrow.names:
+                    raise DataError("there is no such column", file=file, field=name)
+            rows = (row for batch in table.iter_batches(columns=wanted) for row in batch.to_pylist())
+            for number, fields in enumerate(rows):
+                yield Row(file, number, fields)
+    except pa.ArrowInvalid as error:
+        raise DataError(f"is not a Parquet file, or a damaged one: {error}", file=file) from error
+
+
+READERS = {".jsonl": _json_lines, ".json": _json, ".parquet": _parquet}
+"""Suffix -> what reads such a file."""

@@ -1,0 +1,50 @@
+"""Evidence from a run's folder: no VLM, no policy and no image is loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from safetensors.numpy import load_file
+
+from shotsmith.data.load import load_splits
+from shotsmith.data.splits import choose_queries
+from shotsmith.diagnosis.evidence import Evidence
+from shotsmith.diagnosis.log import evidence_of_log
+from shotsmith.errors import DataError
+from shotsmith.evaluation.results import read_results
+from shotsmith.runs import Run, flat, show
+
+
+def evidence_of(path: Path, against: Path | None = None) -> Evidence:
+    """Of a run's folder or of a training log; `against` is another of either kind. Raises InputError."""
+    other = None if against is None else evidence_of(against)
+    return evidence_of_run(Run.open(path), other) if path.is_dir() else evidence_of_log(path, other)
+
+
+def evidence_of_run(run: Run, against: Evidence | None = None) -> Evidence:
+    """What the folder holds so far. Raises InputError or DataError where something in it is damaged."""
+    results = tuple(read_results(run.results)) if run.results.exists() else ()
+    shown = show(run)
+    return Evidence(
+        name=run.folder.resolve().name,
+        epochs=tuple(shown["epochs"]),
+        settings=flat(shown["recipe"]),
+        results=results,
+        pools=_pools(run) if results and run.pools("test").exists() else {},
+        evaluations=len(run.evaluations()),
+        against=against,
+    )
+
+
+def _pools(run: Run) -> dict[int, tuple[int, ...]]:
+    """Dataset ids of the candidates of each test query."""
+    data = run.recipe.data
+    splits = load_splits(data, run.world, check=False, skipped=run.skipped)
+    chosen = choose_queries(splits.test, data.test_queries, data.seed)
+    pools = load_file(run.pools("test"))["pools"].tolist()
+    if len(pools) != len(chosen):
+        raise DataError(f"holds {len(pools)} pools for {len(chosen)} queries", file=run.pools("test"))
+    return {
+        splits.test[row].id: tuple(splits.train[place].id for place in pool)
+        for row, pool in zip(chosen, pools, strict=True)
+    }

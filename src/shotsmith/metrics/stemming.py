@@ -1,0 +1,15 @@
+"""Words without their endings (Porter 1980, "An algorithm for suffix stripping"): "races" and "racing" are "race"."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import snowballstemmer
+
+_PORTER = snowballstemmer.stemmer("porter")
+
+
+@lru_cache(maxsize=200_000)
+def stemmed(text: str) -> str:
+    """The text with every word cut to its stem. Words are what spaces part, and are taken to be lower case."""
+    return " ".join(_PORTER.stemWords(text.split()))

@@ -1,0 +1,73 @@
+"""What a pointer policy is put together from, and how the parts speak to each other.
+
+Axes: B queries, G sequences per query, K candidates, H hidden.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+State = Mapping[str, torch.Tensor]
+"""Where sequences stand before their next choice: tensors [B, G, ...] by name.
+
+Parts never look into each other's entries; a part's names are its own. As every entry has axes B and G first, a
+decoder can repeat, cut and reorder sequences without knowing what the entries mean. Before the first choice all
+sequences of a query are the same: G is 1, and `advance` spreads it over the sequences it is given choices of.
+"""
+
+MAX_STEPS = 16
+"""The most demonstrations a sequence can have; no recipe asks for more (recipe.Shots)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Queries and candidates as the decoder sees them, shared by all sequences of a query."""
+
+    query: torch.Tensor
+    """[B, H], unit length: the state before the first choice."""
+    candidates: torch.Tensor
+    """[B, K, H], unit length."""
+    mask: torch.Tensor
+    """[B, K] bool; False where a smaller pool is padded. What stands there is finite, and never matters."""
+
+
+class Memory(Protocol):
+    """How the query state follows what has been chosen."""
+
+    def start(self, query: torch.Tensor) -> State:
+        """The state before the first choice, from queries [B, 1, H]."""
+        ...
+
+    def query(self, state: State) -> torch.Tensor:
+        """What the next choice is compared with: [B, G, H], unit length."""
+        ...
+
+    def advance(self, state: State, chosen: torch.Tensor) -> State:
+        """The state after choosing candidates [B, G, H]."""
+        ...
+
+
+class Gain(Protocol):
+    """What is added to a candidate's score for what has been chosen before it."""
+
+    def start(self, encoded: Encoded) -> State:
+        """The state before the first choice: entries [B, 1, ...]."""
+        ...
+
+    def gain(self, encoded: Encoded, state: State) -> torch.Tensor:
+        """[B, G, K], finite everywhere (blocked candidates too)."""
+        ...
+
+    def advance(self, encoded: Encoded, state: State, choice: torch.Tensor) -> State:
+        """The state after the choice of positions [B, G]."""
+        ...
+
+
+def rows_at(values: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """`values` [B, N, ...] at `rows` [B, W]: [B, W, ...]."""
+    shape = (*rows.shape, *(1,) * (values.dim() - 2))
+    return values.gather(1, rows.view(shape).expand(*rows.shape, *values.shape[2:]))

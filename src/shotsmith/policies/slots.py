@@ -1,0 +1,39 @@
+"""Parallel decoding: a query vector per slot, known before anything is chosen."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from shotsmith.policies.parts import MAX_STEPS, State
+
+
+class Slots(nn.Module):
+    """slot t asks for normalise(query + V gelu(U query + e_t)), whatever earlier slots chose (parts.Memory).
+
+    Only the rule that nothing is chosen twice ties the slots together.
+    """
+
+    def __init__(self, hidden: int) -> None:
+        """`hidden` is H."""
+        super().__init__()
+        self.up = nn.Linear(hidden, hidden)
+        self.slots = nn.Embedding(MAX_STEPS, hidden)
+        self.down = nn.Linear(hidden, hidden)
+
+    def start(self, query: torch.Tensor) -> State:
+        """The first slot, from queries [B, 1, H]."""
+        number = torch.zeros(query.shape[:2], dtype=torch.int64, device=query.device)
+        return {"slots.query": query, "slots.number": number}
+
+    def query(self, state: State) -> torch.Tensor:
+        """What the slot asks for: [B, G, H], unit length."""
+        query = state["slots.query"]
+        inside = functional.gelu(self.up(query) + self.slots(state["slots.number"]))
+        return functional.normalize(query + self.down(inside), dim=-1)
+
+    def advance(self, state: State, chosen: torch.Tensor) -> State:
+        """The next slot; of what was chosen [B, G, H] only the number of sequences matters."""
+        number = state["slots.number"] + 1
+        return {"slots.query": state["slots.query"].expand_as(chosen), "slots.number": number.expand(chosen.shape[:2])}

@@ -1,0 +1,55 @@
+"""The recipe: a whole experiment as typed settings, read from YAML. Every setting has a default and an effect.
+
+No torch here: a recipe is checked in milliseconds, before anything heavy is loaded.
+"""
+
+from shotsmith.recipe.base import Count, Settings, Shots
+from shotsmith.recipe.data import DataSettings, OkvqaSettings, TableColumns, TableSettings, WorldSettings
+from shotsmith.recipe.evaluation import EvaluationSettings
+from shotsmith.recipe.experiment import Recipe
+from shotsmith.recipe.grpo import AdvantageSettings, GrpoSettings, KlSettings, ReferenceSettings, SamplingSettings
+from shotsmith.recipe.models import BeamSettings, EncoderSettings, PoolSettings, VLMSettings
+from shotsmith.recipe.policy import PolicySettings
+from shotsmith.recipe.presets import PRESETS
+from shotsmith.recipe.read import dump_recipe, load_recipe, parse_recipe
+from shotsmith.recipe.rewards import RewardSettings
+from shotsmith.recipe.training import (
+    CurriculumSettings,
+    OptimizerSettings,
+    RceSettings,
+    RolloutSettings,
+    SupervisedSettings,
+)
+
+__all__ = [
+    "PRESETS",
+    "AdvantageSettings",
+    "BeamSettings",
+    "Count",
+    "CurriculumSettings",
+    "DataSettings",
+    "EncoderSettings",
+    "EvaluationSettings",
+    "GrpoSettings",
+    "KlSettings",
+    "OkvqaSettings",
+    "OptimizerSettings",
+    "PolicySettings",
+    "PoolSettings",
+    "RceSettings",
+    "Recipe",
+    "ReferenceSettings",
+    "RewardSettings",
+    "RolloutSettings",
+    "SamplingSettings",
+    "Settings",
+    "Shots",
+    "SupervisedSettings",
+    "TableColumns",
+    "TableSettings",
+    "VLMSettings",
+    "WorldSettings",
+    "dump_recipe",
+    "load_recipe",
+    "parse_recipe",
+]

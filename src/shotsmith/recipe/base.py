@@ -1,0 +1,22 @@
+"""What all sections of a recipe are made of: strict numbers, and settings that refuse unknown names."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+# Strict: YAML's yes and 3.0 are no counts.
+Natural = Annotated[int, Field(strict=True, ge=0)]
+Count = Annotated[int, Field(strict=True, ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Shots = Annotated[int, Field(strict=True, ge=1, le=16)]
+Lengths = Annotated[tuple[Shots, ...], Field(min_length=1)]
+
+
+class Settings(BaseModel):
+    """Base of all sections: frozen, strict about names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)

@@ -1,0 +1,27 @@
+"""Settings of the final comparison."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from shotsmith.recipe.base import Count, Lengths, Natural, Settings
+
+
+class EvaluationSettings(Settings):
+    """The final comparison on test queries."""
+
+    shots: Lengths = (1, 2, 3, 4)
+    """Numbers of demonstrations shown."""
+    random_draws: Count = 3
+    """Draws of the random selector per query; their mean is reported."""
+    oracle_tries: Natural = 64
+    """Sequences the oracle tries per query and number of shots (fewer where the ceiling is reached); 0: no oracle."""
+    beam_width: Natural = 0
+    """Width of a beam search that knows the true answers, evaluated as a bound like the oracle; 0: none. It costs
+    about pool size x longest sequence x width VLM calls per query."""
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    """Level of the intervals."""
+    resamples: Annotated[int, Field(strict=True, ge=100)] = 2000
+    """Bootstrap resamples."""

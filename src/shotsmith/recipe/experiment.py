@@ -1,0 +1,64 @@
+"""The recipe of a whole experiment: its sections, and what must hold between them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from shotsmith.recipe.base import Natural, Settings
+from shotsmith.recipe.data import DataSettings
+from shotsmith.recipe.evaluation import EvaluationSettings
+from shotsmith.recipe.grpo import GrpoSettings
+from shotsmith.recipe.models import BeamSettings, EncoderSettings, PoolSettings, VLMSettings
+from shotsmith.recipe.policy import PolicySettings
+from shotsmith.recipe.rewards import RewardSettings
+from shotsmith.recipe.training import RceSettings, RolloutSettings, SupervisedSettings
+
+
+class Recipe(Settings):
+    """A whole experiment."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")] = "run"
+    """Name of the run folder under `runs/`."""
+    seeds: Annotated[tuple[Natural, ...], Field(min_length=1)] = (0,)
+    """Training seeds; data, pools, beam data and completions are shared by them."""
+    store: Path | None = None
+    """Completions store shared with other runs (a file); by default the run keeps its own."""
+    data: DataSettings
+    vlm: VLMSettings = VLMSettings()
+    encoder: EncoderSettings = EncoderSettings()
+    pools: PoolSettings = PoolSettings()
+    beam: BeamSettings = BeamSettings()
+    policy: PolicySettings = PolicySettings()
+    supervised: SupervisedSettings = SupervisedSettings()
+    rollouts: RolloutSettings = RolloutSettings()
+    reward: RewardSettings = RewardSettings()
+    rce: RceSettings = RceSettings()
+    grpo: GrpoSettings = GrpoSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Recipe:
+        longest = max(self.beam.shots, *self.rollouts.shots, *self.grpo.shots, *self.evaluation.shots)
+        if longest > self.pools.size:
+            raise ValueError(f"{longest} shots cannot be taken from pools of {self.pools.size}")
+        if self.beam.queries > self.data.train_queries:
+            raise ValueError("beam.queries exceeds data.train_queries")
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError("seeds must differ from each other")
+        if self.vlm.server is not None and self.vlm.server.kind == "openai" and (needing := self._need_log_probs()):
+            raise ValueError(
+                f"vlm.server.kind 'openai' has no log-probabilities of given answers, which {' and '.join(needing)} "
+                "need: use vLLM and kind vllm, or do without (supervised.epochs=0, reward.answer_probability=0)"
+            )
+        return self
+
+    def _need_log_probs(self) -> list[str]:
+        needs = {
+            "the beam data of supervised training": self.supervised.epochs,
+            "the reward": self.reward.needs_log_probs,
+            "evaluation.beam_width": self.evaluation.beam_width,
+        }
+        return [name for name, needed in needs.items() if needed]

@@ -1,0 +1,137 @@
+"""Settings of GRPO. The defaults are what we recommend; the others reproduce what was tried elsewhere."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from shotsmith.recipe.base import Count, Lengths, Natural, NonNegative, Positive, Settings, Share
+from shotsmith.recipe.training import CurriculumSettings, OptimizerSettings
+
+
+class SamplingSettings(Settings):
+    """Where the sequences of a group come from."""
+
+    source: Literal["on_policy", "recorded", "mixture"] = "on_policy"
+    """Sampled from the current policy, the recorded rollouts, or some groups of each."""
+    recorded_share: Share = 0.5
+    """Share of recorded groups in a mixture."""
+    temperature: Positive = 1.0
+    """Of the sampling distribution (the behaviour policy)."""
+    distinct: bool = False
+    """No sequence twice in a group: sampled without replacement, weighted by importance (arXiv 1903.06059)."""
+    max_importance_weight: Positive = 2.0
+    """Cap of the weights old / behaviour policy, where the behaviour policy is another one and known."""
+    keep_top: tuple[Annotated[int, Field(strict=True, ge=2)], ...] = ()
+    """Cut each group to its best rollouts: so many in the first epoch, the second, ...; the last number stays."""
+
+
+class AdvantageSettings(Settings):
+    """How much better than its group a rollout did."""
+
+    estimator: Literal["group", "centered", "batch", "rank", "rloo"] = "group"
+    """z-score in the group; mean taken off only (Dr. GRPO); over the batch's deviation; ranks; leave-one-out."""
+    min_std: NonNegative = 0.05
+    """Least standard deviation that is divided by (group, batch)."""
+    clip: NonNegative = 0.0
+    """Advantages are clipped to +- this; 0 does not clip."""
+    signal_std: NonNegative = 0.05
+    """A group whose rewards spread no more than this carries no signal."""
+    zero_variance: Literal["keep", "skip", "resample"] = "resample"
+    """Groups without signal are kept, left out, or left out and replaced by groups of other queries."""
+    max_resamples: Natural = 3
+    """How often per step they are replaced."""
+    standardise_rewards: bool = False
+    """First standardise the rewards of each whole group (clamped to +-3), before groups are cut."""
+
+
+class KlSettings(Settings):
+    """The KL divergence from the reference policy."""
+
+    estimator: Literal["exact", "k1", "k2", "k3", "k3_reversed"] = "exact"
+    """Summed over all candidates at every step, or estimated from the sampled ones (Schulman 2020)."""
+    placement: Literal["loss", "reward"] = "loss"
+    """Added to the loss, or taken off each rollout's reward (there k1 to k3: the exact KL of a first step is the same
+    for every sequence of a group)."""
+    controller: Literal["fixed", "proportional", "multiplicative"] = "fixed"
+    """`beta` stays; moves in proportion to the error (arXiv 1909.08593, as verl); or by a factor after every update."""
+    target: Positive = 0.1
+    """KL the proportional controller aims at."""
+    horizon: Positive = 10_000.0
+    """Sequences over which the proportional controller acts."""
+    factor: Annotated[float, Field(gt=1)] = 1.5
+    """Of the multiplicative controller."""
+    low: NonNegative = 0.01
+    """Below this KL the multiplicative controller divides beta."""
+    high: Positive = 0.1
+    """Above this KL it multiplies beta."""
+    min_beta: NonNegative = 0.001
+    """Floor of a controlled beta."""
+    max_beta: Positive = 10.0
+    """Ceiling of a controlled beta."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> KlSettings:
+        if self.low >= self.high or self.min_beta >= self.max_beta:
+            raise ValueError("low must be below high, and min_beta below max_beta")
+        return self
+
+
+class ReferenceSettings(Settings):
+    """The policy that KL is measured from, and the old policy of the ratio."""
+
+    policy: Literal["start", "supervised"] = "start"
+    """The policy GRPO starts from, or the supervised one even where RCE came between."""
+    sync_steps: Natural = 0
+    """Move the reference towards the policy every so many updates; 0 never."""
+    mixup_alpha: Share = 0.6
+    """Share of the policy in the moved reference."""
+    old_is_reference: bool = False
+    """Form ratios with the reference, instead of with the policy as it was when the step began."""
+
+
+class GrpoSettings(OptimizerSettings):
+    """Group relative policy optimisation (arXiv 2402.03300) with the names of TRL and verl."""
+
+    epochs: Natural = 10
+    steps_per_epoch: Natural = 10
+    """Batches of rollouts in an epoch; 0 for one pass over the queries."""
+    num_generations: Annotated[int, Field(strict=True, ge=2)] = 8
+    """Sequences sampled per query (G)."""
+    num_iterations: Count = 2
+    """Updates per batch of rollouts (mu)."""
+    shots: Lengths = (1, 2, 3, 4)
+    """Lengths of the sampled sequences; a group has one length, taken in turn (the most, where the policy can stop)."""
+    epsilon: Positive = 0.2
+    """Lower clip of the ratio, 1 - epsilon."""
+    epsilon_high: Positive = 0.28
+    """Upper clip of the ratio, 1 + epsilon_high (DAPO)."""
+    dual_clip: Annotated[float, Field(gt=1)] | None = None
+    """Bound of the ratio where the advantage is negative (arXiv 1912.09729); null for none."""
+    importance_level: Literal["step", "sequence"] = "step"
+    """Ratio of every step, or one of the whole sequence."""
+    beta: NonNegative = 0.01
+    """Coefficient of the KL divergence, at the start."""
+    entropy_coef: NonNegative = 0.002
+    """Coefficient of the entropy bonus."""
+    dropout: bool = False
+    """Train mode in the updates: dropout then is in the ratio and in the KL, which is a mistake."""
+    freeze_projections: bool = False
+    """Leave the projections of embeddings, query and candidates as they are."""
+    sampling: SamplingSettings = SamplingSettings()
+    advantage: AdvantageSettings = AdvantageSettings()
+    kl: KlSettings = KlSettings()
+    reference: ReferenceSettings = ReferenceSettings()
+    curriculum: CurriculumSettings = CurriculumSettings()
+
+    @model_validator(mode="after")
+    def _recorded_groups_are_whole(self) -> GrpoSettings:
+        if self.sampling.distinct and self.sampling.keep_top:
+            raise ValueError("distinct sampling weighs whole groups; keep_top cuts them")
+        return self
+
+    @property
+    def needs_recorded(self) -> bool:
+        """Whether there must be recorded rollouts."""
+        return self.sampling.source != "on_policy" or self.curriculum.kind != "none"

@@ -1,0 +1,75 @@
+"""Settings of the policy: a network put together from parts. Named combinations are in recipe.presets."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from shotsmith.recipe.base import Count, Natural, Positive, Settings, Share
+from shotsmith.recipe.presets import preset_settings
+
+Gain = Literal["mmr", "coverage", "dpp", "dpp_max_similarity"]
+
+
+class PolicySettings(Settings):
+    """A policy over sequences of demonstrations. `preset: NAME` gives the settings of that name; others go on top."""
+
+    hidden_size: Count = 128
+    """Width of the projections."""
+    layers: Natural = 1
+    """Cross-attention layers from the query to its candidates; 0 makes a bi-encoder."""
+    heads: Count = 1
+    """Heads of every attention layer; must divide hidden_size."""
+    candidate_encoder: Literal["none", "self_attention"] = "none"
+    """Whether the candidates see each other before the query reads them."""
+    feed_forward: bool = False
+    """A residual two-layer perceptron on query and candidates before they are compared."""
+    projections: Literal["identity", "random"] = "identity"
+    """How the last projections start: as the identity (embeddings are compared as they are), or at random."""
+    dropout: Share = 0.1
+    """Dropout after the cross-attention (in train mode only)."""
+    attention_dropout: Share = 0.1
+    """Dropout on the attention weights (in train mode only)."""
+    memory: Literal["none", "gate", "gru", "gpt2"] = "gate"
+    """How the query state follows what has been chosen: not at all, a gate, a GRU, or GPT-2 over all choices so far."""
+    memory_layers: Count = 2
+    """Layers of the GPT-2 memory."""
+    step_embedding: bool = False
+    """Add a learned vector for the number of the step to the state."""
+    scorer: Literal["cosine", "additive", "bilinear"] = "cosine"
+    """How well a candidate fits the state."""
+    temperature: Positive = 0.1
+    """Cosine and bilinear scores are divided by it."""
+    gains: tuple[Gain, ...] = ()
+    """What is added to the scores for what has been chosen already: redundancy penalty, topic coverage, diversity."""
+    topics: Count = 16
+    """Prototypes of the coverage gain."""
+    dpp_rank: Count = 32
+    """Width of the features of the determinantal (dpp) gains."""
+    decoding: Literal["sequential", "parallel", "two_stage"] = "sequential"
+    """One choice after the other; a query vector per slot, blind to the others; or the best `top_m` refined first."""
+    top_m: Annotated[int, Field(strict=True, ge=2)] = 16
+    """Candidates that two-stage decoding refines."""
+    length: Literal["fixed", "stop"] = "fixed"
+    """Fixed: as many demonstrations as asked for. Stop: up to as many, even none; the policy decides when to end."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _preset(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or "preset" not in value:
+            return value
+        given = dict(value)
+        return preset_settings(given.pop("preset")) | given
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> PolicySettings:
+        if self.hidden_size % self.heads:
+            raise ValueError(f"heads ({self.heads}) must divide hidden_size ({self.hidden_size})")
+        if len(set(self.gains)) != len(self.gains):
+            raise ValueError("a gain can be added once")
+        if self.decoding == "parallel" and (self.memory != "none" or self.gains or self.step_embedding):
+            raise ValueError(
+                "parallel decoding is blind to earlier choices: it needs memory none, no gains, no step_embedding"
+            )
+        return self

@@ -1,0 +1,137 @@
+"""Reading and writing recipes: YAML, overrides, and faults told all at once with the nearest known key."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from shotsmith.errors import RecipeError
+from shotsmith.recipe.experiment import Recipe
+from shotsmith.recipe.policy import PolicySettings
+
+_MAX_BASES = 8
+_NO_SETTINGS: Mapping[type[BaseModel], str] = {Recipe: "base", PolicySettings: "preset"}
+"""The keys that stand for settings and are none themselves."""
+
+
+def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
+    """Read a recipe; `overrides` are 'section.key=value' with YAML values.
+
+    `base: FILE` (beside the recipe) takes over that recipe; what stands here goes on top, key by key. Raises
+    RecipeError listing every fault at once, with the nearest known key for each unknown one.
+    """
+    value = _read_with_base(path, _MAX_BASES)
+    for override in overrides:
+        _apply(value, override)
+    return parse_recipe(value, path)
+
+
+def _read_with_base(path: Path, depth: int) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise RecipeError("no such recipe", file=path) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"cannot be read: {error}", file=path) from error
+    value = _read_yaml(text, "is", path)
+    if not isinstance(value, dict):
+        raise RecipeError("a recipe is a mapping of sections", file=path)
+    if "base" not in value:
+        return value
+    base = value.pop("base")
+    if not isinstance(base, str) or not base:
+        raise RecipeError("is the name of a recipe file", file=path, field="base")
+    if not depth:
+        raise RecipeError(f"more than {_MAX_BASES} recipes build on each other, perhaps in a circle", file=path)
+    return _on_top(_read_with_base(path.parent / base, depth - 1), value)
+
+
+def _on_top(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Both, mappings merged key by key; a preset replaces what was said of the policy before."""
+    if "preset" in above:
+        return dict(above)
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = _on_top(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def parse_recipe(value: Mapping[str, Any], file: Path | str | None = None) -> Recipe:
+    """Check a recipe given as plain values. Raises RecipeError listing every fault."""
+    try:
+        return Recipe.model_validate(value)
+    except ValidationError as error:
+        raise RecipeError("; ".join(_fault(fault) for fault in error.errors()), file=file) from error
+
+
+def dump_recipe(recipe: Recipe) -> str:
+    """The resolved recipe as YAML, every default written out."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _apply(value: dict[str, Any], override: str) -> None:
+    name, equals, text = override.partition("=")
+    keys = name.strip().split(".")
+    if not equals or not all(keys):
+        raise RecipeError(f"override '{override}' is not of the form section.key=value")
+    for depth, key in enumerate(keys[:-1]):
+        value = value.setdefault(key, {})
+        if not isinstance(value, dict):
+            raise RecipeError(f"override '{override}': '{'.'.join(keys[: depth + 1])}' is not a section")
+    value[keys[-1]] = _read_yaml(text, f"override '{override}': the value is")
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice in one section: the first would be lost without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.MarkedYAMLError(problem=f"key '{key.value}' stands twice", problem_mark=key.start_mark)
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+
+def _read_yaml(text: str, subject: str, file: Path | None = None) -> Any:
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        row = error.problem_mark.line + 1 if file and error.problem_mark else None
+        raise RecipeError(f"{subject} not valid YAML: {error.problem}", file=file, row=row) from error
+    except RecursionError as error:
+        raise RecipeError(f"{subject} nested too deeply", file=file) from error
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: the 13th month, and such
+        raise RecipeError(f"{subject} not valid YAML: {' '.join(str(error).split())}", file=file) from error
+
+
+def _fault(fault: Mapping[str, Any]) -> str:
+    location: Sequence[str | int] = fault["loc"]
+    name = ".".join(str(part) for part in location) or "recipe"
+    if fault["type"] == "extra_forbidden":
+        known = _keys_at(location[:-1])
+        near = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.0)
+        return f"unknown key '{name}'" + (f" (did you mean '{near[0]}'?)" if near else "")
+    return f"{name}: {fault['msg'].removeprefix('Value error, ')}"
+
+
+def _keys_at(location: Sequence[str | int]) -> list[str]:
+    model: type[BaseModel] = Recipe
+    for part in location:
+        inner = _model_in(model.model_fields[str(part)].annotation) if part in model.model_fields else None
+        if inner is None:
+            return []
+        model = inner
+    return [*model.model_fields, *(key for section, key in _NO_SETTINGS.items() if section is model)]
+
+
+def _model_in(annotation: object) -> type[BaseModel] | None:
+    candidates = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    return next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)

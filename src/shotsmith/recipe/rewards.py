@@ -1,0 +1,61 @@
+"""Settings of the reward."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import model_validator
+
+from shotsmith.recipe.base import NonNegative, Positive, Settings
+
+RewardMode = Literal[
+    "weighted_sum",
+    "hard_plus_soft",
+    "hard_plus_soft_v2",
+    "separated",
+    "hard_only",
+    "soft_only",
+    "hard01_plus_gtprob",
+    "hard01_plus_gtprob_separated",
+    "hard_plus_gtprob_plus_rel",
+    "legacy",
+]
+
+
+class RewardSettings(Settings):
+    """What a completion is worth: a weighted sum of pure functions, or one of the predecessor's modes."""
+
+    mode: RewardMode = "weighted_sum"
+    """The weighted sum of the functions below, or the predecessor's combination of that name."""
+    vqa_accuracy: NonNegative = 1.0
+    """Weight of the official VQA accuracy of the generated answer (0 to 1)."""
+    answer_probability: NonNegative = 1.0
+    """Weight of the probability of the most common true answer (0 to 1)."""
+    log_prob_gain: NonNegative = 0.0
+    """Weight of the gain in log-probability of the most common true answer over no demonstrations, in nats: dense."""
+    answer_f1: NonNegative = 0.0
+    """Weight of the token F1 of the generated answer with the nearest true answer (0 to 1)."""
+    cider: NonNegative = 0.0
+    """Weight of CIDEr of the generated caption (0 to 10)."""
+    demonstration_cost: NonNegative = 0.0
+    """Taken off for every demonstration shown, in any mode: of two equally good sequences the shorter wins."""
+    hard_weight: Positive = 1.0
+    """The predecessor's HARD_WEIGHT, in its modes: weight of a right answer."""
+    soft_weight: Positive = 1.0
+    """The predecessor's SOFT_WEIGHT, in its modes: weight of the VQA accuracy (or probability, or quality)."""
+    relevance_weight: Positive = 0.1
+    """The predecessor's REL_WEIGHT, in hard_plus_gtprob_plus_rel: weight of how near a wrong answer is."""
+
+    @property
+    def needs_log_probs(self) -> bool:
+        """Whether completions must come with log-probabilities of true answers."""
+        if self.mode == "weighted_sum":
+            return bool(self.answer_probability or self.log_prob_gain)
+        return "gtprob" in self.mode or self.mode == "legacy"
+
+    @model_validator(mode="after")
+    def _some_weight(self) -> RewardSettings:
+        weights = (self.vqa_accuracy, self.answer_probability, self.log_prob_gain, self.answer_f1, self.cider)
+        if self.mode == "weighted_sum" and not any(weights):
+            raise ValueError("at least one reward weight must be above 0")
+        return self

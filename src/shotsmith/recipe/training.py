@@ -1,0 +1,93 @@
+"""Settings of supervised training, of the recorded rollouts, and of RCE."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import model_validator
+
+from shotsmith.recipe.base import Count, Lengths, Natural, NonNegative, Positive, Settings, Share
+
+
+class OptimizerSettings(Settings):
+    """What all three phases share."""
+
+    epochs: Natural = 10
+    """Passes of this phase; one checkpoint and one metrics row each. 0 skips the phase."""
+    learning_rate: Positive = 1e-3
+    """Peak learning rate of AdamW."""
+    warmup_steps: Natural = 0
+    """Steps over which the learning rate rises linearly from 0."""
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    """How the learning rate falls after the warm-up, over all updates of the phase."""
+    final_learning_rate_share: Share = 0.0
+    """What is left of the peak at the last update of a linear or cosine schedule."""
+    weight_decay: NonNegative = 0.01
+    """AdamW's decoupled weight decay."""
+    max_grad_norm: Positive = 1.0
+    """Gradients are scaled down to this norm."""
+    queries_per_step: Count = 32
+    """Queries (groups) in one update."""
+    patience: Natural = 0
+    """Stop after this many epochs in a row without a better validation reward; 0 never stops early."""
+    best_by: Literal["val_reward", "val_loss", "last"] = "val_reward"
+    """Which epoch goes on to the next phase and into the evaluation."""
+
+
+class SupervisedSettings(OptimizerSettings):
+    """Cross-entropy on the sequences that beam search found."""
+
+    epochs: Natural = 30
+    label_smoothing: Share = 0.0
+    """Share of the target spread evenly over the unmasked candidates."""
+
+
+class RolloutSettings(Settings):
+    """The recorded rollouts of each training query, for RCE (and for GRPO where it is told to use them)."""
+
+    beam: Natural = 0
+    """Sequences found by beam search under the supervised policy."""
+    sampled: Natural = 6
+    """Sequences sampled from the supervised policy; their probabilities are kept."""
+    temperature: Positive = 1.0
+    """Temperature of that sampling."""
+    random: Natural = 4
+    """Sequences drawn at random."""
+    similar: bool = True
+    """Also the sequences of the image-similar, text-similar and mixed selectors."""
+    shots: Lengths = (2,)
+    """Lengths of the sequences. A fixed-length policy's groups have one length each, taken in turn; where the
+    policy can stop, every sequence of a group takes the next length."""
+
+
+class RceSettings(OptimizerSettings):
+    """Reward-weighted cross-entropy: weights softmax(reward / tau) in each group."""
+
+    epochs: Natural = 5
+    tau_start: Positive = 2.0
+    """Temperature of the weights at the first step; it falls linearly."""
+    tau_end: Positive = 0.5
+    """Temperature at the last step."""
+    raw_rewards: bool = False
+    """Weigh by raw rewards; otherwise by rewards standardised in their group (clamped to +-3)."""
+    top_1: bool = False
+    """Learn from the best rollout of a group alone, instead of weighing all."""
+
+
+class CurriculumSettings(Settings):
+    """Which queries GRPO trains on while it begins: always whole groups, never the best sequences of one."""
+
+    kind: Literal["none", "staged", "continuous"] = "none"
+    """All queries from the start; only the chosen share at first, then all; or a share that grows to all."""
+    measure: Literal["solved", "contrast"] = "contrast"
+    """Chosen first: queries solved by the largest share of their recorded rollouts, or whose rewards differ most."""
+    share: Share = 0.5
+    """Share of the queries at the first epoch."""
+    epochs: Count = 5
+    """Epochs until all queries take part."""
+
+    @model_validator(mode="after")
+    def _some_queries(self) -> CurriculumSettings:
+        if not self.share:
+            raise ValueError("a curriculum begins with a share above 0")
+        return self

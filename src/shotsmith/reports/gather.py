@@ -1,0 +1,134 @@
+"""Reads everything a report speaks of from the run folder alone: no encoder, no VLM, no policy is loaded."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from collections.abc import Sequence as Many
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load_file
+
+from shotsmith.data.load import load_splits
+from shotsmith.data.splits import Splits, choose_queries
+from shotsmith.diagnosis.diagnose import diagnose
+from shotsmith.diagnosis.evidence import Evidence
+from shotsmith.diagnosis.gather import evidence_of
+from shotsmith.encoders.embedded import Embedded
+from shotsmith.errors import InputError
+from shotsmith.evaluation.compare import Comparison, compare
+from shotsmith.evaluation.results import Result
+from shotsmith.evaluation.summary import best_training_free
+from shotsmith.files import read_json
+from shotsmith.reports.against import run_names
+from shotsmith.reports.data import Against, Gallery, Pointing, ReportData
+from shotsmith.reports.facts import facts
+from shotsmith.reports.gallery import gallery
+from shotsmith.reports.pointing import Chosen, pointing
+from shotsmith.runs import PHASES, Row, Run, show
+
+logger = logging.getLogger(__name__)
+
+Shown = Mapping[str, Any]
+
+
+def gather(source: Path, against: Path | None = None) -> ReportData:
+    """The data of a run's folder or of a training log; `against` is another of either kind.
+
+    Raises InputError where there is neither, DataError where something in it is damaged.
+    """
+    evidence = evidence_of(source, against)
+    data = replace(_data(source, evidence), findings=tuple(diagnose(evidence)))
+    if against is None or evidence.against is None:
+        return data
+    other = _shown(against, evidence.against)
+    names = run_names(facts(data.shown), facts(other))
+    return replace(data, against=Against(other, _comparison(names, (data.shown, other), evidence)))
+
+
+def _data(source: Path, evidence: Evidence) -> ReportData:
+    shown = _shown(source, evidence)
+    if not source.is_dir():
+        return ReportData(shown)
+    run, results = Run.open(source), evidence.results
+    shown_queries, pointings = _answered(run, shown, results) if results else (None, ())
+    return ReportData(
+        shown=shown,
+        gallery=shown_queries,
+        pointing=pointings,
+        environment=read_json(run.environment_file) if run.environment_file.exists() else None,
+        failures=sum(result.failure is not None for result in results),
+    )
+
+
+def _shown(source: Path, evidence: Evidence) -> Row:
+    """What `show` says of a run; of a log the same form, with the settings that are known of it."""
+    if source.is_dir():
+        return show(Run.open(source))
+    nothing: Row = {name: [] for name in ("stages", "test", "contrasts", "evaluations")}
+    known = {"run": str(source), "recipe": {}, "settings": evidence.settings, "epochs": list(evidence.epochs)}
+    return nothing | known
+
+
+def _comparison(names: tuple[str, str], shown: tuple[Shown, Shown], evidence: Evidence) -> Comparison | None:
+    """This run minus the other; None where they have no answers to the same questions.
+
+    Compared are the trained phases that both have; where they share none, the last of each.
+    """
+    other = evidence.against
+    if other is None or evidence.trained is None or other.trained is None:
+        return None
+    if any(shown[0]["recipe"]["data"][kind] != shown[1]["recipe"]["data"][kind] for kind in ("world", "okvqa")):
+        return None
+    there = [{result.selector for result in results} for results in (evidence.results, other.results)]
+    shared = [phase for phase in PHASES if all(phase in selectors for selectors in there)]
+    try:
+        runs = {names[1]: other.results, names[0]: evidence.results}
+        return compare(runs, selectors=shared or None, shared=True)
+    except InputError as error:
+        logger.warning("the two cannot be compared: %s", error)
+        return None
+
+
+def _answered(run: Run, shown: Shown, results: Many[Result]) -> tuple[Gallery | None, tuple[Pointing, ...]]:
+    """The gallery, and where the policy pointed at the gallery's number of shots."""
+    data = run.recipe.data
+    splits = load_splits(data, run.world, skipped=run.skipped)
+    rows = choose_queries(splits.test, data.test_queries, data.seed)
+    queries = [splits.test[row] for row in rows]
+    trained = next((phase for phase in reversed(PHASES) if any(r.selector == phase for r in results)), "grpo")
+    before = best_training_free(shown["test"]) or "zero_shot"
+    found = gallery(results, queries, splits.train, before=before, after=trained)
+    if found is None:
+        return None, ()
+    chosen = _first_choices(results, trained, found.shots)
+    return found, _pointing(run, splits, rows, [chosen.get(query.id, ()) for query in queries])
+
+
+def _first_choices(results: Many[Result], selector: str, shots: int) -> dict[int, tuple[int, ...]]:
+    """What the selector chose for each query (of several seeds the lowest), as dataset ids."""
+    chosen: dict[int, tuple[int, ...]] = {}
+    for result in sorted(results, key=lambda r: r.seed or 0):
+        if result.selector == selector and result.shots == shots:
+            chosen.setdefault(result.query_id, result.sequence)
+    return chosen
+
+
+def _pointing(run: Run, splits: Splits, rows: Many[int], chosen: Many[tuple[int, ...]]) -> tuple[Pointing, ...]:
+    """Nothing where embeddings or pools are not in the folder."""
+    files = [run.embeddings("test"), run.embeddings("train"), run.pools("test")]
+    if not all(file.exists() for file in files):
+        return ()
+    test, train, pools = (load_file(file) for file in files)
+    row_of = {example.id: row for row, example in enumerate(splits.train)}
+    return pointing(
+        Chosen(
+            queries=Embedded(test["images"], test["questions"]).rows(np.asarray(rows, dtype=np.int64)),
+            index=Embedded(train["images"], train["questions"]),
+            pools=pools["pools"],
+            rows=[[row_of[number] for number in sequence] for sequence in chosen],
+        )
+    )

@@ -1,0 +1,134 @@
+"""Verdict, strengths and weaknesses, each decided by the numbers. The thresholds stand at the top."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from shotsmith.diagnosis.finding import Finding
+from shotsmith.reports.facts import Facts, Row, Trend
+from shotsmith.reports.language import Statement
+from shotsmith.reports.numbers import p_value
+
+ALPHA = 0.05
+"""Level of the tests."""
+LARGE_SHARE = 0.5
+"""Of the headroom: from here on it counts as a strength."""
+CLEAR_SIGNAL = 0.5
+"""Mean Adv Std from which on the signal counts as clear."""
+CLEAR_GAIN = 0.05
+"""Share of the first val reward by which the last must lie above it."""
+NEAR_REFERENCE = 5.0
+"""KL (nats) up to which the policy counts as near its reference."""
+SIGNAL_FAULTS = frozenset(
+    {"groups_truncated", "groups_saturated", "groups_failed", "groups_without_signal", "advantages_averaged"}
+)
+KL_FAULTS = frozenset({"kl_from_dropout", "kl_before_update", "kl_is_noise", "kl_exploded"})
+REWARD_FAULTS = frozenset({"val_reward_turned", "best_epoch_early"})
+"""Findings that speak against a strength."""
+
+
+def judge(facts: Facts, findings: Iterable[Finding] = ()) -> tuple[list[Statement], list[Statement]]:
+    """Strengths and weaknesses that the test and the curves show; what the diagnosis found is not said again."""
+    judged = list(_judgements(facts, frozenset(finding.key for finding in findings)))
+    return [said for good, said in judged if good], [said for good, said in judged if not good]
+
+
+def verdict(facts: Facts) -> Statement:
+    """The one sentence at the top."""
+    if facts.is_log:
+        epochs = [row["epoch"] for row in facts.shown["epochs"]]
+        return Statement("verdict.log", {"epochs": len(epochs), "first": min(epochs), "last": max(epochs)})
+    if not facts.test:
+        return Statement("verdict.trained" if facts.shown["epochs"] else "verdict.nothing", {})
+    trained, free = facts.accuracy(facts.trained), facts.accuracy(facts.best_training_free)
+    contrast = facts.contrast(facts.trained, facts.best_training_free)
+    if trained is None or free is None or contrast is None:
+        return Statement("verdict.no_contrast", {})
+    values = {"policy": facts.trained, "free": facts.best_training_free, "accuracy": trained["accuracy"]}
+    return Statement(f"verdict.{_sign(contrast)}", {**values, **_with_p(contrast)})
+
+
+def _judgements(facts: Facts, faults: frozenset[str]) -> Iterator[tuple[bool, Statement]]:
+    yield from _against(facts, facts.best_training_free)
+    if facts.trained != "supervised":
+        yield from _against(facts, "supervised")
+    yield from _below_supervised(facts)
+    yield from _order(facts)
+    yield from _headroom(facts)
+    yield from _training(facts, faults)
+    yield from _earlier_phase(facts)
+
+
+def _against(facts: Facts, other: str | None) -> Iterator[tuple[bool, Statement]]:
+    contrast = facts.contrast(facts.trained, other)
+    if contrast is not None:
+        sign = _sign(contrast)
+        yield sign == "better", Statement(f"contrast.{sign}", _with_p(contrast))
+
+
+def _below_supervised(facts: Facts) -> Iterator[tuple[bool, Statement]]:
+    if facts.trained == "supervised":
+        return
+    for shots in facts.shots:
+        contrast = facts.contrast(facts.trained, "supervised", shots)
+        if shots != "mean" and contrast is not None and _sign(contrast) == "worse":
+            yield False, Statement("contrast.below_at_shots", _with_p(contrast))
+
+
+def _order(facts: Facts) -> Iterator[tuple[bool, Statement]]:
+    contrast = facts.contrast(facts.trained, f"{facts.trained}_reversed")
+    if contrast is not None:
+        sign = _sign(contrast)
+        yield sign == "better", Statement(f"order.{sign}", {**_with_p(contrast), "reverse": -contrast["difference"]})
+
+
+def _headroom(facts: Facts) -> Iterator[tuple[bool, Statement]]:
+    if facts.headroom is None or facts.gain is None:
+        return
+    share = facts.gain / facts.headroom if facts.headroom > 0 else 0.0
+    values = {"headroom": facts.headroom, "gain": facts.gain, "share": 100 * share, "left": facts.headroom - facts.gain}
+    large = share >= LARGE_SHARE
+    yield large, Statement("headroom.large" if large else "headroom.small", values)
+
+
+def _training(facts: Facts, faults: frozenset[str]) -> Iterator[tuple[bool, Statement]]:
+    """What went well, where the diagnosis has nothing against it: what went wrong is told there."""
+    trends = facts.trends if facts.last_phase == "grpo" else {}
+    if (std := trends.get("adv_std")) and std.mean > CLEAR_SIGNAL and not faults & SIGNAL_FAULTS:
+        yield True, Statement("signal.clear", {"adv_std": std.mean})
+    if (kl := trends.get("kl")) and kl.highest[1] <= NEAR_REFERENCE and not faults & KL_FAULTS:
+        epoch, highest = kl.highest
+        yield True, Statement("kl.near", {"kl": highest, "epoch": epoch})
+    reward = facts.trends.get("val_reward")
+    if (
+        reward
+        and len(reward.values) > 1
+        and reward.last - reward.first > CLEAR_GAIN * abs(reward.first)
+        and not faults & REWARD_FAULTS
+    ):
+        epoch, highest = reward.highest
+        yield True, Statement("val_reward.rose", {"epoch": epoch, "best": highest, **_ends(reward)})
+
+
+def _ends(trend: Trend) -> dict[str, float]:
+    return {"first": trend.first, "last": trend.last}
+
+
+def _earlier_phase(facts: Facts) -> Iterator[tuple[bool, Statement]]:
+    best = next(iter(facts.best["val_reward"]), None)
+    if best and best["phase"] != facts.last_phase:
+        values = {"last_phase": facts.last_phase, "phase": best["phase"], "value": best["val_reward"]}
+        yield False, Statement("criteria.earlier_phase", values)
+
+
+def _sign(contrast: Row) -> str:
+    """Better or worse only where interval and corrected p agree that there is a difference."""
+    if contrast["p"] > ALPHA or contrast["low"] <= 0 <= contrast["high"]:
+        return "open"
+    return "better" if contrast["difference"] > 0 else "worse"
+
+
+def _with_p(contrast: Row) -> Row:
+    """The contrast with its p as a sentence takes it: '= 0.012' or '< 0.001'."""
+    p = p_value(contrast["p"])
+    return {**contrast, "p": p if p.startswith("<") else f"= {p}"}

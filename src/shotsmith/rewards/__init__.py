@@ -1,0 +1,20 @@
+"""Rewards: pure functions of an answered query, combined as the recipe says.
+
+A failed completion has no reward at all: it never becomes an `Answered`, and whoever asked for it gives None.
+"""
+
+from shotsmith.rewards.answered import Answered
+from shotsmith.rewards.functions import REWARDS
+from shotsmith.rewards.modes import MODES
+from shotsmith.rewards.total import highest_reward, needs_captions, needs_zero_shot, reward, wanted_answers
+
+__all__ = [
+    "MODES",
+    "REWARDS",
+    "Answered",
+    "highest_reward",
+    "needs_captions",
+    "needs_zero_shot",
+    "reward",
+    "wanted_answers",
+]

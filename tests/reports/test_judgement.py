@@ -1,0 +1,130 @@
+"""The judgements follow the numbers; what the diagnosis has found is not said again."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from shotsmith.diagnosis.finding import Finding
+from shotsmith.reports.data import ReportData
+from shotsmith.reports.facts import facts
+from shotsmith.reports.judgement import judge, verdict
+from shotsmith.reports.language import LANGUAGES, Statement
+from shotsmith.reports.steps import next_steps
+
+Shown = dict[str, Any]
+
+
+@pytest.fixture
+def shown(data: ReportData) -> Shown:
+    return copy.deepcopy(dict(data.shown))
+
+
+def said(shown: Shown) -> tuple[set[str], set[str]]:
+    found = facts(shown)
+    good, bad = judge(found)
+    return {s.key for s in good}, {s.key for s in bad}
+
+
+def weaknesses(shown: Shown) -> list[Statement]:
+    return judge(facts(shown))[1]
+
+
+def set_contrast(shown: Shown, b: str, low: float, high: float, shots: object = "mean") -> None:
+    for row in shown["contrasts"]:
+        if (row["a"], row["b"], row["shots"]) == ("grpo", b, shots):
+            row.update(low=low, high=high, difference=(low + high) / 2)
+
+
+def set_column(shown: Shown, column: str, value: Callable[[int], float]) -> None:
+    for row in shown["epochs"]:
+        if row["phase"] == "grpo":
+            row[column] = value(row["epoch"])
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "good", "verdict_key"),
+    [(1, 5, True, "better"), (-2, 3, False, "open"), (-5, -1, False, "worse"), (0, 5, False, "open")],
+)
+def test_only_an_interval_above_zero_is_a_gain(
+    shown: Shown, low: float, high: float, good: bool, verdict_key: str
+) -> None:
+    set_contrast(shown, "mixed", low, high)
+    found = facts(shown)
+    assert verdict(found).key == f"verdict.{verdict_key}"
+    key = f"contrast.{verdict_key}"
+    against_mixed = [s.key for s in judge(found)[0 if good else 1] if s.values.get("b") == "mixed"]
+    assert against_mixed == [key]
+
+
+def test_a_contrast_noted_the_other_way_round_is_turned(shown: Shown) -> None:
+    shown["contrasts"] = [
+        {"a": "mixed", "b": "grpo", "shots": "mean", "difference": -18, "low": -21, "high": -15, "p": 0.01}
+    ]
+    contrast = facts(shown).contrast("grpo", "mixed")
+    assert contrast and (contrast["difference"], contrast["low"], contrast["high"]) == (18, 15, 21)
+    assert "contrast.better" in said(shown)[0]
+
+
+def test_a_number_of_shots_below_supervised_is_a_weakness(shown: Shown) -> None:
+    assert "contrast.below_at_shots" not in said(shown)[1]
+    set_contrast(shown, "supervised", -4, -1, shots=3)
+    (weakness,) = [s for s in weaknesses(shown) if s.key == "contrast.below_at_shots"]
+    assert weakness.values["shots"] == 3
+
+
+def test_headroom_counts_from_the_best_training_free_selector(shown: Shown) -> None:
+    found = facts(shown)
+    mean = {
+        row["selector"]: row["accuracy"]
+        for row in shown["test"]
+        if row["shots"] == "mean" and "norm" not in row["metric"]
+    }
+    assert found.best_training_free == "mixed"
+    assert found.headroom == pytest.approx(mean["oracle"] - mean["mixed"])
+    assert found.gain == pytest.approx(mean["grpo"] - mean["mixed"])
+    assert "headroom.small" in said(shown)[1]
+    for row in shown["test"]:
+        if row["selector"] == "oracle":
+            row["accuracy"] = mean["grpo"] + 2
+    assert "headroom.large" in said(shown)[0]
+
+
+def test_good_curves_are_strengths_unless_the_diagnosis_speaks_against_them(shown: Shown) -> None:
+    assert {"signal.clear", "kl.near", "val_reward.rose"} <= said(shown)[0]
+    for key, strength in (
+        ("groups_without_signal", "signal.clear"),
+        ("kl_exploded", "kl.near"),
+        ("val_reward_turned", "val_reward.rose"),
+    ):
+        good, bad = judge(facts(shown), [Finding(key, "warning")])
+        assert strength not in {s.key for s in good} | {s.key for s in bad}
+    set_column(shown, "adv_std", lambda epoch: 0.0062)
+    set_column(shown, "kl", lambda epoch: 17.0 if epoch == 9 else 0.1)
+    set_column(shown, "val_reward", lambda epoch: 1.2 - 0.01 * abs(epoch - 4))
+    assert not {"signal.clear", "kl.near", "val_reward.rose"} & said(shown)[0]
+
+
+def test_a_phase_that_stays_behind_an_earlier_one_is_a_weakness(shown: Shown) -> None:
+    assert "criteria.earlier_phase" not in said(shown)[1]
+    set_column(shown, "val_reward", lambda epoch: 0.5)
+    (weakness,) = [s for s in weaknesses(shown) if s.key == "criteria.earlier_phase"]
+    best = max(row["val_reward"] for row in shown["epochs"] if row["phase"] == "rce")
+    assert (weakness.values["phase"], weakness.values["value"]) == ("rce", best)
+
+
+def test_every_statement_can_be_said(shown: Shown) -> None:
+    said_something = 0
+    for low, high in ((1, 5), (-2, 3), (-5, -1)):
+        for other in ("mixed", "supervised", "grpo_reversed"):
+            set_contrast(shown, other, low, high)
+        found = facts(shown)
+        for statement in [verdict(found), *judge(found)[0], *judge(found)[1], *(s.why for s in next_steps(found))]:
+            for language, stop in (("en", "."), ("zh", "。")):
+                sentence = LANGUAGES[language].state(statement)
+                assert sentence.endswith(stop) and "{" not in sentence and "_" not in sentence
+                said_something += 1
+    assert said_something > 40

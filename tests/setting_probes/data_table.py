@@ -1,0 +1,63 @@
+"""Settings of the run, its data and pools, and what shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from setting_probes import OTHERS, stages
+
+OFFICIAL = {"data.world": None, "data.train_queries": 5, "data.val_queries": 2} | {
+    f"data.okvqa.{split}_{kind}": file
+    for split in ("train", "test")
+    for kind, file in {
+        "questions": f"{{here}}/one/OpenEnded_mscoco_{split}2014_questions.json",
+        "annotations": f"{{here}}/one/mscoco_{split}2014_annotations.json",
+        "images": f"{{here}}/one/{split}2014",
+    }.items()
+}
+
+TABLES = {"data.world": None, "data.train_queries": 5, "data.val_queries": 2, "data.table.val_share": 0.2} | {
+    f"data.table.{name}": f"{{here}}/tables/{file}"
+    for name, file in {"train": "train.jsonl", "test": "test.jsonl", "images": "images"}.items()
+}
+
+TABLE: Mapping[str, tuple[Any, ...]] = {
+    "name": ("other", stages.named, {"store": "{folder}/shared.sqlite"}),
+    "seeds": ([1], stages.trained_seeds, {"rce.epochs": 0, "grpo.epochs": 0, "supervised.epochs": 1}),
+    "store": ("{folder}/shared.sqlite", stages.stores),
+    "data.world.seed": (2, stages.data),
+    "data.world.train": (41, stages.data),
+    "data.world.val": (9, stages.data),
+    "data.world.test": (11, stages.data),
+    **{
+        name: (OFFICIAL[name].replace("/one/", "/other/"), stages.data, OFFICIAL)
+        for name in OFFICIAL
+        if name.startswith("data.okvqa.")
+    },
+    **{
+        f"data.table.{name}": (value, stages.data, TABLES)
+        for name, value in {
+            "train": "{here}/tables/more.jsonl",
+            "test": "{here}/tables/more.jsonl",
+            "val": "{here}/tables/more.jsonl",
+            "val_share": 0.4,
+            "images": "{here}/tables/other",
+            "columns.id": "number",
+            "columns.image": "other_image",
+            "columns.question": "other_question",
+            "columns.answers": "other_answers",
+        }.items()
+    },
+    "data.skip_bad": (True, stages.faulty_data, TABLES | {"data.table.test": "{here}/tables/faulty.jsonl"}),
+    "data.okvqa.val_share": (0.4, stages.data, OFFICIAL | {"data.okvqa.val_share": 0.2}),
+    "data.train_queries": (7, stages.data),
+    "data.val_queries": (3, stages.data),
+    "data.test_queries": (5, stages.data),
+    "data.balance_train_queries": (True, stages.data),
+    "data.seed": (1, stages.data),
+    "pools.sampler": (OTHERS, stages.data),
+    "pools.size": (9, stages.data),
+    "pools.seed": (1, stages.data),
+}
+"""Setting -> (another value, the probe that shows it, and what else must be set for it to matter)."""

@@ -1,0 +1,39 @@
+"""What recipes name by path."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from PIL import Image
+from small_clip import write_tiny_clip
+from small_vlm import save_plain
+
+from shotsmith.data.world import make_world
+from shotsmith.recipe import WorldSettings
+
+
+def prepare_files(here: Path) -> None:
+    """What recipes name by path: two worlds in the official layout, another VLM, another CLIP."""
+    for seed, name in enumerate(("one", "other")):
+        make_world(here / name, WorldSettings(seed=seed, train=20, val=1, test=6))
+    _write_tables(here / "tables")
+    save_plain(here / "vlm")
+    write_tiny_clip(here / "clip")
+
+
+def _write_tables(folder: Path) -> None:
+    """Tables of which no two share an image, and every column a second time with other values."""
+    for images, blue in (("images", 0), ("other", 200)):
+        (folder / images).mkdir(parents=True)
+        for number in range(100):
+            Image.new("RGB", (4, 4), (number, 0, blue)).save(folder / images / f"{number}.png")
+    for name, numbers in (("train", range(20)), ("test", range(20, 28)), ("more", range(28, 48))):
+        rows = [
+            {"number": number + 1000}
+            | {"image": f"{number}.png", "question": f"what is {number}?", "answers": [f"it is {number}"]}
+            | {"other_image": f"{number + 50}.png", "other_question": "what?", "other_answers": "it"}
+            for number in numbers
+        ]
+        (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (folder / "faulty.jsonl").write_text((folder / "test.jsonl").read_text() + "\nno JSON")

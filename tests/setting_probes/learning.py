@@ -1,0 +1,92 @@
+"""The policy, and its training on a task without a VLM."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import torch
+from small_matching import Matching, small_policy, small_run, without_times
+from small_policy import inputs_of, policy_of, some_sequences
+
+from setting_probes import Probe
+from shotsmith.checkpoints.native import save_policy
+from shotsmith.experiment.training import best_policy
+from shotsmith.policies.pointer import PointerPolicy
+from shotsmith.recipe import Recipe
+from shotsmith.runs import Phase, Run
+from shotsmith.training.grpo import train_grpo
+from shotsmith.training.rce import train_rce
+from shotsmith.training.supervised import SupervisedData, train_supervised
+from shotsmith.training.validation import Validation
+
+
+def policy(recipe: Recipe, _folder: Path) -> object:
+    """What it says of some sequences, with dropout."""
+    network, inputs = policy_of(recipe.policy).train(), inputs_of()
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(0)
+        return network.step_distributions(inputs, some_sequences(inputs)).tolist()
+
+
+def supervised(recipe: Recipe, folder: Path) -> object:
+    """Weights and rows after supervised training."""
+    task = Matching.draw(12, seed=0)
+    data = SupervisedData(task.inputs, task.beams())
+    return _trained(
+        folder, "supervised", lambda network, run: train_supervised(network, data, _unmoved(), recipe.supervised, run)
+    )
+
+
+def rce(recipe: Recipe, folder: Path) -> object:
+    """Weights and rows after RCE."""
+    task = Matching.draw(12, seed=0)
+    return _trained(
+        folder,
+        "rce",
+        lambda network, run: train_rce(network, task.inputs, task.recorded(), _unmoved(), recipe.rce, run),
+    )
+
+
+def grpo(recipe: Recipe, folder: Path) -> object:
+    """Weights and rows after GRPO."""
+    task = Matching.draw(12, seed=0)
+    others = {"rollouts": task.recorded(), "supervised": small_policy(seed=1)}
+    return _trained(
+        folder,
+        "grpo",
+        lambda network, run: train_grpo(network, task.inputs, task.score, _unmoved(), recipe.grpo, run, **others),
+    )
+
+
+def chosen_epoch(phase: Phase) -> Probe:
+    """Which of three epochs a phase goes on with: best by reward, best by loss, last."""
+
+    def probe(recipe: Recipe, folder: Path) -> object:
+        run = Run(folder, recipe)
+        rows = []
+        for epoch, (by_reward, by_loss) in enumerate([(0.9, 3.0), (0.5, 1.0), (0.1, 2.0)], start=1):
+            network = small_policy(seed=epoch)
+            manifest = small_run(folder, phase).manifest.model_copy(update={"epoch": epoch})
+            save_policy(run.epoch(0, phase, epoch), network, manifest)
+            rows.append({"seed": 0, "phase": phase, "epoch": epoch, "val_reward": by_reward, "val_loss": by_loss})
+        parts = SimpleNamespace(recipe=recipe, run=SimpleNamespace(epochs=lambda: rows, epoch=run.epoch))
+        return _weights(best_policy(parts, 0, phase))
+
+    return probe
+
+
+def _trained(folder: Path, phase: Phase, train: Callable[[PointerPolicy, object], list[dict[str, object]]]) -> object:
+    network = small_policy()
+    rows = train(network, small_run(folder, phase))
+    return without_times(rows), _weights(network)
+
+
+def _unmoved() -> Validation:
+    """A validation in which no epoch is better than the first."""
+    return Validation(answered=lambda _policy: {"val/reward": 0.5})
+
+
+def _weights(network: PointerPolicy) -> list[object]:
+    return [value.tolist() for value in network.state_dict().values()]

@@ -1,0 +1,68 @@
+"""The frozen models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from setting_probes.stages import Heard, parts_of, run_of
+from shotsmith.errors import InputError
+from shotsmith.experiment.parts import Parts
+from shotsmith.recipe import Recipe
+from shotsmith.records import Request
+from shotsmith.vlms.load import load_vlm
+
+
+def vlm(recipe: Recipe, folder: Path) -> object:
+    """Which VLM is loaded, what it answers, and how many prompts it is given at a time."""
+    heard = Heard()
+    with Parts(recipe, run_of(recipe, folder), heard) as parts:
+        examples = parts.splits.train
+        try:
+            identity = parts.collector.vlm.identity
+        except InputError as error:
+            return str(error)
+        requests = [Request(examples[n], (examples[n + 1],), (examples[n].answer,)) for n in range(3)]
+        return identity, str(parts.ask(requests, "here")), heard.amounts
+
+
+def served(recipe: Recipe, folder: Path) -> object:
+    """What a server is sent, by a client that is always refused, with what key and patience, and how much at a time."""
+    sent: list[object] = []
+
+    class Refused:
+        """In place of the official client."""
+
+        def __init__(self, **options: object) -> None:
+            sent.append(options)
+            self.models = SimpleNamespace(list=self.listed)
+            self.chat = SimpleNamespace(completions=SimpleNamespace(create=self.create))
+
+        async def __aenter__(self) -> Refused:
+            return self
+
+        async def __aexit__(self, *_: object) -> None:
+            return None
+
+        async def listed(self) -> object:
+            return SimpleNamespace(data=[SimpleNamespace(id="one"), SimpleNamespace(id="two")])
+
+        async def create(self, **options: object) -> object:
+            sent.append(options)
+            return SimpleNamespace(choices=[])
+
+    with pytest.MonkeyPatch.context() as patch, parts_of(recipe, folder) as parts:
+        patch.setenv("STUB_KEY", "key")
+        patch.setattr("openai.AsyncOpenAI", Refused)
+        patch.setattr("shotsmith.vlms.retry.FIRST_PAUSE", 0.0)
+        vlm = load_vlm(recipe.vlm)
+        return vlm.batch_tokens, str(vlm.complete([Request(parts.splits.train[0])])), sent
+
+
+def encoder(recipe: Recipe, folder: Path) -> object:
+    """The embeddings, and how many images and questions are embedded at a time."""
+    heard = Heard()
+    with Parts(recipe, run_of(recipe, folder), heard) as parts:
+        return parts.embeddings["test"].joined.tolist(), heard.amounts

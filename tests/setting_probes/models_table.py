@@ -1,0 +1,33 @@
+"""Settings of the frozen models, and what shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from setting_probes import OTHERS, models
+
+SERVED = {
+    "vlm.server.url": "http://one/v1",
+    "vlm.server.model": "one",
+    "supervised.epochs": 0,
+    "reward.answer_probability": 0.0,
+}
+
+TABLE: Mapping[str, tuple[Any, ...]] = {
+    "vlm.path": ("{here}/vlm", models.vlm),
+    "vlm.max_new_tokens": (1, models.vlm),
+    "vlm.batch_tokens": (1, models.vlm),
+    "vlm.device": ("cuda:99", models.vlm),
+    "vlm.dtype": ("bfloat16", models.vlm),
+    "vlm.server.url": ("http://two/v1", models.served, SERVED),
+    "vlm.server.model": ("two", models.served, SERVED),
+    "vlm.server.kind": (OTHERS, models.served, SERVED),
+    "vlm.server.api_key_env": ("STUB_KEY", models.served, SERVED),
+    "vlm.server.concurrency": (2, models.served, SERVED),
+    "vlm.server.timeout_seconds": (5.0, models.served, SERVED),
+    "vlm.server.retries": (1, models.served, SERVED),
+    "encoder.path": ("{here}/clip", models.encoder),
+    "encoder.batch_size": (7, models.encoder),
+}
+"""Setting -> (another value, the probe that shows it, and what else must be set for it to matter)."""

@@ -27,6 +27,12 @@ def test_epochs_fit_the_width_whole(width: int) -> None:
     assert "Val Reward" in text and "0.51234" in text and "supervised" in text
 
 
+@pytest.mark.parametrize("width", [60, 80])
+def test_epochs_of_several_seeds_say_whose_they_are_however_narrow(width: int) -> None:
+    text = rendered(epoch_table([ROW, ROW | {"seed": 1}], width), width)
+    assert "Seed" in text and "…" not in text and len(text.splitlines()) == 3
+
+
 def test_a_wide_terminal_has_every_column_of_the_predecessor() -> None:
     text = rendered(epoch_table([ROW], 130), 130)
     assert all(heading in text for heading, _, _ in EPOCH_COLUMNS) and "-0.00042" in text

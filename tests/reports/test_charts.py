@@ -28,6 +28,11 @@ def test_ticks_take_in_the_data_and_are_few(a: float, b: float) -> None:
     assert all(after > before for before, after in pairwise(ticks))
 
 
+def test_ticks_of_figures_that_differ_by_rounding_differ_visibly() -> None:
+    ticks = nice_ticks(0.9999999, 1.0000001)
+    assert len({f"{tick:.2f}" for tick in ticks}) == len(ticks)
+
+
 @given(st.integers(0, 100), st.integers(0, 500))
 def test_epoch_ticks_are_epochs(low: int, span: int) -> None:
     ticks = whole_ticks(low, low + span)

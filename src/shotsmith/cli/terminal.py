@@ -136,9 +136,12 @@ class Lines:
 
 
 def epoch_table(epochs: Sequence[Mapping[str, object]], width: int) -> Table:
-    """The predecessor's table of epochs, with as many of its columns as `width` characters hold."""
+    """The predecessor's table of epochs, with as many of its columns as `width` characters hold.
+
+    The seed stays wherever there are several.
+    """
     table = Table(box=None, pad_edge=False, header_style="bold")
-    kept = _fitting(width)
+    kept = _fitting(width, several_seeds=len({epoch["seed"] for epoch in epochs}) > 1)
     for heading, key, _ in kept:
         table.add_column(heading, justify="left" if key == "phase" else "right", no_wrap=True)
     for epoch in epochs:
@@ -159,10 +162,10 @@ class _RateColumn(ProgressColumn):
         return Text("" if task.speed is None else rate(task.speed, task.fields["unit"]), style="progress.data.speed")
 
 
-def _fitting(width: int) -> list[tuple[str, str, int]]:
+def _fitting(width: int, several_seeds: bool) -> list[tuple[str, str, int]]:
     kept = list(EPOCH_COLUMNS)
     while sum(_width(key, heading) + 1 for heading, key, _ in kept) > width:
-        kept.remove(max(kept, key=lambda column: column[2]))
+        kept.remove(max(kept, key=lambda column: 0 if several_seeds and column[1] == "seed" else column[2]))
     return kept
 
 

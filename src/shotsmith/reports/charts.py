@@ -117,9 +117,16 @@ def bar_chart(
     return _svg(parts, name, width, height)
 
 
+_LEVEL = 1e-5
+"""Relative difference below which figures are the same."""
+
+
 def nice_ticks(low: float, high: float, about: int = 4) -> list[float]:
-    """Round numbers (steps of 1, 2, 2.5, 5 times a power of ten) that take in low and high."""
-    if high <= low:
+    """Round numbers (steps of 1, 2, 2.5, 5 times a power of ten) that take in low and high.
+
+    What differs by rounding alone is level, and shown as such.
+    """
+    if high - low <= _LEVEL * abs(high):
         margin = abs(high) * 0.1 or 1.0
         low, high = low - margin, high + margin
     raw = (high - low) / about

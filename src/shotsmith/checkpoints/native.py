@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from shotsmith.errors import CheckpointError, InputError
-from shotsmith.files import read_json, write_json
+from shotsmith.files import read_json, replacing_folder, write_json
 from shotsmith.policies.pointer import PointerPolicy, build_policy
 from shotsmith.recipe import Count, PolicySettings, Settings, Shots
 from shotsmith.runs import Phase
@@ -51,6 +48,8 @@ class Manifest(Settings):
     """Epoch of that phase, from 1."""
     metrics: dict[str, int | float | str | None] = Field(default_factory=dict)
     """The epoch's row of metrics, without times."""
+    unknown: tuple[str, ...] = ()
+    """Fields nothing is known of, as the policy was trained elsewhere; what stands in them has no meaning."""
     weights: str = ""
     """SHA-256 of the weights file; filled in when the checkpoint is written."""
 
@@ -61,7 +60,7 @@ def save_policy(folder: Path, policy: PointerPolicy, manifest: Manifest) -> None
         raise CheckpointError("the manifest describes another policy", file=folder)
     data = save({name: value.contiguous() for name, value in policy.state_dict().items()})
     manifest = manifest.model_copy(update={"weights": hashlib.sha256(data).hexdigest()})
-    with _replacing_folder(folder) as temporary:
+    with replacing_folder(folder) as temporary:
         with (temporary / WEIGHTS).open("wb") as stream:
             stream.write(data)
             os.fsync(stream.fileno())
@@ -117,21 +116,3 @@ def _read_weights(file: Path, sha256: str) -> dict[str, torch.Tensor]:
         return load(data)
     except SafetensorError as error:
         raise CheckpointError(f"is not a safetensors file: {error}", file=file) from error
-
-
-@contextlib.contextmanager
-def _replacing_folder(folder: Path) -> Iterator[Path]:
-    """Yield a new folder beside `folder` that takes its place on success; what a kill left behind is removed."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in folder.parent.glob(f".{folder.name}.*"):
-        shutil.rmtree(leftover, ignore_errors=True)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
-        yield temporary
-        temporary.chmod(0o755)
-        if folder.exists():
-            folder.replace(temporary.with_name(f"{temporary.name}.old"))
-        temporary.replace(folder)
-    finally:
-        for leftover in folder.parent.glob(f"{temporary.name}*"):
-            shutil.rmtree(leftover)

@@ -20,12 +20,15 @@ EXTENSIONS = (".jpg", ".jpeg", ".png")
 _SUBTYPE_IN_NAME = re.compile(r"mscoco_(\w+?)(?:_questions)?\.json$")
 
 
-def read_official(questions: Path, annotations: Path | None, images: Path, on_fault: OnFault = refuse) -> list[Example]:
+def read_official(
+    questions: Path, annotations: Path | None, images: Path | None, on_fault: OnFault = refuse
+) -> list[Example]:
     """The examples of one split, sorted by question id.
 
     `images` is the folder that holds `COCO_<subtype>_<image id, 12 digits>.jpg` (or .jpeg, .png), where the subtype
     is the questions file's "data_subtype" (such as "train2014"), or else part of its name. Annotations of other
-    questions are ignored. Without `annotations`, every row of `questions` is a question and its annotation.
+    questions are ignored. Without `annotations`, every row of `questions` is a question and its annotation; without
+    `images`, no image is looked for.
 
     Raises DataError for a file of another form (files that are not JSON: InputError). Rows at fault are handed to
     `on_fault`, which raises at the first unless told otherwise; of rows with one id the first is kept.
@@ -34,7 +37,7 @@ def read_official(questions: Path, annotations: Path | None, images: Path, on_fa
     annotated: Mapping[int, Row] = {}
     if annotations is not None:
         annotated = _by_question(_rows(annotations, _content(annotations), "annotations", on_fault), on_fault)
-    paths = _ImageFolder.listed(images, _subtype(questions, content))
+    paths = None if images is None else _ImageFolder.listed(images, _subtype(questions, content))
     asked = _by_question(_rows(questions, content, "questions", on_fault), on_fault)
     examples = []
     for number in sorted(asked):
@@ -48,13 +51,13 @@ def read_official(questions: Path, annotations: Path | None, images: Path, on_fa
     return examples
 
 
-def _example(question: Row, annotation: Row, paths: _ImageFolder) -> Example:
+def _example(question: Row, annotation: Row, paths: _ImageFolder | None) -> Example:
     image_id = question.integer("image_id")
     if "image_id" in annotation.fields and annotation.integer("image_id") != image_id:
         raise annotation.fault(f"differs from the question's image {image_id}", "image_id")
     return Example(
         id=question.integer("question_id"),
-        image=paths.find(image_id, question),
+        image=None if paths is None else paths.find(image_id, question),
         image_id=image_id,
         question=question.text("question"),
         answers=_answers(annotation),

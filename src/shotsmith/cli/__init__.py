@@ -8,7 +8,7 @@ from typing import Any
 import typer
 import typer.core
 
-from shotsmith.cli import compare, diagnose, evaluate, rank, report, run, show, stages, world
+from shotsmith.cli import compare, convert, diagnose, evaluate, rank, report, run, show, stages, world
 from shotsmith.errors import InputError, ShotsmithError
 
 
@@ -47,6 +47,7 @@ for verb in (
     rank.rank,
     evaluate.evaluate,
     compare.compare,
+    convert.convert,
     diagnose.diagnose,
     report.report,
     show.show,

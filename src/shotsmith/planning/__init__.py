@@ -1,0 +1,1 @@
+"""What a recipe will cost, before anything runs: prompts, VLM calls, tokens, bytes and hours."""

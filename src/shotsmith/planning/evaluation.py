@@ -1,0 +1,61 @@
+"""Prompts of the final comparison: every selector, and the two bounds, on the test queries."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from shotsmith.planning.draws import drawn_alike, drawn_at_random
+from shotsmith.planning.prompts import Prompts
+from shotsmith.planning.searching import beam_search
+from shotsmith.planning.training import Setting
+from shotsmith.runs import PHASES
+
+_ROUND = 16
+"""Sequences of one query that the oracle asks for together."""
+
+
+def evaluation(setting: Setting) -> Iterator[Prompts]:
+    """All parts. Test queries are asked about nowhere else, so that nothing is in the store."""
+    recipe = setting.recipe
+    settings, queries, pool = recipe.evaluation, recipe.data.test_queries, recipe.pools.size
+    yield from _selectors(setting)
+    if settings.beam_width:
+        yield from beam_search("evaluate", "beam", queries, pool, settings.beam_width, max(settings.shots))
+        for shots in set(settings.shots):
+            yield Prompts("evaluate", "beam", shots, queries, queries, rounds=1 / len(recipe.evaluation.shots))
+    if settings.oracle_tries:
+        for shots in range(1, max(settings.shots) + 1):
+            yield _oracle(setting, shots)
+
+
+def _selectors(setting: Setting) -> Iterator[Prompts]:
+    """Zero-shot once; the others at every number of shots. What several of them choose alike is asked once."""
+    recipe, behaviour = setting.recipe, setting.behaviour
+    queries = recipe.data.test_queries
+    phases = sum(bool(getattr(recipe, phase).epochs) for phase in PHASES)
+    seeds = len(recipe.seeds)
+    yield Prompts("evaluate", "selectors", 0, queries, queries)
+    for shots in sorted(set(recipe.evaluation.shots)):
+        random = drawn_at_random(recipe.evaluation.random_draws, recipe.pools.size, shots)
+        similar = drawn_alike(setting.similar, behaviour.similar_agree**shots)
+        length = setting.chosen_length(shots)
+        agree = behaviour.policies_agree**length
+        chosen = drawn_alike(phases * seeds, agree)
+        reverse = drawn_alike(seeds, agree) if phases and length > 1 else 0.0
+        different = random + similar
+        yield Prompts("evaluate", "selectors", shots, queries * different, queries * different)
+        yield Prompts("evaluate", "selectors", length, queries * (chosen + reverse), queries * (chosen + reverse))
+
+
+def _oracle(setting: Setting, shots: int) -> Prompts:
+    """Rounds of sequences for the queries that nobody has answered as well as can be, until someone has."""
+    recipe = setting.recipe
+    first, later = setting.behaviour.unsolved if shots == 1 else setting.behaviour.unsolved_longer
+    if shots not in recipe.evaluation.shots:
+        first = 1.0  # no selector has tried that number
+    elif recipe.evaluation.beam_width:
+        first, later = (share * setting.behaviour.unsolved_after_beam for share in (first, later))
+    tries = min(recipe.evaluation.oracle_tries, math.perm(recipe.pools.size, shots))
+    asked = recipe.data.test_queries * (first * min(_ROUND, tries) + later * max(0, tries - _ROUND))
+    return Prompts("evaluate", "oracle", shots, asked, asked, answers=1, rounds=-(-tries // _ROUND))

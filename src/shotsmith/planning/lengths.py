@@ -1,0 +1,39 @@
+"""Tokens of prompts and answers without a model: the processor's files are enough."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from shotsmith.builtin import VLM_PATH
+from shotsmith.errors import InputError
+from shotsmith.recipe import VLMSettings
+from shotsmith.records import Request
+from shotsmith.vlms.image_tokens import ImageTokens
+from shotsmith.vlms.pretrained import load_processor_and_prompt
+from shotsmith.vlms.prompt_tokens import PromptTokens
+
+
+class Lengths:
+    """Counts tokens as the VLM of a recipe would."""
+
+    def __init__(self, settings: VLMSettings) -> None:
+        """Raises InputError where the VLM has no processor that can be read, or is known to a server alone."""
+        if settings.server is not None:
+            raise InputError("a server's tokenizer is not known here; say the sizes with --assume", field="vlm.server")
+        folder = VLM_PATH if settings.path == "builtin" else Path(settings.path).expanduser()
+        processor, prompt = load_processor_and_prompt(folder, settings)
+        self._tokenizer = processor.tokenizer
+        self._prompts = PromptTokens(processor, prompt)
+        self._images = ImageTokens(processor)
+
+    def text(self, request: Request) -> int:
+        """Text tokens of a prompt."""
+        return sum(map(len, self._prompts.prompt(request)))
+
+    def image(self, path: Path | None) -> int:
+        """Tokens of an image among others, from its size; 0 where there is none. Raises DataError if it is no image."""
+        return 0 if path is None else self._images(path, alone=False)
+
+    def answer(self, answer: str) -> int:
+        """Tokens of an answer and its end."""
+        return len(self._tokenizer(answer, add_special_tokens=False)["input_ids"]) + 1

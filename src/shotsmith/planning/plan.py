@@ -1,0 +1,166 @@
+"""The plan of a recipe: its prompts by part, in tokens, bytes and hours, as ranges."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from shotsmith.planning.behaviour import EXPECTED, HIGH, LOW, Behaviour
+from shotsmith.planning.evaluation import evaluation
+from shotsmith.planning.prompts import Prompts, Stage
+from shotsmith.planning.searching import beam_search
+from shotsmith.planning.sizes import Sizes
+from shotsmith.planning.speed import Speeds
+from shotsmith.planning.stored import bytes_per_completion, other_bytes
+from shotsmith.planning.training import SIMILAR, Setting, training
+from shotsmith.recipe import Recipe
+from shotsmith.rewards import needs_zero_shot
+from shotsmith.runs import Split
+
+Corrections = Mapping[tuple[str, str], float]
+"""(stage, part) -> factor on its calls."""
+
+_ORIGIN: Mapping[Stage, str] = {"beam": "beam", "train": "seed-0/grpo/epoch-001", "evaluate": "evaluation"}
+"""Who pays, as the store keeps it with every completion."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What some prompts cost."""
+
+    requests: float = 0.0
+    calls: float = 0.0
+    text_tokens: float = 0.0
+    image_tokens: float = 0.0
+    generated_tokens: float = 0.0
+    stored_bytes: float = 0.0
+    device_hours: float = 0.0
+    wall_hours: float = 0.0
+
+    def __add__(self, other: Figures) -> Figures:
+        return Figures(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(Figures)))
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One part of a stage; low, expected and high differ where behaviour decides."""
+
+    stage: str
+    part: str
+    low: Figures
+    expected: Figures
+    high: Figures
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All parts, in the order in which they run."""
+
+    parts: tuple[Planned, ...]
+
+    def total(self, stage: str | None = None) -> Planned:
+        """The sum over a stage, or over everything."""
+        parts = [part for part in self.parts if stage in (None, part.stage)]
+        sums = {
+            name: sum((getattr(part, name) for part in parts), start=Figures()) for name in ("low", "expected", "high")
+        }
+        return Planned(stage or "total", "", **sums)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, each figure with low, expected and high."""
+        stages = dict.fromkeys(part.stage for part in self.parts)
+        return {
+            "parts": [_as_json(part) for part in self.parts],
+            "stages": [_as_json(self.total(stage)) for stage in stages],
+            "total": _as_json(self.total()),
+        }
+
+
+def make_plan(
+    recipe: Recipe, sizes: Sizes, speeds: Speeds | None = None, devices: int = 1, corrections: Corrections | None = None
+) -> Plan:
+    """Plan a recipe. Without `speeds` hours stay 0; `devices` run side by side in `wall_hours`."""
+    sides = [
+        _figures(prompts_of(recipe, sizes, behaviour), recipe, sizes, speeds, devices, corrections or {})
+        for behaviour in (LOW, EXPECTED, HIGH)
+    ]
+    low, expected, high = sides
+    parts = [Planned(*key, low.get(key, Figures()), expected[key], high.get(key, Figures())) for key in expected]
+    prepared = [
+        Planned(stage, "files" if stage == "train" else "", *[Figures(stored_bytes=size)] * 3)
+        for stage, size in other_bytes(recipe, sizes)
+    ]
+    order = ("embed", "pools", "beam", "train", "evaluate")
+    return Plan(tuple(sorted((*prepared, *parts), key=lambda part: order.index(part.stage))))
+
+
+def prompts_of(recipe: Recipe, sizes: Sizes, behaviour: Behaviour) -> list[Prompts]:
+    """Every kind of prompt of every stage."""
+    setting = Setting(
+        recipe,
+        behaviour,
+        similar=SIMILAR if sizes.has_images else 1,
+        answers=sizes.queries["train"].answers,
+        zero_shot=needs_zero_shot(recipe.reward),
+    )
+    beam, pool = recipe.beam, recipe.pools.size
+    searched = beam_search("beam", "search", beam.queries, pool, beam.width, beam.shots)
+    return [*(searched if recipe.supervised.epochs else ()), *training(setting), *evaluation(setting)]
+
+
+def _figures(
+    prompts: Iterable[Prompts],
+    recipe: Recipe,
+    sizes: Sizes,
+    speeds: Speeds | None,
+    devices: int,
+    corrections: Corrections,
+) -> dict[tuple[str, str], Figures]:
+    by_part: dict[tuple[Stage, str], list[Prompts]] = {}
+    for each in prompts:
+        by_part.setdefault((each.stage, each.part), []).append(each)
+    found: dict[tuple[str, str], Figures] = {}
+    for key, group in by_part.items():
+        factor = corrections.get(key, 1.0)
+        figures = sum((_cost(each, factor, recipe, sizes) for each in group), start=Figures())
+        if speeds is not None:
+            seconds = speeds[key[0]].seconds(figures.calls, figures.text_tokens + figures.image_tokens)
+            figures += _hours(figures.calls, seconds, max(1.0, sum(each.rounds for each in group)), devices)
+        found[key] = figures
+    return found
+
+
+def _cost(prompts: Prompts, factor: float, recipe: Recipe, sizes: Sizes) -> Figures:
+    query = sizes.queries[_split(prompts)]
+    calls = factor * prompts.calls
+    origin = f"{recipe.name}:{_ORIGIN[prompts.stage]}" if recipe.store else _ORIGIN[prompts.stage]
+    text_bytes = round(query.answer_bytes) if prompts.text else 0
+    stored = bytes_per_completion(origin, text_bytes, round(prompts.answers), round(query.answer_bytes))
+    return Figures(
+        requests=prompts.requests,
+        calls=calls,
+        text_tokens=calls * (query.text + prompts.demonstrations * sizes.text),
+        image_tokens=calls * (query.image + prompts.demonstrations * sizes.image),
+        generated_tokens=calls * query.generated * prompts.text,
+        stored_bytes=calls * stored,
+    )
+
+
+def _split(prompts: Prompts) -> Split:
+    if prompts.stage == "evaluate":
+        return "test"
+    return "val" if "validation" in prompts.part else "train"
+
+
+def _hours(calls: float, seconds: float, rounds: float, devices: int) -> Figures:
+    """In every round each device takes whole prompts: more devices than prompts of a round are idle."""
+    each = math.ceil(calls / rounds / devices) * rounds
+    return Figures(device_hours=seconds / 3600, wall_hours=seconds * (each / calls if calls else 0.0) / 3600)
+
+
+def _as_json(part: Planned) -> dict[str, Any]:
+    sides = {name: asdict(getattr(part, name)) for name in ("low", "expected", "high")}
+    figures = {name: {side: values[name] for side, values in sides.items()} for name in sides["expected"]}
+    return {"stage": part.stage, "part": part.part, **figures}

@@ -1,0 +1,183 @@
+"""How large prompts and answers are: sampled from the data and the VLM's tokenizer, or assumed. No weights are read."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+
+from shotsmith.data.load import load_splits
+from shotsmith.data.splits import Splits, choose_queries
+from shotsmith.data.world import make_world
+from shotsmith.errors import InputError
+from shotsmith.planning.lengths import Lengths
+from shotsmith.recipe import Recipe
+from shotsmith.records import Example, Request
+from shotsmith.rewards import wanted_answers
+from shotsmith.runs import SPLITS, Split
+
+_SAMPLED = 200
+"""Examples of each kind that are looked at."""
+_WORLD = {"train": 300, "val": 100, "test": 100}
+"""Most examples of a built-in world that are drawn to be looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class QuerySize:
+    """The queries of one split: means."""
+
+    text: float
+    """Text tokens of a prompt without demonstrations."""
+    image: float
+    """Image tokens of the query."""
+    generated: float
+    """Tokens of a true answer with its end, as far as they may be generated: what is generated is taken to be alike."""
+    answer_bytes: float
+    """UTF-8 bytes of the most common true answer."""
+    answers: float
+    """Answers whose log-probability the reward wants."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """What the tokens and bytes of a plan are computed from."""
+
+    examples: Mapping[Split, int]
+    queries: Mapping[Split, QuerySize]
+    text: float
+    """Text tokens that a demonstration adds to a prompt."""
+    image: float
+    """Image tokens that it adds."""
+    has_images: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Assumed:
+    """Sizes that are told instead of read. The defaults are those of COCO questions before Qwen2.5-VL."""
+
+    train: int
+    """Examples of the train split, validation included where it is set aside from it."""
+    test: int
+    """Examples of the test split."""
+    image_tokens: float = 391.0
+    """Of an image of 640 x 480 pixels: 17 x 23 squares of 28 pixels."""
+    text_tokens: float = 18.0
+    """Of a question and its answer as a demonstration, with what the template puts around them."""
+    frame_tokens: float = 17.0
+    """Of the rest of a prompt: the template, with its system message."""
+    answer_tokens: float = 2.5
+    """Of a generated answer with its end."""
+    answer_bytes: float = 6.0
+    """UTF-8 bytes of an answer."""
+
+
+def sampled_sizes(recipe: Recipe, splits: Splits, seed: int = 0) -> Sizes:
+    """Means over some of the recipe's own queries, each with one demonstration drawn at random.
+
+    `splits` may be smaller than those of the recipe: the same share of them is drawn as queries. Raises InputError
+    where the tokenizer cannot be read, DataError for an image or a question that cannot be used.
+    """
+    lengths, rng = Lengths(recipe.vlm), np.random.default_rng(seed)
+    named = splits.named()
+    drawn = {split: _queries(recipe, split, named[split]) for split in SPLITS}
+    shown = [splits.train[row] for row in rng.integers(len(splits.train), size=_SAMPLED)]
+    queries = {split: _query_size(recipe, drawn[split], lengths) for split in SPLITS}
+    pairs = [(drawn["train"][number % len(drawn["train"])], one) for number, one in enumerate(shown)]
+    added = [lengths.text(Request(query, (one,))) - lengths.text(Request(query)) for query, one in pairs]
+    return Sizes(
+        examples=_examples(recipe, splits),
+        queries=queries,
+        text=fmean(added),
+        image=fmean(lengths.image(one.image) for one in shown),
+        has_images=any(example.image is not None for example in shown),
+    )
+
+
+@contextlib.contextmanager
+def readable_splits(recipe: Recipe) -> Iterator[Splits]:
+    """The data, or a small world of the same seed where the recipe draws one, which is gone afterwards.
+
+    Raises DataError where files are missing or at fault.
+    """
+    if recipe.data.world is None:
+        yield load_splits(recipe.data.model_copy(update={"skip_bad": False}), check=False)
+        return
+    smaller = {split: min(most, getattr(recipe.data.world, split)) for split, most in _WORLD.items()}
+    world = recipe.data.world.model_copy(update=smaller)
+    with tempfile.TemporaryDirectory() as folder:
+        make_world(Path(folder) / "world", world)
+        yield load_splits(recipe.data.model_copy(update={"world": world}), Path(folder) / "world", check=False)
+
+
+def _examples(recipe: Recipe, splits: Splits) -> dict[Split, int]:
+    source = splits.named() if recipe.data.world is None else None
+    return {split: len(source[split]) if source else getattr(recipe.data.world, split) for split in SPLITS}
+
+
+def _queries(recipe: Recipe, split: Split, examples: Sequence[Example]) -> list[Example]:
+    """Some of the recipe's queries."""
+    wanted: int = getattr(recipe.data, f"{split}_queries")
+    if recipe.data.world is not None:
+        wanted = max(1, wanted * len(examples) // getattr(recipe.data.world, split))
+    balance = recipe.data.balance_train_queries and split == "train"
+    rows = choose_queries(examples, wanted, recipe.data.seed, balance)
+    return [examples[row] for row in rows[:_SAMPLED]]
+
+
+def _query_size(recipe: Recipe, queries: Sequence[Example], lengths: Lengths) -> QuerySize:
+    longest = recipe.vlm.max_new_tokens
+    return QuerySize(
+        text=fmean(lengths.text(Request(query)) for query in queries),
+        image=fmean(lengths.image(query.image) for query in queries),
+        generated=fmean(min(lengths.answer(query.answer), longest) for query in queries),
+        answer_bytes=fmean(len(query.answer.encode()) for query in queries),
+        answers=fmean(len(wanted_answers(query, recipe.reward)) for query in queries),
+    )
+
+
+def assumed_sizes(recipe: Recipe, assumed: Assumed) -> Sizes:
+    """Sizes without any data. Raises InputError where the splits hold fewer examples than the recipe's queries."""
+    source = recipe.data.okvqa or recipe.data.table
+    share = source.val_share if source is not None else 0.1
+    val = round(assumed.train * share)
+    examples: dict[Split, int] = {"train": assumed.train - val, "val": val, "test": assumed.test}
+    counts = {split: getattr(recipe.data, f"{split}_queries") for split in SPLITS}
+    for split in SPLITS:
+        if counts[split] > examples[split]:
+            raise InputError(
+                f"{counts[split]} queries are wanted, but {examples[split]} examples are assumed",
+                field=f"data.{split}_queries",
+            )
+    size = QuerySize(
+        text=assumed.frame_tokens + assumed.text_tokens - assumed.answer_tokens + 1,
+        image=assumed.image_tokens,
+        generated=min(assumed.answer_tokens, recipe.vlm.max_new_tokens),
+        answer_bytes=assumed.answer_bytes,
+        answers=float(recipe.reward.needs_log_probs),
+    )
+    return Sizes(examples, dict.fromkeys(SPLITS, size), assumed.text_tokens, assumed.image_tokens)
+
+
+def read_assumed(settings: Sequence[str]) -> Assumed:
+    """From 'train=443757', 'test=214354' and others of `Assumed`. Raises InputError naming what is wrong."""
+    known = {field.name: field for field in fields(Assumed)}
+    given: dict[str, float] = {}
+    for setting in settings:
+        name, _, text = setting.partition("=")
+        if name not in known:
+            raise InputError(f"nothing is called '{name}'; there are {', '.join(known)}", field="--assume")
+        try:
+            given[name] = int(text) if name in ("train", "test") else float(text)
+        except ValueError as error:
+            raise InputError(f"'{text}' is no number", field=f"--assume {name}") from error
+        if not 0 <= given[name] < float("inf"):
+            raise InputError(f"'{text}' is no size", field=f"--assume {name}")
+    if missing := [name for name in ("train", "test") if name not in given]:
+        raise InputError(f"say the size of both splits; {missing[0]} is missing", field="--assume")
+    train, test = (int(given.pop(name)) for name in ("train", "test"))
+    return Assumed(train, test, **given)

@@ -1,0 +1,65 @@
+"""How large what a run leaves on the disk will be."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+
+from shotsmith.builtin import CLIP_PATH
+from shotsmith.completions.store import Store
+from shotsmith.files import digest, read_json
+from shotsmith.planning.sizes import Sizes
+from shotsmith.policies.pointer import build_policy
+from shotsmith.recipe import EncoderSettings, Recipe
+from shotsmith.records import Completion
+from shotsmith.runs import PHASES, SPLITS
+
+_WRITTEN = 4000
+_BATCH = 200
+_WIDTH = 512
+"""Of the embeddings of CLIP ViT-B, where the encoder's configuration is not at hand."""
+
+
+@lru_cache(maxsize=100)
+def bytes_per_completion(origin: str, text_bytes: int, answers: int, answer_bytes: int) -> float:
+    """Bytes that a completion takes in the store, found by filling one: keys are random, so that size is linear."""
+    text = "x" * text_bytes if text_bytes else None
+    batches = [range(start, start + _BATCH) for start in range(0, _WRITTEN, _BATCH)]
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "completions.sqlite"
+        with Store.open(file):
+            pass
+        empty = file.stat().st_size
+        with Store.open(file) as store:
+            for batch in batches:
+                log_probs = {str(number).ljust(answer_bytes, "x"): -1.5 for number in range(answers)}
+                store.put_many([(digest(str(number)), Completion(text, log_probs)) for number in batch], origin)
+        return (file.stat().st_size - empty) / _WRITTEN
+
+
+def other_bytes(recipe: Recipe, sizes: Sizes) -> Iterator[tuple[str, float]]:
+    """Stage and bytes of embeddings, pools and checkpoints."""
+    width = embedding_width(recipe.encoder)
+    embedded = width * (1 + sizes.has_images)
+    yield "embed", 4.0 * embedded * sum(sizes.examples.values())
+    queries = sum(getattr(recipe.data, f"{split}_queries") for split in SPLITS)
+    yield "pools", 8.0 * recipe.pools.size * queries
+    weights = sum(value.numel() * value.element_size() for value in _policy(recipe, embedded))
+    epochs = sum(getattr(recipe, phase).epochs for phase in PHASES)
+    states = 3 * sum(bool(getattr(recipe, phase).epochs) for phase in PHASES)  # weights, and two moments of AdamW
+    yield "train", float(weights * (epochs + states) * len(recipe.seeds))
+
+
+def embedding_width(settings: EncoderSettings) -> int:
+    """Numbers in an embedding of an image or of a text."""
+    folder = CLIP_PATH if settings.path == "builtin" else Path(settings.path)
+    file = folder / "config.json"
+    return int(read_json(file).get("projection_dim", _WIDTH)) if file.exists() else _WIDTH
+
+
+def _policy(recipe: Recipe, width: int) -> list[torch.Tensor]:
+    return list(build_policy(recipe.policy, width, 0).state_dict().values())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image, ImageDraw
@@ -165,6 +166,19 @@ def save_like_qwen(folder: Path) -> Path:
     _write(folder / "preprocessor_config.json", images)
     _write(folder / "generation_config.json", generation)
     _write(folder / "chat_template.json", {"chat_template": QWEN_TEMPLATE})
+    return folder
+
+
+def write_adapter(folder: Path, model: Any, seed: int = 0) -> Path:
+    """A LoRA adapter of the model's attention with random weights; the model is changed on the way."""
+    from peft import LoraConfig, get_peft_model
+
+    adapted = get_peft_model(model, LoraConfig(r=2, lora_alpha=8, target_modules=["q_proj", "v_proj"]))
+    torch.manual_seed(seed)
+    for name, weights in adapted.named_parameters():
+        if "lora_" in name:
+            torch.nn.init.normal_(weights, std=0.3)
+    adapted.save_pretrained(folder)
     return folder
 
 

@@ -5,18 +5,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shotsmith.records import Example, Request
-from shotsmith.vlms.prompts import ANSWER_ENDS, cut_answer, demonstration_text, messages, query_text
+from shotsmith.vlms.prompts import DEFAULT_PROMPT, cut_answer, messages
 
 SHOWN = Example(1, Path("shown.png"), 1, "what is it?", ("tea", "cup", "cup"))
 ASKED = Example(2, Path("asked.png"), 2, "where from?", ("paris",))
 
 
 def test_a_demonstration_shows_its_most_common_answer_and_ends_its_line():
-    assert demonstration_text(SHOWN) == "Question: what is it? Short answer: cup\n"
+    assert DEFAULT_PROMPT.texts(Request(ASKED, (SHOWN,)))[0] == "Question: what is it? Short answer: cup\n"
 
 
 def test_a_query_leaves_its_answer_open():
-    assert query_text(ASKED) == "Question: where from? Short answer:"
+    assert DEFAULT_PROMPT.texts(Request(ASKED)) == ["Question: where from? Short answer:"]
 
 
 def test_one_user_turn_alternates_images_and_texts_and_ends_with_the_query():
@@ -57,9 +57,9 @@ def test_the_answer_is_what_stands_before_the_next_demonstration(generated, answ
     assert cut_answer(generated) == answer
 
 
-@given(st.lists(st.sampled_from([*ANSWER_ENDS, "red", " ", ".", "Short", "x"])).map("".join))
+@given(st.lists(st.sampled_from([*DEFAULT_PROMPT.template.answer.ends, "red", " ", ".", "Short", "x"])).map("".join))
 def test_an_answer_holds_none_of_its_ends_nor_surrounding_space(generated):
     answer = cut_answer(generated)
-    assert not any(end in answer for end in ANSWER_ENDS)
+    assert not any(end in answer for end in DEFAULT_PROMPT.template.answer.ends)
     assert answer == answer.strip()
     assert answer in generated

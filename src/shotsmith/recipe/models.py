@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import model_validator
 
 from shotsmith.recipe.base import Count, Natural, Positive, Settings, Shots
+
+Layout = Literal["single_turn", "multi_turn", "plain"]
+
+DECODING: Mapping[str, Mapping[str, object]] = {
+    "greedy": {"max_new_tokens": 5, "min_new_tokens": 0, "num_beams": 1},
+    "predecessor": {"max_new_tokens": 5, "min_new_tokens": 0, "num_beams": 3, "length_penalty": 0.0},
+}
+"""Named decodings; `decoding: NAME` in the section `vlm` stands for these settings."""
 
 
 class ServerSettings(Settings):
@@ -26,21 +37,66 @@ class ServerSettings(Settings):
     """Further tries of a request that met a full or failing server."""
 
 
+class PromptSettings(Settings):
+    """How demonstrations and query are put to the VLM."""
+
+    template: str = "qwen"
+    """The wording, and where an answer ends: a template of the package by its name, or the path of a YAML file."""
+    layout: Layout = "single_turn"
+    """One user turn for all; a user and an assistant turn for each demonstration; or text without any chat template."""
+    system: str | None = None
+    """A system prompt; none of our own by default (a chat template may have one)."""
+
+
 class VLMSettings(Settings):
-    """The frozen VLM that answers."""
+    """The frozen VLM that answers. `decoding: NAME` gives the settings of DECODING; others go on top."""
 
     path: str = "builtin"
     """'builtin' for the tiny VLM in the package; else a folder or hub id of a transformers image-text-to-text model."""
     max_new_tokens: Count = 5
-    """Longest generated answer, in tokens (greedy decoding)."""
+    """Longest generated answer, in tokens."""
+    min_new_tokens: Natural = 0
+    """Tokens before the answer may end."""
+    num_beams: Count = 1
+    """Beams of the search for the answer; 1 is greedy decoding."""
+    length_penalty: float = 1.0
+    """Beams are compared by log-probability over length to this power: 0 compares sums, more favours length."""
+    prompt: PromptSettings = PromptSettings()
     batch_tokens: Count = 8192
     """Prompt tokens in one forward pass, padding included."""
     device: str = "auto"
     """'auto' (cuda if there is one), 'cpu', 'cuda', 'cuda:1', ..."""
+    device_map: Literal["auto", "balanced", "balanced_low_0", "sequential"] | None = None
+    """Spread one model over all GPUs, and the CPU where they do not suffice; `device` then means nothing."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Weights and arithmetic; 'auto' is what the checkpoint says."""
+    attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
+    """Who computes attention: PyTorch's fused kernels, plain arithmetic, or the package flash-attn."""
+    lora: str | None = None
+    """A folder with a LoRA adapter of peft, merged into the weights."""
     server: ServerSettings | None = None
-    """A server to ask instead; `path`, `batch_tokens`, `device` and `dtype` then mean nothing."""
+    """A server to ask instead; all but `prompt` and `max_new_tokens` then means nothing."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named_decoding(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or "decoding" not in value:
+            return value
+        given = dict(value)
+        name = given.pop("decoding")
+        if not isinstance(name, str) or name not in DECODING:
+            raise ValueError(f"no decoding is called '{name}'; there are {', '.join(DECODING)}")
+        return dict(DECODING[name]) | given
+
+    @model_validator(mode="after")
+    def _possible(self) -> VLMSettings:
+        if self.min_new_tokens > self.max_new_tokens:
+            raise ValueError("min_new_tokens exceeds max_new_tokens")
+        if self.server is not None and (self.num_beams > 1 or self.min_new_tokens):
+            raise ValueError("a server decodes greedily: num_beams 1 and min_new_tokens 0")
+        if self.server is not None and self.prompt.layout == "plain":
+            raise ValueError("a server takes chat messages: prompt.layout single_turn or multi_turn")
+        return self
 
 
 class EncoderSettings(Settings):
@@ -50,6 +106,8 @@ class EncoderSettings(Settings):
     """'builtin' for the tiny CLIP in the package; else a folder or hub id of a transformers CLIP model."""
     batch_size: Count = 256
     """Images (or texts) in one forward pass."""
+    joined: Literal["side_by_side", "mean"] = "side_by_side"
+    """How policies see image and question: one beside the other, or as their mean (the predecessor's way)."""
 
 
 class PoolSettings(Settings):

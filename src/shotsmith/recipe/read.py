@@ -13,10 +13,15 @@ from pydantic import BaseModel, ValidationError
 
 from shotsmith.errors import RecipeError
 from shotsmith.recipe.experiment import Recipe
+from shotsmith.recipe.models import VLMSettings
 from shotsmith.recipe.policy import PolicySettings
 
 _MAX_BASES = 8
-_NO_SETTINGS: Mapping[type[BaseModel], str] = {Recipe: "base", PolicySettings: "preset"}
+_NO_SETTINGS: Mapping[type[BaseModel], str] = {
+    Recipe: "base",
+    PolicySettings: "preset",
+    VLMSettings: "decoding",
+}
 """The keys that stand for settings and are none themselves."""
 
 

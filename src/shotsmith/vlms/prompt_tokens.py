@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 
 from shotsmith.errors import DataError, VLMError
 from shotsmith.records import Request
-from shotsmith.vlms.prompts import messages, texts
+from shotsmith.vlms.prompts import DEFAULT_PROMPT, Message, Prompt
 
 Ids = NDArray[np.int64]
-Frame = tuple[tuple[str, str], ...]
-"""For each piece of a rendered prompt, what the chat template puts before and after the text of the piece."""
+Shown = tuple[bool, ...]
+"""Which examples of a prompt have an image."""
+Frame = tuple[str, ...]
+"""What the chat template puts before, between and after the texts of a prompt, image placeholders included."""
 
 _REMEMBERED = 200_000
 
@@ -29,8 +31,10 @@ _REMEMBERED = 200_000
 class PromptTokens:
     """Renders and tokenises prompts for one processor."""
 
-    def __init__(self, processor: Any) -> None:
+    def __init__(self, processor: Any, prompt: Prompt = DEFAULT_PROMPT) -> None:
         self._processor = processor
+        self._prompt = prompt
+        self._lead = prompt.lead(processor)
         self._tokenizer = processor.tokenizer
         self._image: str = processor.image_token
         self._image_id = int(processor.image_token_id)
@@ -39,7 +43,7 @@ class PromptTokens:
             raise VLMError(f"the tokenizer has no special token {self._image!r}: images cannot be placed in a prompt")
         strips = token.lstrip or token.rstrip or token.normalized or token.single_word
         self._splits = not strips and self._tokenizer.num_special_tokens_to_add() == 0
-        self._frame = lru_cache(maxsize=64)(self._find_frame)
+        self._frame = lru_cache(maxsize=1000)(self._find_frame)
         self._piece = lru_cache(maxsize=_REMEMBERED)(self._tokenise_piece)
 
     def prompt(self, request: Request) -> list[Ids]:
@@ -50,14 +54,21 @@ class PromptTokens:
         pieces = self._pieces(request)
         return [self._piece(piece) for piece in pieces] if self._splits else self._tokenise_whole(pieces)
 
+    def text(self, request: Request, answer: str = "") -> str:
+        """The prompt as it is tokenised, with one placeholder for each image, and an answer at its end if one is given.
+
+        Raises DataError where a question or answer holds the image placeholder itself.
+        """
+        return self._image.join(self._pieces(request)) + (self._lead + answer if answer else "")
+
     def answer(self, request: Request, answer: str) -> Ids | None:
         """The ids of `answer` as the model would emit them after the prompt.
 
-        They are what prompt + answer has beyond the prompt; None where it does not begin with the ids of the prompt
-        (the tokenizer merges across the border), or nothing is left.
+        They are what prompt + answer has beyond the prompt, the space between the two included (Prompt.lead); None
+        where it does not begin with the ids of the prompt (the tokenizer merges across the border), or nothing is left.
         """
         pieces = self._pieces(request)
-        extended = [*pieces[:-1], pieces[-1] + answer]
+        extended = [*pieces[:-1], pieces[-1] + self._lead + answer]
         if self._image in answer:
             raise DataError(f"the answer {answer!r} contains the VLM's image placeholder", row=request.query.id)
         if self._splits:
@@ -68,35 +79,37 @@ class PromptTokens:
         return added if len(added) and np.array_equal(long[: len(short)], short) else None
 
     def _pieces(self, request: Request) -> list[str]:
-        frame = self._frame(len(request.demonstrations) + 1)
-        wanted = texts(request)
+        frame = self._frame(tuple(example.image is not None for example in (*request.demonstrations, request.query)))
+        wanted = self._prompt.texts(request)
         if any(self._image in text for text in wanted):
             raise DataError("a question or answer contains the VLM's image placeholder", row=request.query.id)
         if frame is None:
-            return self._rendered(messages(request)).split(self._image)
-        return [before + text + after for (before, after), text in zip(frame, ("", *wanted), strict=True)]
+            return self._rendered(self._prompt.messages(request)).split(self._image)
+        parts = (part for pair in zip(frame, (*wanted, ""), strict=True) for part in pair)
+        return "".join(parts).split(self._image)
 
-    def _rendered(self, chat: list[dict[str, Any]]) -> str:
-        return str(self._processor.apply_chat_template(chat, add_generation_prompt=True, tokenize=False))
+    def _rendered(self, chat: list[Message]) -> str:
+        return self._prompt.render(self._processor, chat)
 
-    def _find_frame(self, images: int) -> Frame | None:
-        """What the template puts around the texts of `images` images; None where it changes or reorders them."""
-        plain = self._framed([f"mark{number}mark" for number in range(images)])
-        spaced = self._framed([f" \t{{{{mark}}}} {number}:\n'\" \n" for number in range(images)])
+    def _find_frame(self, shown: Shown) -> Frame | None:
+        """What the template puts around the texts of so many examples; None where it changes or reorders them."""
+        texts = range(self._prompt.count_texts(len(shown)))
+        plain = self._framed(shown, [f"mark{number}mark" for number in texts])
+        spaced = self._framed(shown, [f" \t{{{{mark}}}} {number}:\n'\" \n" for number in texts])
         return plain if plain == spaced else None
 
-    def _framed(self, marks: Sequence[str]) -> Frame | None:
-        content = [part for mark in marks for part in ({"type": "image"}, {"type": "text", "text": mark})]
-        pieces = self._rendered([{"role": "user", "content": content}]).split(self._image)
-        if len(pieces) != len(marks) + 1 or any(mark in pieces[0] for mark in marks):
+    def _framed(self, shown: Shown, marks: Sequence[str]) -> Frame | None:
+        images = ["" if has_image else None for has_image in shown]
+        rest = self._rendered(self._prompt.arrange(images, marks))
+        if rest.count(self._image) != sum(shown):
             return None
-        around = [(pieces[0], "")]
-        for piece, mark in zip(pieces[1:], marks, strict=True):
-            if piece.count(mark) != 1:
+        around = []
+        for mark in marks:
+            if rest.count(mark) != 1:
                 return None
-            before, _, after = piece.partition(mark)
-            around.append((before, after))
-        return tuple(around)
+            before, _, rest = rest.partition(mark)
+            around.append(before)
+        return (*around, rest)
 
     def _tokenise_piece(self, piece: str) -> Ids:
         ids = self._tokenizer(self._image + piece + self._image, add_special_tokens=False)["input_ids"]

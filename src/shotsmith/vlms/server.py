@@ -19,7 +19,7 @@ from shotsmith.files import file_digest
 from shotsmith.recipe import VLMSettings
 from shotsmith.recipe.models import ServerSettings
 from shotsmith.records import Completion, Failure, Request
-from shotsmith.vlms.prompts import PROMPT_VERSION, cut_answer, messages
+from shotsmith.vlms.prompts import Prompt, load_prompt
 from shotsmith.vlms.retry import Answer, BrokenAnswer, persist
 
 _IMAGES_KEPT = 2000
@@ -39,8 +39,11 @@ Message = dict[str, Any]
 class ServerVLM:
     """Asks for many prompts at a time; fulfils `shotsmith.vlms.protocol.VLM`."""
 
-    def __init__(self, server: ServerSettings, *, key: str, model: str, identity: str, max_new_tokens: int) -> None:
+    def __init__(
+        self, server: ServerSettings, prompt: Prompt, *, key: str, model: str, identity: str, max_new_tokens: int
+    ) -> None:
         self.identity = identity
+        self._prompt = prompt
         self.batch_tokens = _BATCHES * server.concurrency
         self._server = server
         self._key = key
@@ -98,7 +101,7 @@ class ServerVLM:
         async def ask() -> str:
             return _text_of(await self._create(client, chat, max_tokens=self._max_new_tokens))
 
-        return cut_answer(await self._persist(ask))
+        return self._prompt.cut(await self._persist(ask))
 
     async def _log_prob(self, client: openai.AsyncOpenAI, chat: list[Message], answer: str) -> float:
         """vLLM tells the log-probabilities of a prompt's own tokens: the answer is put at its end."""
@@ -136,9 +139,13 @@ class ServerVLM:
 
     def _chat(self, request: Request) -> list[Message]:
         """The messages of the prompt, with images as data URLs."""
-        (turn,) = messages(request)
-        content = [self._image(Path(part["image"])) if part["type"] == "image" else part for part in turn["content"]]
-        return [{"role": turn["role"], "content": content}]
+        return [
+            {"role": turn["role"], "content": [self._part(part) for part in turn["content"]]}
+            for turn in self._prompt.messages(request)
+        ]
+
+    def _part(self, part: Message) -> Message:
+        return self._image(Path(part["image"])) if part["type"] == "image" else part
 
     def _image(self, image: Path) -> Message:
         content = file_digest(image)
@@ -165,9 +172,11 @@ def load_server(settings: VLMSettings, server: ServerSettings) -> ServerVLM:
         raise InputError(f"must be a model that the server has: {some}", field="vlm.server.model")
     model = served[names.index(wanted)]
     told = [f"{name}={getattr(model, name)}" for name in ("root", "revision") if getattr(model, name, None)]
-    decoding = f"prompt={PROMPT_VERSION} greedy max_new_tokens={settings.max_new_tokens}"
+    prompt = load_prompt(settings.prompt)
+    decoding = f"prompt={prompt.identity} greedy max_new_tokens={settings.max_new_tokens}"
     identity = " ".join(["server", wanted, *told, decoding])
-    return ServerVLM(server, key=key, model=wanted, identity=identity, max_new_tokens=settings.max_new_tokens)
+    tokens = settings.max_new_tokens
+    return ServerVLM(server, prompt, key=key, model=wanted, identity=identity, max_new_tokens=tokens)
 
 
 def answer_log_prob(tokens: Any, answer: str) -> float:

@@ -1,0 +1,58 @@
+"""How many tokens an image takes in a prompt, whatever the processor does with it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, UnidentifiedImageError
+
+from shotsmith.data.images import MAX_PIXELS
+from shotsmith.errors import DataError
+from shotsmith.files import file_digest
+
+_EXIF_ORIENTATION = 0x0112
+_TURNED = range(5, 9)
+"""EXIF orientations that exchange width and height."""
+_BETWEEN = " x "
+
+
+class ImageTokens:
+    """Counts by asking the processor about a blank image of the same size, once for each size.
+
+    Some models give an image fewer tokens where it is not alone in the prompt (LLaVA-OneVision).
+    """
+
+    def __init__(self, processor: Any) -> None:
+        self._processor = processor
+        self._between = len(processor.tokenizer(_BETWEEN, add_special_tokens=False)["input_ids"])
+        self._counted = lru_cache(maxsize=10_000)(self._count)
+
+    def __call__(self, image: Path, *, alone: bool) -> int:
+        """Tokens of an image file, those that frame it included. Raises DataError if it is no image."""
+        return self._counted(image_size(image), alone)
+
+    def _count(self, size: tuple[int, int], alone: bool) -> int:
+        blank, token = Image.new("RGB", size), self._processor.image_token
+        text, images = (token, [blank]) if alone else (token + _BETWEEN + token, [blank, blank])
+        ids = self._processor(text=[text], images=[images], add_special_tokens=False)["input_ids"][0]
+        return len(ids) if alone else (len(ids) - self._between) // 2
+
+
+def image_size(image: Path) -> tuple[int, int]:
+    """Width and height as the image is shown, from its header. Raises DataError if it is no image."""
+    return _size(image, file_digest(image))
+
+
+@lru_cache(maxsize=1_000_000)
+def _size(image: Path, _content: str) -> tuple[int, int]:
+    try:
+        with Image.open(image) as opened:
+            width, height = opened.size
+            turned = opened.getexif().get(_EXIF_ORIENTATION) in _TURNED
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DataError(f"is not a usable image: {error}", file=image) from error
+    if width * height > MAX_PIXELS:
+        raise DataError(f"has {width} x {height} pixels, more than {MAX_PIXELS:,}", file=image)
+    return (height, width) if turned else (width, height)

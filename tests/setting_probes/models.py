@@ -61,6 +61,13 @@ def served(recipe: Recipe, folder: Path) -> object:
         return vlm.batch_tokens, str(vlm.complete([Request(parts.splits.train[0])])), sent
 
 
+def seen_by_policies(recipe: Recipe, folder: Path) -> object:
+    """The embeddings as policies are given them."""
+    with Parts(recipe, run_of(recipe, folder), Heard()) as parts:
+        batch = parts.inputs("test").batch(range(2))
+        return batch.queries.tolist(), batch.candidates.tolist()
+
+
 def encoder(recipe: Recipe, folder: Path) -> object:
     """The embeddings, and how many images and questions are embedded at a time."""
     heard = Heard()

@@ -29,5 +29,6 @@ TABLE: Mapping[str, tuple[Any, ...]] = {
     "vlm.server.retries": (1, models.served, SERVED),
     "encoder.path": ("{here}/clip", models.encoder),
     "encoder.batch_size": (7, models.encoder),
+    "encoder.joined": ("mean", models.seen_by_policies),
 }
 """Setting -> (another value, the probe that shows it, and what else must be set for it to matter)."""

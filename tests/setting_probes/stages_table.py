@@ -16,6 +16,7 @@ TABLE: Mapping[str, tuple[Any, ...]] = {
     "rollouts.temperature": (3.0, stages.recorded),
     "rollouts.random": (3, stages.recorded),
     "rollouts.similar": (False, stages.recorded),
+    "rollouts.require_right": (True, stages.recorded),
     "rollouts.shots": ([1], stages.recorded),
     "reward.mode": (OTHERS, rewarding.rewards),
     "reward.vqa_accuracy": (0.5, rewarding.rewards),

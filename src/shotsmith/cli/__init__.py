@@ -8,7 +8,7 @@ from typing import Any
 import typer
 import typer.core
 
-from shotsmith.cli import compare, convert, diagnose, evaluate, rank, report, run, show, stages, world
+from shotsmith.cli import compare, convert, diagnose, evaluate, predecessor, rank, report, run, show, stages, world
 from shotsmith.errors import InputError, ShotsmithError
 
 
@@ -54,6 +54,7 @@ for verb in (
 ):
     app.command()(verb)
 app.add_typer(world.app)
+app.add_typer(predecessor.app)
 
 
 def main() -> None:

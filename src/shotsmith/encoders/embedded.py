@@ -18,12 +18,19 @@ class Embedded:
     """[N, Di]."""
     questions: Floats
     """[N, Dt]."""
+    averaged: bool = False
+    """Whether policies see one mean of image and question; then Di = Dt, or Di = 0."""
 
     @property
     def joined(self) -> Floats:
-        """[N, Di + Dt]: image and question side by side, as policies see them."""
+        """What policies see: image and question side by side [N, Di + Dt], or the mean [N, Dt], of unit length."""
+        if self.averaged and self.images.shape[1]:
+            total = self.images + self.questions
+            lengths = np.linalg.norm(total, axis=1, keepdims=True)
+            unit: Floats = total / np.maximum(lengths, np.finfo(np.float32).tiny)
+            return unit
         return np.concatenate([self.images, self.questions], axis=1)
 
     def rows(self, index: npt.NDArray[np.int64]) -> Embedded:
         """The embeddings of some rows."""
-        return Embedded(self.images[index], self.questions[index])
+        return Embedded(self.images[index], self.questions[index], self.averaged)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from types import TracebackType
 
@@ -66,8 +67,12 @@ class Parts:
     def embeddings(self) -> dict[Split, Embedded]:
         """Image and question embeddings of every example, by split."""
         named = self.splits.named()
+        averaged = self.recipe.encoder.joined == "mean"
         return {
-            split: embed_examples(named[split], self.encoder, self.run.embeddings(split), self.progress)
+            split: replace(
+                embed_examples(named[split], self.encoder, self.run.embeddings(split), self.progress),
+                averaged=averaged,
+            )
             for split in SPLITS
         }
 

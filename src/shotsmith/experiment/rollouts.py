@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shotsmith.errors import InputError
 from shotsmith.experiment.parts import Parts
 from shotsmith.experiment.scoring import Scorer
 from shotsmith.policies.pointer import PointerPolicy
@@ -32,13 +33,19 @@ def record_rollouts(
 
     Sequences come from the training-free selectors and, where given, from `policy` (beam search and sampling);
     without one, random sequences take the place of the sampled ones. Equal sequences of a query are kept once.
+    With `rollouts.require_right`, training queries without a right rollout are left out (InputError if all are).
     """
     tried = _sequences(parts, split, seed, policy)
     pairs = [(query, sequence) for query, group in enumerate(tried) for sequence in group]
-    rewards = Scorer(parts, split)(pairs, origin)
+    answered = list(zip(pairs, Scorer(parts, split).outcomes(pairs, origin), strict=True))
+    if parts.recipe.rollouts.require_right and split == "train":
+        right = {query for (query, _), outcome in answered if outcome is not None and outcome.accuracy > 0}
+        if not right:
+            raise InputError("rollouts.require_right: no training query has a right rollout")
+        answered = [(pair, outcome) for pair, outcome in answered if pair[0] in right]
     rollouts = [
-        Rollout(query, sequence, value, tried[query][sequence])
-        for (query, sequence), value in zip(pairs, rewards, strict=True)
+        Rollout(query, sequence, None if outcome is None else outcome.reward, tried[query][sequence])
+        for (query, sequence), outcome in answered
     ]
     return from_rollouts(rollouts, stop_below=stop_below(parts.recipe)), len(pairs)
 

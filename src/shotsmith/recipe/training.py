@@ -55,6 +55,8 @@ class RolloutSettings(Settings):
     """Sequences drawn at random."""
     similar: bool = True
     """Also the sequences of the image-similar, text-similar and mixed selectors."""
+    require_right: bool = False
+    """Leave out the training queries none of whose rollouts earned any accuracy (REQUIRE_POSITIVE_QUERY)."""
     shots: Lengths = (2,)
     """Lengths of the sequences. A fixed-length policy's groups have one length each, taken in turn; where the
     policy can stop, every sequence of a group takes the next length."""

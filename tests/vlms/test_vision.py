@@ -5,6 +5,8 @@ from PIL import Image
 from shotsmith.builtin.processor import load_processor
 from shotsmith.errors import DataError, InputError
 from shotsmith.vlms.vision import VisionEncoder
+from shotsmith.vlms.vision_cache import VisionCache
+from shotsmith.vlms.work import Work
 
 
 @pytest.fixture
@@ -19,14 +21,16 @@ def image_processor(vlm):
 
 @pytest.fixture
 def encoder(model, image_processor):
-    return VisionEncoder(model, image_processor)
+    return VisionEncoder(model, image_processor, Work())
 
 
 def counting(encoder, monkeypatch):
     """How often features are computed."""
     computed = []
     compute = encoder._compute
-    monkeypatch.setattr(encoder, "_compute", lambda image: computed.append(image.name) or compute(image))
+    monkeypatch.setattr(
+        encoder, "_compute", lambda image, content: computed.append(image.name) or compute(image, content)
+    )
     return computed
 
 
@@ -42,9 +46,9 @@ def test_features_are_those_of_the_model_given_all_images_together(encoder, mode
 
 def test_features_do_not_depend_on_their_neighbours_to_the_last_bit(model, image_processor, examples):
     images = [example.image for example in examples]
-    together = VisionEncoder(model, image_processor).encode(images)
+    together = VisionEncoder(model, image_processor, Work()).encode(images)
     for image, encoded in zip(reversed(images), reversed(together), strict=True):
-        alone = VisionEncoder(model, image_processor).encode([image])[0]
+        alone = VisionEncoder(model, image_processor, Work()).encode([image])[0]
         assert torch.equal(alone.features, encoded.features)
 
 
@@ -86,8 +90,8 @@ def test_memory_is_bounded_and_the_least_recently_used_goes_first(model, image_p
     images = [tmp_path / f"{number}.png" for number in range(5)]
     for number, image in enumerate(images):
         Image.new("RGB", (56, 56), (50 * number, 0, 0)).save(image)
-    (one,) = VisionEncoder(model, image_processor).encode(images[:1])
-    encoder = VisionEncoder(model, image_processor, limit=3 * one.features.nbytes)
+    (one,) = VisionEncoder(model, image_processor, Work()).encode(images[:1])
+    encoder = VisionEncoder(model, image_processor, Work(), limit=3 * one.features.nbytes)
     computed = counting(encoder, monkeypatch)
     for asked in ([0], [1], [2], [0], [3]):
         encoder.encode([images[number] for number in asked])
@@ -131,3 +135,19 @@ def test_pictures_with_transparency_or_a_palette_are_seen_as_rgb(encoder, tmp_pa
     plain, palette = encoder.encode([tmp_path / "rgb.png", tmp_path / "palette.png"])
     assert torch.equal(plain.features, palette.features)
     assert load_processor(folder).image_processor.do_convert_rgb is not False
+
+
+def test_what_another_process_put_on_disk_is_read_bit_by_bit(model, image_processor, examples, tmp_path, monkeypatch):
+    images = [example.image for example in examples]
+    first, second = Work(), Work()
+    cache = VisionCache(tmp_path, 10**8, "model")
+    before = VisionEncoder(model, image_processor, first, cache).encode(images * 2)
+    encoder = VisionEncoder(model, image_processor, second, VisionCache(tmp_path, 10**8, "model"))
+    computed = counting(encoder, monkeypatch)
+    for one, other in zip(before, encoder.encode(images * 2), strict=True):
+        assert torch.equal(one.features, other.features)
+        assert (one.rows, one.columns, one.content) == (other.rows, other.columns, other.content)
+    assert computed == []
+    assert (first.images, first.remembered, first.read) == (24, 12, 0)
+    assert (second.images, second.remembered, second.read) == (24, 12, 12)
+    assert second.vision_hits == 1 and first.vision_hits == 0.5

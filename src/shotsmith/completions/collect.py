@@ -1,14 +1,15 @@
 """Ask the store first, then the VLM, in good batches; every batch is stored before the next is asked.
 
-What is missing is put in a fixed total order and cut into batches greedily from the front. The batches that remain
-after a crash are therefore the very batches that an uninterrupted run would have gone on with, and as a batch's
-composition decides the last bits of its results, a resumed run gets the same completions to the last bit.
+What is missing is put in a fixed total order (`completions.order`) and cut into batches greedily from the front. The
+batches that remain after a crash are therefore the very batches that an uninterrupted run would have gone on with, and
+as a batch's composition decides the last bits of its results, a resumed run gets the same completions to the last bit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from shotsmith.completions.order import Measured, in_order
 from shotsmith.completions.store import Store, request_key
 from shotsmith.progress import Progress, Silent
 from shotsmith.records import Completion, Failure, Request
@@ -16,9 +17,6 @@ from shotsmith.vlms.protocol import VLM
 
 Asked = tuple[str, Request]
 """A request under its key."""
-
-Measured = tuple[int, str, Request]
-"""The same behind the length of its prompt in tokens."""
 
 
 class Collector:
@@ -38,7 +36,9 @@ class Collector:
         """
         keys = [request_key(request, self.vlm.identity) for request in requests]
         known = self.store.get_many(keys)
-        missing = self._ordered(_missing(zip(keys, requests, strict=True), known))
+        missing: list[Measured] = []
+        if lacking := _missing(zip(keys, requests, strict=True), known):
+            missing = in_order(lacking, dict(zip(keys, requests, strict=True)), self.vlm)
         failed: dict[str, Failure] = {}
         if missing:
             with self._progress.task(origin, len(missing), "prompt") as advance:
@@ -55,18 +55,18 @@ class Collector:
             for key, request in zip(keys, requests, strict=True)
         ]
 
-    def _ordered(self, missing: Mapping[str, Request]) -> list[Measured]:
-        """Shortest first, so that a batch holds little padding; ties by key."""
-        measured = [(self.vlm.length(request), key, request) for key, request in missing.items()]
-        return sorted(measured, key=lambda row: row[:2])
-
     def _batches(self, ordered: Sequence[Measured]) -> Iterator[list[Asked]]:
-        """Cut at the VLM's token budget, padding included; a prompt beyond the budget is a batch of its own."""
+        """Cut at the VLM's token budget, counted as if all were padded to the longest and nothing were shared.
+
+        A prompt beyond the budget is a batch of its own.
+        """
         batch: list[Asked] = []
+        longest = 0
         for length, key, request in ordered:
-            if batch and (len(batch) + 1) * length > self.vlm.batch_tokens:
+            longest = max(longest, length)
+            if batch and (len(batch) + 1) * longest > self.vlm.batch_tokens:
                 yield batch
-                batch = []
+                batch, longest = [], length
             batch.append((key, request))
         if batch:
             yield batch

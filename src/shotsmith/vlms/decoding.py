@@ -5,37 +5,31 @@ and one pass over both gives the log-probability of its tokens. The same pass sa
 emitted at each of these positions: as long as that is the answer's own token the answer serves as a draft that is
 accepted (speculative decoding, arXiv 2211.17192, with the answer as its draft). Only rows that diverge, or have not
 ended, are decoded further, token by token, from the cache.
+
+What several rows begin with is computed once where that saves work, level by level, and continued from its keys and
+values. The rows that are decoded together decide all of this: the same rows give the same bits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import torch
 from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
 
+from shotsmith.vlms.kept import Kept, joined
+from shotsmith.vlms.layout import Batch, Line, Row, Span, in_line, side_by_side
+from shotsmith.vlms.passes import in_passes
+from shotsmith.vlms.prefixes import Plan, shared_beginnings
 from shotsmith.vlms.prompt_tokens import Ids
-from shotsmith.vlms.vision import ImageFeatures
+from shotsmith.vlms.work import Work
 
 _LOGIT_ROWS = 256
 """Positions whose logits are held at once: with a vocabulary of 150,000 they take 150 MB in float32."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One prompt for the model."""
-
-    pieces: Sequence[Ids]
-    """Token ids before the first image, between images, and after the last."""
-    images: Sequence[ImageFeatures]
-    answer: Ids | None = None
-    """Tokens whose log-probability is wanted."""
-    text: bool = True
-    """Whether greedy decoding is wanted."""
 
 
 @dataclass(slots=True)
@@ -50,111 +44,124 @@ class Decoded:
     """False where the model's logits were not finite: then the rest means nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    """Rows side by side, padded on the left."""
-
-    ids: torch.Tensor
-    """[B, L]; what stands at images does not matter."""
-    images: torch.Tensor
-    """[B, L] true at the tokens of images."""
-    mask: torch.Tensor
-    """[B, L] 1 at tokens, 0 at padding."""
-    positions: torch.Tensor
-    """[3, B, L] M-RoPE positions."""
-    following: Ids
-    """[B] position of the first token after each prompt."""
-
-
 @dataclass(slots=True)
 class _Unfinished:
     """A row that is still being decoded."""
 
-    row: int
     position: int
     """M-RoPE position of its newest token."""
     tokens: list[int]
     decoded: Decoded
 
 
-class Decoder:
-    """Runs rows through a `Qwen2_5_VLForConditionalGeneration`."""
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """The shared beginnings of one depth."""
 
-    def __init__(self, model: Any, max_new_tokens: int) -> None:
+    kept: Kept
+    places: Mapping[int, int]
+    """Number of a beginning in the plan -> its place among those kept."""
+
+
+class Decoder:
+    """Runs rows through a `Qwen2_5_VLForConditionalGeneration`.
+
+    No pass looks at more than `limit` tokens, padding and shared beginnings included, unless it is of one row.
+    """
+
+    def __init__(self, model: Any, max_new_tokens: int, limit: int, work: Work, *, share: bool = True) -> None:
         self._model = model
         self._max_new_tokens = max_new_tokens
+        self._limit = limit
+        self._work = work
+        layers = DynamicCache(config=model.config.get_text_config()).layers
+        self._share = share and all(type(layer) is DynamicLayer for layer in layers)  # not with sliding windows
         ends = model.generation_config.eos_token_id
         self._ends = frozenset([ends] if isinstance(ends, int) else ends or [])
 
     @torch.inference_mode()
     def decode(self, rows: Sequence[Row]) -> list[Decoded]:
-        """Answer rows in one batch, padded on the left; order is kept. Plain greedy: no penalties, no sampling."""
-        batch = self._batch(rows)
-        cache = DynamicCache(config=self._model.config.get_text_config()) if any(row.text for row in rows) else None
-        hidden = self._forward(self._embedded(batch, rows), batch.mask, batch.positions, cache)
-        decoded: list[Decoded] = []
+        """Answer rows in one batch; order is kept. Plain greedy: no penalties, no sampling."""
+        numbers: dict[str, int] = {}
+        lines = [in_line(row, numbers) for row in rows]
+        plan = self._plan(lines)
+        decoded: dict[int, Decoded] = {}
         unfinished: list[_Unfinished] = []
-        for number, (row, (best, log_prob, finite)) in enumerate(zip(rows, self._read(hidden, rows), strict=True)):
-            tokens = self._accepted(row, best) if row.text and finite else None
-            decoded.append(Decoded(tokens, log_prob if row.answer is not None else None, finite))
-            if tokens is not None and not self._finished(tokens):
-                position = int(batch.following[number]) + len(tokens) - 1
-                unfinished.append(_Unfinished(number, position, tokens, decoded[-1]))
-        if unfinished and cache is not None:
-            del hidden
-            self._go_on(unfinished, rows, cache, batch.mask)
-        for result in decoded:
+        caches: list[Kept] = []
+        level: _Level | None = None
+        for depth in range(-1, plan.levels):
+            level = self._level(plan, depth, lines, level)
+            here = [number for number in range(len(rows)) if plan.depth(plan.parents[number]) == depth]
+            spans = [Span(lines[number], plan.length(plan.parents[number]), len(lines[number])) for number in here]
+            parents = [plan.parents[number] for number in here]
+            for places in in_passes([len(span) for span in spans], _width(level), self._limit):
+                members = [here[place] for place in places]
+                keep = any(rows[member].text for member in members)
+                hidden, kept = self._run(
+                    [spans[place] for place in places], level, [parents[place] for place in places], keep=keep
+                )
+                going_on = self._answer(members, rows, lines, hidden, decoded)
+                if going_on and kept is not None:
+                    unfinished += going_on.values()
+                    caches.append(_until_now(kept, going_on, [rows[member] for member in members]))
+        self._work.rows += len(rows)
+        self._work.tokens += sum(map(len, lines))
+        if unfinished:
+            self._go_on(unfinished, joined(caches))
+        for result in decoded.values():
             if result.tokens and result.tokens[-1] in self._ends:
                 result.tokens.pop()
-        return decoded
+        return [decoded[number] for number in range(len(rows))]
 
-    def _batch(self, rows: Sequence[Row]) -> _Batch:
-        """Lay the rows out and number their positions.
+    def _plan(self, lines: Sequence[Line]) -> Plan:
+        if not self._share:
+            return Plan((), (-1,) * len(lines))
+        return shared_beginnings([line.ids[: line.prompt] for line in lines])
 
-        Text advances all three axes (time, height, width) together; an image lays its rows and columns out from the
-        position it starts at, and the text goes on after the larger of the two (arXiv 2409.12191, section 2.1).
-        """
-        lengths = [_length(row) for row in rows]
-        width = max(lengths)
-        ids = np.zeros((len(rows), width), dtype=np.int64)
-        images = np.zeros((len(rows), width), dtype=np.bool_)
-        mask = np.zeros((len(rows), width), dtype=np.int64)
-        positions = np.zeros((3, len(rows), width), dtype=np.int64)
-        counting = np.arange(width)
-        following = np.zeros(len(rows), dtype=np.int64)
-        for number, (row, length) in enumerate(zip(rows, lengths, strict=True)):
-            start = width - length
-            mask[number, start:] = 1
-            position = 0
-            for index, piece in enumerate(row.pieces):
-                end = start + len(piece)
-                ids[number, start:end] = piece
-                positions[:, number, start:end] = counting[position : position + len(piece)]
-                start, position = end, position + len(piece)
-                if index < len(row.images):
-                    image = row.images[index]
-                    end = start + image.rows * image.columns
-                    images[number, start:end] = True
-                    positions[:, number, start:end] = position + _grid(image.rows, image.columns)
-                    start, position = end, position + max(image.rows, image.columns)
-            following[number] = position
-            if row.answer is not None:
-                ids[number, start:] = row.answer
-                positions[:, number, start:] = counting[position : position + len(row.answer)]
-        device = self._model.device
-        ids_, images_, mask_, positions_ = (torch.from_numpy(a).to(device) for a in (ids, images, mask, positions))
-        return _Batch(ids_, images_, mask_, positions_, following)
+    def _level(self, plan: Plan, depth: int, lines: Sequence[Line], above: _Level | None) -> _Level | None:
+        """Compute the shared beginnings of a depth, each from the one above that it continues."""
+        numbers = [number for number, beginning in enumerate(plan.beginnings) if beginning.depth == depth]
+        if not numbers:
+            return None
+        shared = [plan.beginnings[number] for number in numbers]
+        spans = [Span(lines[one.prompt], plan.length(one.parent), one.length) for one in shared]
+        parts: list[Kept] = []
+        order: list[int] = []
+        for places in in_passes([len(span) for span in spans], _width(above), self._limit):
+            parents = [shared[place].parent for place in places]
+            _, kept = self._run([spans[place] for place in places], above, parents, keep=True)
+            parts += [] if kept is None else [kept]
+            order += places
+        return _Level(joined(parts), {numbers[place]: row for row, place in enumerate(order)})
 
-    def _embedded(self, batch: _Batch, rows: Sequence[Row]) -> torch.Tensor:
+    def _run(
+        self, spans: Sequence[Span], level: _Level | None, parents: Sequence[int], *, keep: bool
+    ) -> tuple[torch.Tensor, Kept | None]:
+        """One pass over spans that continue the beginnings `parents`: hidden states [B, W, D] and the whole cache."""
+        batch = side_by_side(spans, self._model.device)
+        mask = batch.mask
+        cache = DynamicCache(config=self._model.config.get_text_config()) if keep else None
+        if level is not None:
+            index = torch.tensor([level.places[parent] for parent in parents], device=mask.device)
+            mask = torch.cat([level.kept.mask[index], mask], 1)
+            cache = level.kept.continued(index, keep=keep)
+        hidden = self._forward(self._embedded(batch), mask, batch.positions, cache)
+        computed = sum(map(len, spans))
+        self._work.passes += 1
+        self._work.computed += computed
+        self._work.padding += batch.mask.numel() - computed
+        return hidden, Kept.of(cache, mask) if keep and cache is not None else None
+
+    def _embedded(self, batch: Batch) -> torch.Tensor:
         embedded: torch.Tensor = self._model.get_input_embeddings()(batch.ids)
-        features = [image.features for row in rows for image in row.images]
-        embedded[batch.images] = torch.cat(features).to(embedded.device, embedded.dtype)
+        if batch.features:
+            embedded[batch.images] = torch.cat(batch.features).to(embedded.device, embedded.dtype)
         return embedded
 
     def _forward(
         self, embedded: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: DynamicCache | None
     ) -> torch.Tensor:
-        """Hidden states [B, L, D] after the last layer. Positions are always explicit: the model would guess them."""
+        """Hidden states [B, W, D] after the last layer. Positions are always explicit: the model would guess them."""
         output = self._model.model(
             inputs_embeds=embedded,
             attention_mask=mask,
@@ -164,6 +171,25 @@ class Decoder:
         )
         hidden: torch.Tensor = output.last_hidden_state
         return hidden
+
+    def _answer(
+        self,
+        members: Sequence[int],
+        rows: Sequence[Row],
+        lines: Sequence[Line],
+        hidden: torch.Tensor,
+        decoded: dict[int, Decoded],
+    ) -> dict[int, _Unfinished]:
+        """Enter what a pass says to its rows; returns those to be decoded further, by their places in the pass."""
+        going_on: dict[int, _Unfinished] = {}
+        read = self._read(hidden, [rows[member] for member in members])
+        for place, (member, (best, log_prob, finite)) in enumerate(zip(members, read, strict=True)):
+            row = rows[member]
+            tokens = self._accepted(row, best) if row.text and finite else None
+            decoded[member] = Decoded(tokens, log_prob if row.answer is not None else None, finite)
+            if tokens is not None and not self._finished(tokens):
+                going_on[place] = _Unfinished(lines[member].following + len(tokens) - 1, tokens, decoded[member])
+        return going_on
 
     def _read(self, hidden: torch.Tensor, rows: Sequence[Row]) -> list[tuple[list[int], float, bool]]:
         """For each row the most likely token after the prompt and after each token of its answer, the answer's
@@ -204,16 +230,11 @@ class Decoder:
     def _finished(self, tokens: list[int]) -> bool:
         return len(tokens) >= self._max_new_tokens or tokens[-1] in self._ends
 
-    def _go_on(
-        self, unfinished: list[_Unfinished], rows: Sequence[Row], cache: DynamicCache, mask: torch.Tensor
-    ) -> None:
+    def _go_on(self, unfinished: list[_Unfinished], kept: Kept) -> None:
         """Decode the rest of the rows token by token, from the cache; their token lists are extended in place."""
-        for state in unfinished:
-            answer = rows[state.row].answer
-            rejected = 0 if answer is None else len(answer) - (len(state.tokens) - 1)
-            if rejected:
-                mask[state.row, -rejected:] = 0
-        keep = [state.row for state in unfinished]
+        mask = kept.mask
+        cache = kept.continued(torch.arange(len(mask), device=mask.device), keep=True)
+        keep = list(range(len(unfinished)))
         while unfinished:
             if len(keep) < len(mask):
                 index = torch.tensor(keep, device=mask.device)
@@ -225,6 +246,7 @@ class Decoder:
             embedded = self._model.get_input_embeddings()(last)
             hidden = self._forward(embedded, mask, positions.expand(3, -1, -1), cache)
             best, log_probs = self._scores(hidden[:, -1], torch.zeros_like(last[:, 0]))
+            self._work.decoded += len(best)
             for state, token, finite in zip(unfinished, best.tolist(), np.isfinite(log_probs), strict=True):
                 state.tokens.append(token)
                 state.position += 1
@@ -233,14 +255,16 @@ class Decoder:
             unfinished = [unfinished[place] for place in keep]
 
 
-def _length(row: Row) -> int:
-    image_tokens = sum(image.rows * image.columns for image in row.images)
-    answer_tokens = 0 if row.answer is None else len(row.answer)
-    return sum(map(len, row.pieces)) + image_tokens + answer_tokens
+def _width(level: _Level | None) -> int:
+    return 0 if level is None else level.kept.mask.shape[1]
 
 
-@lru_cache(maxsize=1000)
-def _grid(rows: int, columns: int) -> Ids:
-    """Offsets [3, rows * columns] of an image's tokens on the axes of time, height and width."""
-    height, width = np.divmod(np.arange(rows * columns), columns)
-    return np.stack([np.zeros_like(height), height, width])
+def _until_now(kept: Kept, going_on: Mapping[int, _Unfinished], members: Sequence[Row]) -> Kept:
+    """The keys and values of the rows to be decoded further, tokens of a draft that were rejected masked."""
+    chosen = kept.rows(torch.tensor(list(going_on), device=kept.mask.device))
+    for number, (place, state) in enumerate(going_on.items()):
+        answer = members[place].answer
+        rejected = 0 if answer is None else len(answer) - (len(state.tokens) - 1)
+        if rejected:
+            chosen.mask[number, -rejected:] = 0
+    return chosen

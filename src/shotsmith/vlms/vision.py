@@ -1,4 +1,4 @@
-"""Vision features of images, computed once per content of an image file and kept."""
+"""Vision features of images, computed once per content of an image file and kept: in memory, then on disk."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from PIL import Image, UnidentifiedImageError
 from shotsmith.data.images import load_image
 from shotsmith.errors import DataError
 from shotsmith.files import file_digest
+from shotsmith.vlms.vision_cache import VisionCache
+from shotsmith.vlms.work import Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,17 +26,24 @@ class ImageFeatures:
     """[rows * columns, hidden size]"""
     rows: int
     columns: int
+    content: str
+    """Digest of the image file: features are equal where it is."""
 
 
 class VisionEncoder:
-    """The vision tower of a Qwen2.5-VL model with a memory of at most `limit` bytes (least recently used goes first).
+    """The vision tower of a Qwen2.5-VL model with a memory of at most `limit` bytes (least recently used goes first),
+    and where there is one a cache on disk behind it.
 
     Images are encoded one at a time: the features of an image then do not depend, not even in their last bit, on
     which others are asked for with it, and a run that is stopped and taken up again gets the same ones.
     """
 
-    def __init__(self, model: Any, image_processor: Any, limit: int = 2 << 30) -> None:
+    def __init__(
+        self, model: Any, image_processor: Any, work: Work, cache: VisionCache | None = None, limit: int = 2 << 30
+    ) -> None:
         self._model = model
+        self._work = work
+        self._cache = cache
         self._processor = image_processor
         self._merge = int(image_processor.merge_size)
         self._limit = limit
@@ -63,16 +72,30 @@ class VisionEncoder:
         return encoded
 
     def _encoded(self, image: Path) -> ImageFeatures:
-        key = file_digest(image)
-        known = self._kept.get(key)
+        content = file_digest(image)
+        known = self._kept.get(content)
+        self._work.images += 1
+        self._work.remembered += known is not None
         if known is None:
-            known = self._kept[key] = self._compute(image)
+            known = self._kept[content] = self._found(image, content)
             self._bytes += _size(known)
-        self._kept.move_to_end(key)
+        self._kept.move_to_end(content)
         return known
 
+    def _found(self, image: Path, content: str) -> ImageFeatures:
+        """From disk, else computed and put there."""
+        found = None if self._cache is None else self._cache.get(content)
+        if found is not None:
+            self._work.read += 1
+            rows, columns, _ = found.shape
+            return ImageFeatures(found.flatten(0, 1).to(self._model.device), rows, columns, content)
+        features = self._compute(image, content)
+        if self._cache is not None:
+            self._cache.put(content, features.features.unflatten(0, (features.rows, features.columns)))
+        return features
+
     @torch.inference_mode()
-    def _compute(self, image: Path) -> ImageFeatures:
+    def _compute(self, image: Path, content: str) -> ImageFeatures:
         try:
             inputs = self._processor(images=[load_image(image)], return_tensors="pt")
         except ValueError as error:
@@ -81,7 +104,7 @@ class VisionEncoder:
         device = self._model.device
         output = self._model.model.get_image_features(inputs["pixel_values"].to(device), grid.to(device))
         _, height, width = grid[0].tolist()
-        return ImageFeatures(output.pooler_output[0], height // self._merge, width // self._merge)
+        return ImageFeatures(output.pooler_output[0], height // self._merge, width // self._merge, content)
 
 
 def _size(image: ImageFeatures) -> int:

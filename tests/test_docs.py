@@ -10,7 +10,9 @@ from typing import Literal, get_args, get_origin
 
 import pytest
 import yaml
+from plain_vlm import CHAT_LEADS
 from pydantic import BaseModel
+from small_families import FAMILIES
 from small_matching import Matching, small_policy, small_run
 from typer.main import get_command
 
@@ -25,18 +27,22 @@ from shotsmith.recipe import (
     RewardSettings,
     RolloutSettings,
     SupervisedSettings,
+    VLMSettings,
     load_recipe,
 )
+from shotsmith.recipe.models import DECODING, Layout, PromptSettings
 from shotsmith.records import Rollout
 from shotsmith.training.groups import from_beams, from_rollouts
 from shotsmith.training.grpo import train_grpo
 from shotsmith.training.rce import train_rce
 from shotsmith.training.supervised import SupervisedData, train_supervised
 from shotsmith.training.validation import Validation
+from shotsmith.vlms.template import TEMPLATES
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 TRAINING, POLICIES, SCHEMES = (ROOT / "docs" / f"{name}.md" for name in ("training", "policies", "schemes"))
+VLMS = ROOT / "docs" / "vlms.md"
 YOURS = {"mine.yaml", "NAME.yaml"}
 """Recipes that the reader is to write."""
 VERBS = set(get_command(app).commands)  # type: ignore[attr-defined]
@@ -154,6 +160,8 @@ def tables_of_settings() -> Iterator[tuple[Path, str, type[BaseModel], set[str]]
         if isinstance(field.default, BaseModel):
             yield TRAINING, f"### `grpo.{name}`", type(field.default), set()
     yield POLICIES, "### `policy`", PolicySettings, set()
+    yield VLMS, "### `vlm`", VLMSettings, {"server"}
+    yield VLMS, "### `vlm.prompt`", PromptSettings, set()
 
 
 @pytest.mark.parametrize(("page", "heading", "model", "elsewhere"), list(tables_of_settings()), ids=str)
@@ -169,7 +177,8 @@ def test_the_tables_of_settings_name_all_of_them_with_their_defaults(
 def test_every_choice_of_a_setting_is_named(
     page: Path, heading: str, model: type[BaseModel], _elsewhere: set[str]
 ) -> None:
-    words = {word for code in quoted(page.read_text(encoding="utf-8")) for word in re.findall(r"\w+", code)}
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.S)
+    words = {word for code in quoted(text) for word in re.findall(r"\w+", code)}
     for name, field in model.model_fields.items():
         if get_origin(field.annotation) is Literal:
             assert set(get_args(field.annotation)) <= words, name
@@ -187,6 +196,24 @@ def test_the_table_of_presets_is_that_of_the_code() -> None:
 def is_network(code: str) -> bool:
     """Whether it is one of the settings that all presets have."""
     return bool(re.match(r"(hidden_size|heads|projections|dropout|attention_dropout|temperature): ", code))
+
+
+def test_the_table_of_decodings_is_that_of_the_code() -> None:
+    said = {quoted(row[0])[0]: yaml.safe_load("\n".join(quoted(row[1]))) for row in rows(VLMS, "## Decoding")}
+    assert said == DECODING
+
+
+def test_every_template_and_every_family_that_is_tested_is_on_the_page() -> None:
+    prompts, families = rows(VLMS, "## Prompts"), rows(VLMS, "## Families")
+    named = {quoted(row[0])[0] for row in prompts if row[0].startswith("`")}
+    layouts = set(get_args(Layout))
+    assert named - layouts == {path.stem for path in TEMPLATES.glob("*.yaml")}
+    assert layouts <= named
+    assert {quoted(row[1])[0] for row in families} == FAMILIES.keys()
+    assert {quoted(row[2])[0] for row in families} <= named
+    assert {quoted(row[1])[0]: " " * (row[3] == "a space") for row in families} == {
+        family: CHAT_LEADS.get(family, "") for family in FAMILIES
+    }
 
 
 def schemes() -> Iterator[tuple[str, str]]:

@@ -6,13 +6,16 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from small_vlm import write_adapter
+from transformers import AutoModelForImageTextToText
 
 from setting_probes.stages import Heard, parts_of, run_of
 from shotsmith.errors import InputError
 from shotsmith.experiment.parts import Parts
 from shotsmith.recipe import Recipe
-from shotsmith.records import Request
+from shotsmith.records import Example, Request
 from shotsmith.vlms.load import load_vlm
+from shotsmith.vlms.pretrained import load_pretrained
 
 
 def vlm(recipe: Recipe, folder: Path) -> object:
@@ -26,6 +29,28 @@ def vlm(recipe: Recipe, folder: Path) -> object:
             return str(error)
         requests = [Request(examples[n], (examples[n + 1],), (examples[n].answer,)) for n in range(3)]
         return identity, str(parts.ask(requests, "here")), heard.amounts
+
+
+def placed(recipe: Recipe, folder: Path) -> object:
+    """Where the weights are put, and by whom."""
+    with pytest.MonkeyPatch.context() as patch:
+        asked: list[object] = []
+        load = AutoModelForImageTextToText.from_pretrained
+        patch.setattr(
+            AutoModelForImageTextToText,
+            "from_pretrained",
+            lambda *args, **options: asked.append(options["device_map"]) or load(*args, **options),
+        )
+        vlm = load_vlm(recipe.vlm)
+        return type(vlm).__name__, asked
+
+
+def adapted(recipe: Recipe, folder: Path) -> object:
+    """What the VLM thinks of an answer with the adapter that is named, which is drawn at random, or with none."""
+    if recipe.vlm.lora is not None:
+        write_adapter(Path(recipe.vlm.lora), load_pretrained(recipe.vlm.model_copy(update={"lora": None})).model)
+    completion = load_vlm(recipe.vlm).complete([Request(Example(1, None, 1, "what?", ("red",)), answers=("red",))])
+    return str(completion)
 
 
 def served(recipe: Recipe, folder: Path) -> object:

@@ -10,7 +10,7 @@ import small_families
 import small_vlm
 import torch
 from PIL import Image
-from plain_vlm import generated, inputs_of, scored
+from plain_vlm import generated, inputs_of, scored, text_of
 from transformers import AutoConfig, AutoModelForImageTextToText
 
 from shotsmith.errors import DataError, InputError, VLMError
@@ -22,7 +22,8 @@ from shotsmith.vlms.load import load_vlm
 from shotsmith.vlms.local import LocalVLM, local_vlm
 from shotsmith.vlms.pretrained import Pretrained, load_pretrained
 from shotsmith.vlms.processors import load_processor
-from shotsmith.vlms.prompts import Prompt
+from shotsmith.vlms.prompts import DEFAULT_PROMPT, Prompt
+from shotsmith.vlms.shown import show_prompt
 from shotsmith.vlms.template import TEMPLATES, load_template
 
 NAMES = sorted(path.stem for path in TEMPLATES.glob("*.yaml"))
@@ -148,6 +149,36 @@ class TestTokenExactness:
             length, answer = expected.shape[-1], len(vlm._prompts.answer(request, "red"))
             assert torch.equal(seen[0][:, row, -length - answer : -answer], expected[:, 0])
             assert expected[1].ne(expected[2]).any(), "rows and columns of images differ"
+
+
+class TestShown:
+    @pytest.mark.parametrize("family", small_families.FAMILIES)
+    def test_a_prompt_is_shown_as_it_is_sent(self, loaded, references, requests, family):
+        for layout in LAYOUTS:
+            prompt = Prompt(load_template("vqa"), layout)
+            for request in requests[1::3]:
+                shown = show_prompt(loaded(family).processor, prompt, request)
+                processor = references(family)[1]
+                assert shown.text == text_of(processor, prompt, request)
+                assert list(shown.ids) == inputs_of(processor, prompt, request)["input_ids"][0].tolist()
+                assert tuple(image.file for image in shown.images) == request.images
+                placeholders = shown.ids.count(processor.image_token_id)
+                assert placeholders <= sum(image.tokens for image in shown.images) < len(shown.ids)
+                assert all((image.width, image.height) == Image.open(image.file).size for image in shown.images)
+
+    @pytest.mark.parametrize("family", ["qwen2_5_vl", "qwen3_vl"])
+    def test_the_grid_of_an_image_is_that_of_its_tokens(self, loaded, requests, family):
+        for image in show_prompt(loaded(family).processor, DEFAULT_PROMPT, requests[3]).images:
+            rows, columns = image.grid
+            assert rows * columns == image.tokens
+            assert (rows > columns) == (image.height > image.width) or rows == columns
+
+    @pytest.mark.parametrize("family", ["idefics3", "smolvlm"])
+    def test_the_grid_of_an_image_that_is_cut_is_that_of_its_tiles(self, loaded, requests, family):
+        for image in show_prompt(loaded(family).processor, DEFAULT_PROMPT, requests[3]).images:
+            rows, columns = image.grid
+            tiles = rows * columns + (rows * columns > 1)
+            assert 4 * tiles < image.tokens < 4 * tiles + 3 * tiles + rows + 4
 
 
 class TestWays:

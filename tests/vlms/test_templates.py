@@ -274,10 +274,8 @@ def test_a_server_is_sent_the_turns_of_the_layout(examples):
     server = ServerVLM(ServerSettings(url="http://x/v1"), prompt, key="", model="m", identity="i", max_new_tokens=5)
     chat = server._chat(Request(examples[0], (examples[1],)))
     assert [turn["role"] for turn in chat] == ["system", "user", "assistant", "user"]
-    assert [part["type"] for turn in chat for part in turn["content"]] == ["text", "image_url", "text", "text"] + [
-        "image_url",
-        "text",
-    ]
+    kinds = ["text", "image_url", "text", "text", "image_url", "text"]
+    assert [part["type"] for turn in chat for part in turn["content"]] == kinds
     assert chat[1]["content"][0]["image_url"]["url"].startswith("data:image/png;base64,")
 
 

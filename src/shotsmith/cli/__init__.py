@@ -8,7 +8,22 @@ from typing import Any
 import typer
 import typer.core
 
-from shotsmith.cli import compare, convert, diagnose, evaluate, predecessor, rank, report, run, show, stages, world
+from shotsmith.cli import (
+    compare,
+    convert,
+    diagnose,
+    evaluate,
+    import_,
+    plan,
+    predecessor,
+    prompt,
+    rank,
+    report,
+    run,
+    show,
+    stages,
+    world,
+)
 from shotsmith.errors import InputError, ShotsmithError
 
 
@@ -40,6 +55,8 @@ app = typer.Typer(
 )
 for verb in (
     run.run,
+    plan.plan,
+    prompt.prompt,
     stages.embed,
     stages.pools,
     stages.collect,
@@ -53,6 +70,7 @@ for verb in (
     show.show,
 ):
     app.command()(verb)
+app.command("import")(import_.import_)
 app.add_typer(world.app)
 app.add_typer(predecessor.app)
 

@@ -1,0 +1,112 @@
+"""`shotsmith prompt`: exactly what the VLM is sent for one query."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from shotsmith.cli.options import Json, Overrides, print_json
+
+if TYPE_CHECKING:
+    from shotsmith.recipe import Recipe
+    from shotsmith.records import Request
+    from shotsmith.vlms.shown import ShownPrompt
+
+
+def prompt(
+    source: Annotated[Path, typer.Argument(metavar="RECIPE|RUN", help="A recipe, or the folder of a run.")],
+    query: Annotated[int, typer.Option(help="Number of the query in its split, from 0.")] = 0,
+    shots: Annotated[int, typer.Option(help="Demonstrations shown.")] = 4,
+    split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
+    selector: Annotated[str, typer.Option(help="Who chooses them: any selector that needs no training.")] = "random",
+    ids: Annotated[bool, typer.Option("--ids", help="The ids of the tokens too.")] = False,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Print the prompt of one query: its text, its length in tokens, its images with their grids and tokens.
+
+    It is the prompt that an evaluation sends. No weights of the VLM are loaded. A run is only read; where it lacks what
+    is needed, and for a recipe, data and pools are made in a temporary folder.
+
+    Example: shotsmith prompt recipes/demo.yaml --query 3 --shots 4 --set vlm.prompt.layout=multi_turn
+    """
+    import tempfile
+
+    from shotsmith.cli.terminal import listening
+    from shotsmith.errors import InputError
+    from shotsmith.experiment.parts import Parts
+    from shotsmith.experiment.prompting import request_of, sent
+    from shotsmith.runs import SPLITS, Run
+
+    if split not in SPLITS:
+        raise InputError(f"no split is called '{split}'; there are {', '.join(SPLITS)}", field="--split")
+    recipe = _recipe(source, overrides)
+    has_all = source.is_dir() and not overrides and Run.open(source).is_done("pools")
+    with tempfile.TemporaryDirectory() as temporary, listening(quiet=as_json) as progress:
+        run = Run.open(source) if has_all else Run.create(Path(temporary) / recipe.name, recipe)
+        with Parts(recipe, run, progress) as parts:
+            if not has_all:
+                parts.make_data()
+            request = request_of(parts, split, query, shots, selector)
+            shown = sent(parts, request)
+    told = _told(request, shown, split=split, selector=selector, ids=ids)
+    if as_json:
+        print_json(told)
+    else:
+        _print(told)
+
+
+def _recipe(source: Path, overrides: list[str] | None) -> Recipe:
+    from shotsmith.recipe import load_recipe
+    from shotsmith.runs import Run
+
+    return load_recipe(Run.open(source).recipe_file if source.is_dir() else source, overrides or ())
+
+
+def _told(
+    request: Request, shown: ShownPrompt | list[dict[str, object]], *, split: str, selector: str, ids: bool
+) -> dict[str, Any]:
+    head: dict[str, Any] = {
+        "split": split,
+        "selector": selector,
+        "query": request.query.id,
+        "demonstrations": [example.id for example in request.demonstrations],
+    }
+    if isinstance(shown, list):
+        return head | {"messages": shown}
+    images = [
+        {"file": str(one.file), "width": one.width, "height": one.height, "grid": one.grid, "tokens": one.tokens}
+        for one in shown.images
+    ]
+    told = head | {"text": shown.text, "tokens": len(shown.ids), "images": images}
+    return told | {"ids": list(shown.ids)} if ids else told
+
+
+def _print(told: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+
+    def say(line: str) -> None:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    shown = ", ".join(map(str, told["demonstrations"])) or "none"
+    say(f"Query {told['query']} of the {told['split']} split; demonstrations chosen by {told['selector']}: {shown}")
+    say("")
+    if "messages" in told:
+        print_json(told["messages"])
+        return
+    say(told["text"])
+    say("")
+    say(f"{told['tokens']} tokens, of which {sum(image['tokens'] for image in told['images'])} are of images")
+    table = Table("image", "size", "grid", "tokens", box=None, pad_edge=False, header_style="bold")
+    for image in told["images"]:
+        grid = " x ".join(map(str, image["grid"])) if image["grid"] else "-"
+        table.add_row(Path(image["file"]).name, f"{image['width']} x {image['height']}", grid, str(image["tokens"]))
+    if told["images"]:
+        console.print(table)
+    if "ids" in told:
+        say(" ".join(map(str, told["ids"])))

@@ -1,0 +1,118 @@
+"""`shotsmith prompt`: what an evaluation would send, of a recipe or a run, and no weights loaded for it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from shotsmith.builtin import VLM_PATH
+from shotsmith.builtin.processor import load_processor
+from shotsmith.cli import app
+from shotsmith.experiment.parts import Parts
+from shotsmith.progress import Silent
+from shotsmith.recipe import load_recipe
+from shotsmith.records import Request
+from shotsmith.runs import Run
+from shotsmith.selectors.training_free import TRAINING_FREE
+from shotsmith.vlms.prompts import messages
+
+RECIPE = {
+    "name": "small",
+    "data": {
+        "world": {"seed": 3, "train": 30, "val": 6, "test": 8},
+        "train_queries": 10,
+        "val_queries": 4,
+        "test_queries": 5,
+    },
+    "pools": {"size": 8},
+    "beam": {"queries": 2},
+}
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("recipe") / "small.yaml"
+    path.write_text(yaml.safe_dump(RECIPE))
+    return path
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["prompt", *map(str, arguments)], env={"COLUMNS": "100"})
+
+
+def told(*arguments: object) -> dict[str, object]:
+    result = call(*arguments, "--json", "--ids")
+    assert result.exit_code == 0, result.stderr
+    value: dict[str, object] = json.loads(result.stdout)
+    return value
+
+
+def sent(recipe: Path, folder: Path, selector: str, shots: int) -> list[Request]:
+    """The requests an evaluation makes of this selector on the test split."""
+    loaded = load_recipe(recipe)
+    with Parts(loaded, Run.create(folder, loaded), Silent()) as parts:
+        parts.make_data()
+        tasks = parts.tasks("test")
+        sequences = TRAINING_FREE[selector]().select(tasks, shots)
+    pairs = zip(tasks.queries, sequences, strict=True)
+    return [Request(query, tasks.demonstrations(n, chosen)) for n, (query, chosen) in enumerate(pairs)]
+
+
+@pytest.mark.parametrize(("selector", "shots"), [("random", 4), ("mixed", 2), ("zero_shot", 3)])
+def test_it_is_what_an_evaluation_sends(recipe: Path, tmp_path: Path, selector: str, shots: int) -> None:
+    request = sent(recipe, tmp_path / "run", selector, shots)[3]
+    shown = told(recipe, "--query", 3, "--shots", shots, "--selector", selector)
+    assert shown["query"] == request.query.id
+    assert shown["demonstrations"] == [example.id for example in request.demonstrations]
+    processor = load_processor(VLM_PATH)
+    chat = messages(request)
+    assert shown["text"] == processor.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
+    (ids,) = processor.apply_chat_template(chat, add_generation_prompt=True, tokenize=True)
+    assert shown["ids"] == ids
+    assert shown["tokens"] == len(ids)
+
+
+def test_a_run_is_read_and_left_as_it_is(recipe: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    assert CliRunner().invoke(app, ["pools", str(recipe), "--out", str(folder), "--quiet"]).exit_code == 0
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    shown = told(folder, "--query", 1, "--selector", "image_similar")
+    assert shown["text"] == told(recipe, "--query", 1, "--selector", "image_similar")["text"]
+    assert str(folder) in str(shown["images"])
+    other = told(folder, "--query", 1, "--set", "pools.seed=5", "--set", "vlm.prompt.layout=multi_turn")
+    assert other["demonstrations"] != told(folder, "--query", 1)["demonstrations"]
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+def test_it_reads_well(recipe: Path) -> None:
+    result = call(recipe, "--shots", 1, "--set", "vlm.prompt.system=Be [b]brief[/b].")
+    assert "<|im_start|>system\nBe [b]brief[/b].<|im_end|>" in result.stdout
+    assert "tokens, of which 8 are of images" in result.stdout
+    assert result.stdout.count("2 x 2") == 2
+
+
+def test_a_server_is_shown_its_messages(recipe: Path) -> None:
+    served = ["--set", "vlm.server.url=http://x/v1", "--set", "supervised.epochs=0"]
+    shown = told(recipe, "--shots", 1, *served, "--set", "reward.answer_probability=0")
+    assert [turn["role"] for turn in shown["messages"]] == ["user"]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--query", 5], "the test split has the queries 0 to 4"),
+        (["--query", -1], "queries 0 to 4"),
+        (["--shots", 9], "between 0 and 8"),
+        (["--selector", "oracle"], "random, image_similar"),
+        (["--split", "dev"], "train, val, test"),
+        (["--set", "vlm.prompt.template=nothing"], "no such template"),
+    ],
+)
+def test_what_is_not_there_is_an_error_that_says_what_is(recipe: Path, arguments: list[object], said: str) -> None:
+    result = call(recipe, *arguments)
+    assert result.exit_code == 2
+    assert said in result.stderr

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from shotsmith.recipe import VLMSettings
-from shotsmith.vlms.local import load_vlm as load_local
+from shotsmith.vlms.general import GeneralVLM
+from shotsmith.vlms.local import is_for, local_vlm
+from shotsmith.vlms.pretrained import load_pretrained
 from shotsmith.vlms.protocol import VLM
 from shotsmith.vlms.server import load_server
 
 
 def load_vlm(settings: VLMSettings) -> VLM:
-    """The server's where the recipe names a server, else one in this process.
+    """The server's where the recipe names a server, else one in this process, the faster where it fits.
 
     Raises InputError where the recipe names what is not there, VLMError where a server does not answer.
     """
-    return load_local(settings) if settings.server is None else load_server(settings, settings.server)
+    if settings.server is not None:
+        return load_server(settings, settings.server)
+    pretrained = load_pretrained(settings)
+    fast = is_for(pretrained.model, settings)
+    return local_vlm(pretrained, settings) if fast else GeneralVLM(pretrained, settings)

@@ -261,6 +261,6 @@ def logged_metrics(folder: Path) -> set[str]:
 def test_the_glossary_explains_every_logged_metric_and_no_other(tmp_path: Path) -> None:
     explained = [name for row in rows(TRAINING, "## Every metric") for name in quoted(row[0])]
     # The figures that need a VLM are logged by the experiment.
-    source = (ROOT / "src" / "shotsmith" / "experiment" / "training.py").read_text(encoding="utf-8")
+    source = (ROOT / "src" / "shotsmith" / "experiment" / "material.py").read_text(encoding="utf-8")
     answered = set(re.findall(r'"((?:val|vlm)/\w+)"', source)) - {"rollouts/val"}
     assert sorted(explained) == sorted(logged_metrics(tmp_path) | answered)

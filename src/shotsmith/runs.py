@@ -200,10 +200,22 @@ class Run:
         """Whether the stage has finished."""
         return any(row["name"] == stage for row in self.stages())
 
-    def record(self, stage: str, seconds: float, vlm_calls: int, cache_hits: int) -> None:
-        """Note, durably, that a stage has finished."""
+    def record(
+        self,
+        stage: str,
+        seconds: float,
+        vlm_calls: int,
+        cache_hits: int,
+        left_out: Mapping[str, str] | None = None,
+        work: Mapping[str, int] | None = None,
+    ) -> None:
+        """Note, durably, that a stage has finished.
+
+        `left_out` says what was not done, and why (a word); `work` what a VLM in this process did for it.
+        """
         row: Row = {"name": stage, "seconds": round(seconds, 3), "vlm_calls": vlm_calls, "cache_hits": cache_hits}
-        append_row(self.stages_file, row)
+        more = {"left_out": left_out, "work": work}
+        append_row(self.stages_file, row | {name: dict(value) for name, value in more.items() if value})
 
     def evaluations(self) -> list[Row]:
         """The looks at the test queries so far; see `shotsmith.evaluation.looks`."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 from small_clip import write_tiny_clip
+from small_import import write_import
 from small_vlm import save_plain
 
 from shotsmith.data.world import make_world
@@ -14,12 +15,13 @@ from shotsmith.recipe import WorldSettings
 
 
 def prepare_files(here: Path) -> None:
-    """What recipes name by path: two worlds in the official layout, another VLM, another CLIP."""
+    """What recipes name by path: two worlds in the official layout, another VLM, another CLIP, imported rollouts."""
     for seed, name in enumerate(("one", "other")):
         make_world(here / name, WorldSettings(seed=seed, train=20, val=1, test=6))
     _write_tables(here / "tables")
     save_plain(here / "vlm")
     write_tiny_clip(here / "clip")
+    write_import(here / "imported")
 
 
 def _write_tables(folder: Path) -> None:

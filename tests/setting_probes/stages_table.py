@@ -11,6 +11,11 @@ TABLE: Mapping[str, tuple[Any, ...]] = {
     "beam.queries": (4, stages.beams),
     "beam.width": (3, stages.beams),
     "beam.shots": (1, stages.beams),
+    "rollouts.imported": (
+        "{here}/imported",
+        stages.trained_seeds,
+        {"reward.mode": "hard_plus_soft", "supervised.epochs": 0, "rce.epochs": 1, "grpo.epochs": 0},
+    ),
     "rollouts.beam": (2, stages.recorded),
     "rollouts.sampled": (4, stages.recorded),
     "rollouts.temperature": (3.0, stages.recorded),

@@ -60,10 +60,10 @@ def import_(
 
     if into is None and not audit:
         raise InputError("say where to (--into FOLDER), or what is wrong is to be listed (--audit)")
-    if not files and questions is None:
-        raise InputError("there is nothing to import", field="FILE")
     if annotations is not None and questions is None:
         raise InputError("is given without --questions", field="--annotations")
+    if not files and questions is None:
+        raise InputError("there is nothing to import", field="FILE")
     sources = read_files(files or (), form)
     if questions is not None:
         sources.append(Source(questions, "questions" if annotations else "merged", None))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -76,14 +76,16 @@ def _take_over(run: Run, other: Run) -> None:
     adopt(run, other)
 
 
-def _print_outcome(folder: Path, shown: dict[str, object]) -> None:
+def _print_outcome(folder: Path, shown: dict[str, Any]) -> None:
     from rich.console import Console
 
-    from shotsmith.cli.tables import print_results
+    from shotsmith.cli.tables import left_out_lines, print_results
     from shotsmith.runs import Run
 
     console = Console()
     print_results(shown, console)
+    for line in left_out_lines(shown["stages"]):
+        console.print(line, highlight=False)
     run = Run.open(folder)
     for label, path in (("Report", run.report_html), ("Markdown", run.report_markdown)):
         if path.exists():

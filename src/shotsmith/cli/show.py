@@ -34,12 +34,14 @@ def show(run: RunFolder, as_json: Json = False) -> None:
 
 
 def _print(shown: Mapping[str, Any], console: Console) -> None:
-    from shotsmith.cli.tables import contrasts_table, print_best, print_results, stages_table
+    from shotsmith.cli.tables import contrasts_table, left_out_lines, print_best, print_results, stages_table
     from shotsmith.cli.terminal import epoch_table
 
     console.print(f"[bold]{shown['run']}[/bold]: {shown['status']}", highlight=False, soft_wrap=True)
     if shown["stages"]:
         console.print(stages_table(shown["stages"]))
+        for line in left_out_lines(shown["stages"]):
+            console.print(line, highlight=False)
     if shown["epochs"]:
         console.print()
         console.print(epoch_table(shown["epochs"], console.width))

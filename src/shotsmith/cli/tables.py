@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from shotsmith.cli.terminal import epoch_table
-from shotsmith.reports.facts import SELECTORS
+from shotsmith.reports.facts import SELECTORS, left_out
+from shotsmith.reports.language import LANGUAGES
 from shotsmith.reports.numbers import duration, p_value
 
 _WIDE = 90
@@ -19,7 +20,8 @@ _WIDE = 90
 def print_results(shown: Mapping[str, Any], console: Console) -> None:
     """Accuracy of every selector at every number of shots, with intervals."""
     if not shown["test"]:
-        console.print("not evaluated yet")
+        if not any("evaluate" in stage.get("left_out", {}) for stage in shown["stages"]):
+            console.print("not evaluated yet")
         return
     console.print(results_table(shown["test"], console.width))
     for line in stopping_lines(shown["test"]):
@@ -73,6 +75,11 @@ def stages_table(stages: Iterable[Mapping[str, Any]]) -> Table:
     for stage in stages:
         table.add_row(stage["name"], duration(stage["seconds"]), str(stage["vlm_calls"]), str(stage["cache_hits"]))
     return table
+
+
+def left_out_lines(stages: Iterable[Mapping[str, Any]]) -> list[str]:
+    """What a run does without, a line each."""
+    return [LANGUAGES["en"].say(f"left_out.{why}", column=name) for name, why in left_out(stages).items()]
 
 
 def print_best(epochs: Sequence[Mapping[str, Any]], heading: str, console: Console) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from shotsmith.errors import InputError
 from shotsmith.experiment.evaluating import evaluate
+from shotsmith.experiment.imported import STAGES as IMPORTED_STAGES
 from shotsmith.experiment.parts import Parts
 from shotsmith.experiment.reporting import report
 from shotsmith.experiment.training import rank, train
@@ -87,7 +88,12 @@ def stage(run: Run, name: str, progress: Progress) -> None:
 
 def _do(parts: Parts, name: str) -> None:
     started = time.perf_counter()
+    if parts.recipe.rollouts.imported is not None:
+        left_out = IMPORTED_STAGES[name](parts)
+        parts.run.record(name, time.perf_counter() - started, 0, 0, left_out)
+        return
+    before = parts.work()
     requests = _STAGES[name](parts)
     seconds = time.perf_counter() - started
     calls = sum(parts.calls(origin) for origin in _ORIGINS.get(name, ()))
-    parts.run.record(name, seconds, calls, requests - calls)
+    parts.run.record(name, seconds, calls, requests - calls, work=parts.work().since(before))

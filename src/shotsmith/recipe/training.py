@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import model_validator
@@ -43,8 +44,15 @@ class SupervisedSettings(OptimizerSettings):
 
 
 class RolloutSettings(Settings):
-    """The recorded rollouts of each training query, for RCE (and for GRPO where it is told to use them)."""
+    """The recorded rollouts of each training query, for RCE (and for GRPO where it is told to use them).
 
+    A text is short for `imported` alone.
+    """
+
+    imported: Path | None = None
+    """Folder that `shotsmith import` has written. Training then learns from its rollouts, beams, pools and embeddings,
+    validates on the last fifth of its queries, and no VLM is loaded; the settings below (but `require_right`) mean
+    nothing, nor do those of data, vlm, encoder, pools, beam and evaluation."""
     beam: Natural = 0
     """Sequences found by beam search under the supervised policy."""
     sampled: Natural = 6
@@ -60,6 +68,11 @@ class RolloutSettings(Settings):
     shots: Lengths = (2,)
     """Lengths of the sequences. A fixed-length policy's groups have one length each, taken in turn; where the
     policy can stop, every sequence of a group takes the next length."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _folder_alone(cls, value: object) -> object:
+        return {"imported": value} if isinstance(value, str) else value
 
 
 class RceSettings(OptimizerSettings):

@@ -176,7 +176,13 @@ def _ranked(found: Facts) -> list[tuple[str, tuple[Row, ...]]]:
 def _ran(found: Facts, language: Language) -> str:
     if found.is_log:
         return language.quote("ran.log", file=found.folder)
-    return language.say("ran.unfinished" if found.unfinished else "ran.finished")
+    said = [language.say("ran.unfinished" if found.unfinished else "ran.finished")]
+    return language.sentences([*said, *_left_out(found, language)])
+
+
+def _left_out(found: Facts, language: Language) -> Iterator[str]:
+    for name, why in found.left_out.items():
+        yield language.say(f"left_out.{why}", column=name)
 
 
 def _test_notes(found: Facts, language: Language) -> Iterator[str]:
@@ -197,6 +203,8 @@ def _checkpoint(folder: str, row: Row) -> str:
 
 
 def _test_intro(found: Facts, language: Language) -> str:
+    if found.metric is None and "evaluate" in found.left_out:
+        return language.say(f"left_out.{found.left_out['evaluate']}", column="evaluate")
     if found.metric is None:
         return language.say("test.none")
     queries = max(row["n"] for cells in found.test.values() for row in cells.values())

@@ -125,9 +125,17 @@ class Facts:
         return not self.recipe
 
     @property
+    def left_out(self) -> Mapping[str, str]:
+        """Stages, phases and figures that the run does without, and why (a word)."""
+        return left_out(self.shown["stages"])
+
+    @property
     def unfinished(self) -> bool:
         """Whether planned epochs are missing."""
-        return any(phase.planned is not None and phase.done < phase.planned for phase in self.phases)
+        return any(
+            phase.planned is not None and phase.done < phase.planned and phase.phase not in self.left_out
+            for phase in self.phases
+        )
 
     @property
     def trained(self) -> str | None:
@@ -166,6 +174,11 @@ class Facts:
     def _gap(self, a: str | None, b: str | None) -> float | None:
         upper, lower = self.accuracy(a), self.accuracy(b)
         return None if upper is None or lower is None else float(upper["accuracy"] - lower["accuracy"])
+
+
+def left_out(stages: Iterable[Row]) -> dict[str, str]:
+    """What the stages of a run left out, and why (a word)."""
+    return {name: why for stage in stages for name, why in stage.get("left_out", {}).items()}
 
 
 def facts(shown: Row) -> Facts:

@@ -31,7 +31,7 @@ def _finish(facts: Facts) -> Iterator[Step]:
     again = f"shotsmith run {_recipe(facts)} --out {shlex.quote(facts.folder)}"
     if facts.unfinished:
         yield Step(Statement("next.train", {}), again)
-    elif not facts.test:
+    elif not facts.test and "evaluate" not in facts.left_out:
         yield Step(Statement("next.evaluate", {}), f"shotsmith evaluate {shlex.quote(facts.folder)}")
 
 

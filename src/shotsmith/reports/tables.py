@@ -28,6 +28,8 @@ MAIN_SETTINGS = (
     *("reward.vqa_accuracy", "reward.answer_probability", "evaluation.shots", "evaluation.oracle_tries"),
 )
 """Settings shown in the report; names that a recipe does not have are left out."""
+_OF_NO_IMPORT = ("data.", "vlm.", "encoder.", "pools.", "beam.", "evaluation.")
+"""Settings that mean nothing where the rollouts are imported."""
 _TEXT_COLUMNS = ("phase",)
 
 
@@ -54,7 +56,9 @@ def phases(facts: Facts, language: Language) -> Table:
 def configuration(facts: Facts, language: Language) -> Table | None:
     """The main settings; of a log all that are known."""
     settings = facts.settings
-    names = settings if facts.is_log else [name for name in MAIN_SETTINGS if name in settings]
+    names = list(settings) if facts.is_log else [name for name in MAIN_SETTINGS if name in settings]
+    if settings.get("rollouts.imported"):
+        names = ["rollouts.imported", *(name for name in names if not name.startswith(_OF_NO_IMPORT))]
     rows = tuple((name, setting(settings[name])) for name in names)
     headings = (language.say("configuration.column.setting"), language.say("configuration.column.value"))
     return Table(headings, rows, frozenset({0, 1})) if rows else None

@@ -6,15 +6,25 @@ A failed completion has no reward at all: it never becomes an `Answered`, and wh
 from shotsmith.rewards.answered import Answered
 from shotsmith.rewards.functions import REWARDS
 from shotsmith.rewards.modes import MODES
-from shotsmith.rewards.total import highest_reward, needs_captions, needs_zero_shot, reward, wanted_answers
+from shotsmith.rewards.total import (
+    highest_reward,
+    needed_figures,
+    needs_captions,
+    needs_zero_shot,
+    reward,
+    reward_of_figures,
+    wanted_answers,
+)
 
 __all__ = [
     "MODES",
     "REWARDS",
     "Answered",
     "highest_reward",
+    "needed_figures",
     "needs_captions",
     "needs_zero_shot",
     "reward",
+    "reward_of_figures",
     "wanted_answers",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from shotsmith.recipe import RewardSettings
 from shotsmith.records import Example
@@ -20,6 +20,17 @@ def reward(answered: Answered, settings: RewardSettings) -> float:
     """
     earned = _combined((function.of(answered) for function in _functions(settings)), settings)
     return earned - settings.demonstration_cost * answered.demonstrations
+
+
+def reward_of_figures(figures: Mapping[str, float], settings: RewardSettings, demonstrations: int) -> float:
+    """The same from figures computed before, by the names of `needed_figures`. KeyError where one is missing."""
+    earned = _combined((figures[name] for name in _names(settings)), settings)
+    return earned - settings.demonstration_cost * demonstrations
+
+
+def needed_figures(settings: RewardSettings) -> tuple[str, ...]:
+    """The names of the rewards that the settings combine."""
+    return _names(settings)
 
 
 def highest_reward(settings: RewardSettings) -> float:

@@ -116,6 +116,12 @@ TEXT: dict[str, str] = {
     "ran.finished": "All planned epochs were trained.",
     "ran.unfinished": "Not all planned epochs were trained yet.",
     "ran.caption": "Epochs done and planned:",
+    "left_out.imported": "{column}: taken from the import.",
+    "left_out.no_vlm": "{column}: left out, as the rollouts are imported and there is no VLM.",
+    "left_out.no_beams": "{column}: left out, as no beam data were imported.",
+    "left_out.no_rollouts": "{column}: left out, as no RL data to learn from were imported.",
+    "left_out.on_policy": "{column}: left out, as grpo.sampling.source would have new sequences answered, and there is "
+    "no VLM; recorded is possible.",
     "ran.log": "Epochs of which {file} has figures. What would need answers or costs is left out.",
     "configuration.intro": "The settings that matter most; every other one is in recipe.yaml beside this report.",
     "configuration.column.setting": "Setting",

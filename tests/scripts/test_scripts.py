@@ -24,6 +24,13 @@ SMALL_TRAINING = (
 )
 
 
+def test_the_commands_are_those_of_the_page():
+    page = (ROOT / "docs" / "migrating.md").read_text(encoding="utf-8")
+    assert f"\n{TRAIN}\n" in page
+    assert f"\n{TEST} 800\n" in page
+    assert f"python scripts/convert_v3_to_v2_format.py \\\n    --v3_ckpt ./{FOLDER}/grpo_epoch2.pt\n" in page
+
+
 def shell(checkout: Path, command: str, **environment: str) -> subprocess.CompletedProcess[str]:
     ours = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(checkout), "OMP_NUM_THREADS": "1"}
     return subprocess.run(

@@ -14,8 +14,10 @@ class Example:
     """One image, one question, the human answers (10 for VQA)."""
 
     id: int
-    image: Path
+    image: Path | None
+    """None: the question is all there is to see (text-only classification)."""
     image_id: int
+    """Examples that share it show the same: without an image, the same text."""
     question: str
     answers: tuple[str, ...]
     question_type: str = ""
@@ -42,6 +44,12 @@ class Request:
     demonstrations: tuple[Example, ...] = ()
     answers: tuple[str, ...] = ()
     text: bool = True
+
+    @property
+    def images(self) -> tuple[Path, ...]:
+        """The images of the prompt in the order shown: one for each example that has one, the query's last."""
+        shown = (*self.demonstrations, self.query)
+        return tuple(example.image for example in shown if example.image is not None)
 
 
 @dataclass(frozen=True, slots=True)

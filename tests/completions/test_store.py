@@ -1,14 +1,17 @@
+import hashlib
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from shotsmith.completions.store import Store, request_key
 from shotsmith.errors import StoreError
+from shotsmith.files import digest
 from shotsmith.records import Completion, Example, Failure, Request
 
 
@@ -51,6 +54,17 @@ class TestRequestKey:
         copy = picture(tmp_path, "copy.png", images[0].read_bytes())
         other = Request(example(copy, answers=("x",), number=9), (example(images[1], number=7),), ("z",), text=False)
         assert request_key(plain, "vlm") == request_key(other, "vlm")
+
+    def test_the_key_of_a_prompt_with_images_is_what_it_always_was(self, images):
+        one, two = (example(image) for image in images[:2])
+        shown, asked = (hashlib.sha256(image.read_bytes()).hexdigest() for image in images[:2])
+        expected = digest("vlm", shown, "what is it?", "a", asked, "what is it?")
+        assert request_key(Request(two, (one,)), "vlm") == expected
+
+    def test_an_example_without_an_image_has_a_key_of_its_own(self, images):
+        bare, seen = replace(example(images[0]), image=None), example(images[0])
+        requests = [Request(query, (shown,)) for query in (bare, seen) for shown in (bare, seen)]
+        assert len({request_key(request, "vlm") for request in requests}) == 4
 
     def test_a_picture_changed_on_disk_changes_it(self, images):
         request = Request(example(images[0]))

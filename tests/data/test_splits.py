@@ -115,3 +115,20 @@ def test_queries_drawn_without_balance_follow_the_seed():
 def test_more_queries_than_examples_is_an_error():
     with pytest.raises(DataError, match="3 queries are wanted, but the split has 2"):
         choose_queries([example(1), example(2)], 3, 0)
+
+
+def bare(number: int, text: str) -> Example:
+    return Example(number, None, len(text), text, ("red",))
+
+
+def test_the_same_text_without_an_image_in_two_splits_is_refused():
+    check_disjoint(Splits((bare(1, "good"),), (bare(2, "so-so"),), (bare(3, "better"),)))
+    with pytest.raises(DataError, match="text 'good' is in the train and test splits") as caught:
+        check_disjoint(Splits((bare(1, "good"),), (), (bare(3, "good"),)))
+    assert (caught.value.row, caught.value.field) == (3, "question")
+
+
+def test_texts_are_set_aside_together():
+    examples = [bare(number, "x" * (1 + number % 5)) for number in range(20)]
+    kept, aside = split_by_image(examples, 0.4, 0)
+    assert len(aside) == 8 and {one.question for one in kept}.isdisjoint(one.question for one in aside)

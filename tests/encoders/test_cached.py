@@ -89,3 +89,21 @@ def test_a_missing_image_is_named_and_leaves_no_file(tmp_path: Path, examples: l
     with pytest.raises(InputError, match=str(tmp_path / "b")):
         embed_examples(examples, CountingEncoder(), tmp_path / "train.safetensors")
     assert not (tmp_path / "train.safetensors").exists()
+
+
+def test_examples_without_an_image_are_seen_by_their_text_alone(tmp_path: Path, examples: list[Example]) -> None:
+    some = [replace(examples[0], image=None), *examples[1:]]
+    mixed = embed_examples(some, CountingEncoder(), tmp_path / "mixed")
+    np.testing.assert_array_equal(mixed.images, [[0, 0], [ord("b"), 1], [ord("a"), 1]])
+    bare = [replace(example, image=None) for example in examples]
+    for _again in range(2):
+        alone = embed_examples(bare, PicturelessEncoder(), tmp_path / "bare", text_only=True)
+        assert alone.images.shape == (3, 0) and not alone.has_images
+        np.testing.assert_array_equal(alone.joined, alone.questions)
+    assert embed_examples(bare, PicturelessEncoder(), tmp_path / "bare").images.shape == (3, 2), "no longer kept"
+
+
+class PicturelessEncoder(CountingEncoder):
+    def embed_images(self, paths: Sequence[Path], advance: Advance = lambda _: None) -> Floats:
+        assert not paths
+        return np.zeros((0, 2), dtype=np.float32)

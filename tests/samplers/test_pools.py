@@ -122,3 +122,12 @@ def test_pools_are_kept_until_something_they_follow_from_changes(tmp_path: Path)
         assert file.stat().st_mtime_ns != before
         expected = draw_pools(setting, some, index, query_embeddings, INDEX_EMBEDDINGS)
         np.testing.assert_array_equal(pools, expected)
+
+
+def test_without_images_pools_are_drawn_by_text_and_none_by_image() -> None:
+    bare = Embedded(np.zeros((40, 0), dtype=np.float32), INDEX_EMBEDDINGS.questions)
+    drawn = {name: draw_pools(settings(name), INDEX, INDEX, bare, bare) for name in ("text_similar", "mixed")}
+    np.testing.assert_array_equal(drawn["text_similar"], train_pools("text_similar", range(40)))
+    np.testing.assert_array_equal(drawn["mixed"], drawn["text_similar"])
+    with pytest.raises(DataError, match="no images to compare"):
+        draw_pools(settings("image_similar"), INDEX, INDEX, bare, bare)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from shotsmith.errors import StoreError
 from shotsmith.files import digest, file_digest
-from shotsmith.records import Completion, Failure, Request
+from shotsmith.records import Completion, Example, Failure, Request
 
 SCHEMA_VERSION = 1
 
@@ -21,6 +21,8 @@ _APPLICATION = 0x53686F74  # "Shot"
 _MAGIC = b"SQLite format 3\0"
 _BUSY_SECONDS = 120.0
 _KEYS_PER_QUERY = 500
+_CHECKED_WHOLE = 16 * 2**20
+"""Bytes up to which opening a store checks every page of it; of a larger one only what leads to its rows."""
 
 _SCHEMA = """
 CREATE TABLE completions (key BLOB PRIMARY KEY, text TEXT, origin TEXT NOT NULL) WITHOUT ROWID;
@@ -37,8 +39,13 @@ def request_key(request: Request, identity: str) -> str:
     """
     parts = [identity]
     for example in request.demonstrations:
-        parts += [file_digest(example.image), example.question, example.answer]
-    return digest(*parts, file_digest(request.query.image), request.query.question)
+        parts += [_shown(example), example.question, example.answer]
+    return digest(*parts, _shown(request.query), request.query.question)
+
+
+def _shown(example: Example) -> str:
+    """The image's content, empty where there is none."""
+    return "" if example.image is None else file_digest(example.image)
 
 
 class Store:
@@ -75,7 +82,7 @@ class Store:
 
     def get_many(self, keys: Iterable[str]) -> dict[str, Completion]:
         """Everything known under the keys: text (None if it was never asked for) and all log-probabilities."""
-        wanted = list(dict.fromkeys(keys))
+        wanted = sorted(set(keys))  # neighbours share pages
         found: dict[str, Completion] = {}
         with _explained(self.path):
             for start in range(0, len(wanted), _KEYS_PER_QUERY):
@@ -114,9 +121,17 @@ class Store:
             rows = self._connection.execute("SELECT reason, sum(count) FROM failures GROUP BY reason ORDER BY reason")
             return {reason: int(count) for reason, count in rows}
 
+    def verify(self) -> None:
+        """Read the whole file and check how it is built. Raises StoreError naming the first damage."""
+        with _explained(self.path):
+            (verdict,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
+        if verdict != "ok":
+            raise StoreError(f"{self.path}: is damaged: {verdict}")
+
     def _prepare(self) -> None:
         with _explained(self.path):
             self._write_ahead()
+            self._connection.execute("PRAGMA cell_size_check = ON")
             # With WAL a commit is in the operating system's hands when it returns: it outlives the process.
             self._connection.execute("PRAGMA synchronous = NORMAL")
             with self._transaction():
@@ -134,9 +149,19 @@ class Store:
                     raise StoreError(
                         f"{self.path}: has schema version {version}; this Shotsmith reads {SCHEMA_VERSION}"
                     )
-            (verdict,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
-            if verdict != "ok":
-                raise StoreError(f"{self.path}: is damaged: {verdict}")
+            self._check()
+
+    def _check(self) -> None:
+        """A cheap check: SQLite has compared the file's length with its header; read to both ends of each table.
+
+        Pages beyond that are checked when they are read, cell by cell; `verify` checks all.
+        """
+        execute = self._connection.execute
+        if self.path.stat().st_size <= _CHECKED_WHOLE:
+            self.verify()
+        for table, column in (("completions", "key"), ("log_probs", "key"), ("calls", "origin"), ("failures", "key")):
+            execute(f"SELECT min({column}) FROM {table}").fetchone()
+            execute(f"SELECT max({column}) FROM {table}").fetchone()
 
     def _write_ahead(self) -> None:
         """Switch the file to WAL; alone among statements this one does not wait when another process does the same."""

@@ -47,7 +47,10 @@ class Skipped:
             for examples in splits.named().values():
                 self._decode(examples)
         bad = {fault["file"] for fault in self.faults}
-        kept = (tuple(one for one in part if str(one.image) not in bad) for part in splits.named().values())
+        kept = (
+            tuple(one for one in part if one.image is None or str(one.image) not in bad)
+            for part in splits.named().values()
+        )
         return Splits(*kept)
 
     def tell(self) -> None:
@@ -64,7 +67,8 @@ class Skipped:
     def _decode(self, examples: Sequence[Example]) -> None:
         questions: dict[Path, list[int]] = defaultdict(list)
         for example in examples:
-            questions[example.image].append(example.id)
+            if example.image is not None:
+                questions[example.image].append(example.id)
         for image, ids in questions.items():
             try:
                 load_image(image)

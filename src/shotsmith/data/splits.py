@@ -6,9 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations, zip_longest
+from pathlib import Path
 
 import numpy as np
 
+from shotsmith.data.rows import shown
 from shotsmith.errors import DataError
 from shotsmith.files import file_digest
 from shotsmith.records import Example
@@ -28,7 +30,7 @@ class Splits:
 
 
 def check_disjoint(splits: Splits) -> None:
-    """Raise DataError if two splits share a question, an image, or the same picture under two names."""
+    """Raise DataError if two splits share a question, an image, the same picture under two names, or a bare text."""
     for (name, examples), (other_name, others) in combinations(splits.named().items(), 2):
         where = f"the {name} and {other_name} splits"
         _refuse_shared("question", "id", examples, others, where)
@@ -43,6 +45,8 @@ def _refuse_shared(
     for other in others:
         value = getattr(other, attribute)
         if value in seen:
+            if other.image is None and what == "image":
+                raise DataError(f"the text {shown(other.question)} is in {where}", row=other.id, field="question")
             raise DataError(f"{what} {value} is in {where}", file=other.image, field=f"{what}_id")
 
 
@@ -50,27 +54,30 @@ def _refuse_same_pictures(examples: Sequence[Example], others: Sequence[Example]
     """Compare contents, but only of files that lie in different folders and have the same size."""
     sizes, other_sizes = _images_by_size(examples), _images_by_size(others)
     for size in sorted(sizes.keys() & other_sizes.keys()):
-        digests = {file_digest(example.image): example for example in sizes[size]}
+        digests = {file_digest(image): image for image in sizes[size]}
         for other in other_sizes[size]:
-            twin = digests.get(file_digest(other.image))
-            if twin and twin.image.parent != other.image.parent:
-                raise DataError(f"is the same picture as {twin.image}, across {where}", file=other.image)
+            twin = digests.get(file_digest(other))
+            if twin and twin.parent != other.parent:
+                raise DataError(f"is the same picture as {twin}, across {where}", file=other)
 
 
-def _images_by_size(examples: Sequence[Example]) -> dict[int, list[Example]]:
-    by_size: dict[int, list[Example]] = defaultdict(list)
-    for example in {example.image: example for example in examples}.values():
+def _images_by_size(examples: Sequence[Example]) -> dict[int, list[Path]]:
+    by_size: dict[int, list[Path]] = defaultdict(list)
+    for image in dict.fromkeys(example.image for example in examples if example.image is not None):
         try:
-            by_size[example.image.stat().st_size].append(example)
+            by_size[image.stat().st_size].append(image)
         except OSError as error:
-            raise DataError(f"cannot be read: {error.strerror}", file=example.image) from error
+            raise DataError(f"cannot be read: {error.strerror}", file=image) from error
     return by_size
 
 
 def split_by_image(
     examples: Sequence[Example], share: float, seed: int
 ) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
-    """Set aside all questions of a random `share` (0 to 1) of the images: (kept, set aside), order unchanged."""
+    """Set aside all questions of a random `share` (0 to 1) of the images: (kept, set aside), order unchanged.
+
+    Examples without images are set aside by their texts.
+    """
     images = np.array(sorted({example.image_id for example in examples}), dtype=np.int64)
     count = round(share * len(images))
     aside = set(np.random.default_rng(seed).permutation(images)[:count].tolist())

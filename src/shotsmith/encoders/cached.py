@@ -33,31 +33,41 @@ class Encoder(Protocol):
 
 
 def embed_examples(
-    examples: Sequence[Example], encoder: Encoder, file: Path, progress: Progress | None = None
+    examples: Sequence[Example],
+    encoder: Encoder,
+    file: Path,
+    progress: Progress | None = None,
+    *,
+    text_only: bool = False,
 ) -> Embedded:
     """Embed image and question of every example: from `file` where it still holds, else anew (and then kept there).
 
-    Each distinct image file and question is embedded once. Raises DataError or InputError for an image that is
+    Each distinct image file and question is embedded once. `text_only` says that no split of the data has an image:
+    then images have no width, and a policy sees text alone. Raises DataError or InputError for an image that is
     missing or cannot be read.
     """
-    stamp = _stamp(examples, encoder)
+    stamp = _stamp(examples, encoder, text_only)
     kept = read_stamped(file, stamp)
     if kept is not None:
         return Embedded(kept["images"], kept["questions"])
-    paths = list(dict.fromkeys(example.image for example in examples))
+    paths = list(dict.fromkeys(example.image for example in examples if example.image is not None))
     texts = list(dict.fromkeys(example.question for example in examples))
     with (progress or Silent()).task(f"embed {file.stem}", len(paths) + len(texts)) as advance:
         images, questions = encoder.embed_images(paths, advance), encoder.embed_texts(texts, advance)
+    nothing = np.zeros((1, 0 if text_only else images.shape[1]), dtype=np.float32)
+    images = np.concatenate([images[:, : nothing.shape[1]], nothing])
     image_rows = {path: row for row, path in enumerate(paths)}
     text_rows = {text: row for row, text in enumerate(texts)}
     embedded = Embedded(
-        images[np.array([image_rows[example.image] for example in examples], dtype=np.int64)],
+        images[np.array([image_rows[one.image] if one.image else -1 for one in examples], dtype=np.int64)],
         questions[np.array([text_rows[example.question] for example in examples], dtype=np.int64)],
     )
     write_stamped(file, {"images": embedded.images, "questions": embedded.questions}, stamp)
     return embedded
 
 
-def _stamp(examples: Sequence[Example], encoder: Encoder) -> str:
-    contents = (part for example in examples for part in (file_digest(example.image), example.question))
-    return digest("embeddings-1", encoder.identity, *contents)
+def _stamp(examples: Sequence[Example], encoder: Encoder, text_only: bool) -> str:
+    contents = (
+        part for one in examples for part in ("" if one.image is None else file_digest(one.image), one.question)
+    )
+    return digest("embeddings-1", encoder.identity, *contents, *(["text only"] if text_only else []))

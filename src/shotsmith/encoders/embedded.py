@@ -15,11 +15,16 @@ class Embedded:
     """Unit-length embeddings of a list of examples, one row each."""
 
     images: Floats
-    """[N, Di]."""
+    """[N, Di]; a row of zeros for an example without an image, Di = 0 where the data have none at all."""
     questions: Floats
     """[N, Dt]."""
     averaged: bool = False
     """Whether policies see one mean of image and question; then Di = Dt, or Di = 0."""
+
+    @property
+    def has_images(self) -> bool:
+        """Whether the data have images at all."""
+        return bool(self.images.shape[1])
 
     @property
     def joined(self) -> Floats:

@@ -14,7 +14,7 @@ from shotsmith.records import Completion, Failure, Request, Sequence
 from shotsmith.selectors.oracle import Trial, oracle
 from shotsmith.selectors.protocol import Ask, Selector, Tasks
 from shotsmith.selectors.random import Random
-from shotsmith.selectors.training_free import TRAINING_FREE
+from shotsmith.selectors.training_free import training_free
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +28,10 @@ class Entrant:
     """Which of the repeated draws of a random selector."""
 
 
-def training_free_entrants(random_draws: int) -> list[Entrant]:
-    """Every training-free selector; the random one once per draw."""
+def training_free_entrants(random_draws: int, *, has_images: bool = True) -> list[Entrant]:
+    """Every training-free selector that means something for the data; the random one once per draw."""
     entrants = []
-    for name, make in TRAINING_FREE.items():
+    for name, make in training_free(has_images=has_images).items():
         if name == "random":
             entrants += [Entrant(Random(draw=draw), draw=draw) for draw in range(random_draws)]
         else:

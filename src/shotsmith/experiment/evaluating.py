@@ -41,7 +41,8 @@ def evaluate(parts: Parts) -> int:
 
 def _results(parts: Parts, test: Tasks, trained: list[Entrant]) -> list[Result]:
     settings, ask, progress = parts.recipe.evaluation, parts.ask, parts.progress
-    entrants = [*training_free_entrants(settings.random_draws), *trained]
+    has_images = test.index_embeddings.has_images
+    entrants = [*training_free_entrants(settings.random_draws, has_images=has_images), *trained]
     results = evaluate_entrants(test, entrants, settings.shots, ask)
     if settings.beam_width:
         results += evaluate_beam(test, settings.shots, settings.beam_width, ask, progress=progress)

@@ -10,7 +10,7 @@ from shotsmith.recipe import Recipe
 from shotsmith.records import Rollout, Sequence
 from shotsmith.runs import Split
 from shotsmith.selectors.random import Random
-from shotsmith.selectors.training_free import TRAINING_FREE
+from shotsmith.selectors.training_free import training_free
 from shotsmith.training.groups import Groups, from_rollouts
 from shotsmith.training.seeding import generator
 
@@ -61,7 +61,8 @@ def _sequences(parts: Parts, split: Split, seed: int, policy: PointerPolicy | No
     # A similar selector puts the most similar last: what is cut off there must be the least similar.
     chosen = [(Random(seed, draw).select(tasks, longest), False) for draw in range(drawn)]
     if settings.similar:
-        chosen += [(TRAINING_FREE[name]().select(tasks, longest), True) for name in _SIMILAR]
+        free = training_free(has_images=tasks.index_embeddings.has_images)
+        chosen += [(free[name]().select(tasks, longest), True) for name in _SIMILAR if name in free]
     stops = parts.recipe.policy.length == "stop"
     groups: list[Tried] = []
     for query in range(len(tasks.queries)):

@@ -26,12 +26,12 @@ class Chosen:
     """Per query: rows of the index; such as are not in its pool are not counted."""
 
 
-def pointing(chosen: Chosen) -> tuple[Pointing, Pointing]:
-    """Ranks of the chosen candidates among their pool, by image and by text similarity (cosine)."""
-    return (
-        Pointing("image_similarity", _counts(chosen.queries.images, chosen.index.images, chosen)),
-        Pointing("text_similarity", _counts(chosen.queries.questions, chosen.index.questions, chosen)),
-    )
+def pointing(chosen: Chosen) -> tuple[Pointing, ...]:
+    """Ranks of the chosen candidates among their pool, by image similarity (where there are images) and by text's."""
+    by_text = Pointing("text_similarity", _counts(chosen.queries.questions, chosen.index.questions, chosen))
+    if not chosen.index.has_images:
+        return (by_text,)
+    return Pointing("image_similarity", _counts(chosen.queries.images, chosen.index.images, chosen)), by_text
 
 
 def _counts(queries: npt.NDArray[np.float32], index: npt.NDArray[np.float32], chosen: Chosen) -> tuple[int, ...]:

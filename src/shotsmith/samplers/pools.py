@@ -39,8 +39,10 @@ def draw_pools(
     """A pool for each query: rows of the index, [number of queries, settings.size].
 
     A pool never holds an example with the query's id or image, and depends on no other query.
-    Raises DataError where fewer than `size` candidates are left.
+    Raises DataError where fewer than `size` candidates are left, or images are to be compared and there are none.
     """
+    if settings.sampler == "image_similar" and not index_embeddings.has_images:
+        raise DataError("the data have no images to compare; use text_similar", field="pools.sampler")
     sampler = SAMPLERS[settings.sampler]
     same = _rows_by_identity(index)
     everything = np.arange(len(index), dtype=np.int64)

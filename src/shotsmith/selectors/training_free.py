@@ -16,3 +16,9 @@ TRAINING_FREE: Mapping[str, Callable[[], Selector]] = {
     "text_similar": text_similar,
     "mixed": mixed,
 }
+_BY_IMAGE = frozenset({"image_similar", "mixed"})
+
+
+def training_free(*, has_images: bool) -> dict[str, Callable[[], Selector]]:
+    """Those that mean something for the data: without images there is nothing to compare, and mixed is text_similar."""
+    return {name: make for name, make in TRAINING_FREE.items() if has_images or name not in _BY_IMAGE}

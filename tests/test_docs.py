@@ -30,7 +30,7 @@ from shotsmith.recipe import (
     VLMSettings,
     load_recipe,
 )
-from shotsmith.recipe.models import DECODING, Layout, PromptSettings
+from shotsmith.recipe.models import DECODING, Layout, PromptSettings, VisionCacheSettings
 from shotsmith.records import Rollout
 from shotsmith.training.groups import from_beams, from_rollouts
 from shotsmith.training.grpo import train_grpo
@@ -162,6 +162,7 @@ def tables_of_settings() -> Iterator[tuple[Path, str, type[BaseModel], set[str]]
     yield POLICIES, "### `policy`", PolicySettings, set()
     yield VLMS, "### `vlm`", VLMSettings, {"server"}
     yield VLMS, "### `vlm.prompt`", PromptSettings, set()
+    yield VLMS, "### `vlm.vision_cache`", VisionCacheSettings, set()
 
 
 @pytest.mark.parametrize(("page", "heading", "model", "elsewhere"), list(tables_of_settings()), ids=str)

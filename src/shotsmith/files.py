@@ -68,10 +68,13 @@ def write_json(path: Path, value: object, *, indent: int | None = 1) -> None:
     write_text(path, json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """The JSON value in `path` (a byte-order mark is accepted). Raises InputError naming file and line."""
+def read_json(path: Path, *, unique_keys: bool = False) -> Any:
+    """The JSON value in `path` (a byte-order mark is accepted). Raises InputError naming file and line.
+
+    With `unique_keys` also where a key stands twice in one object: all but the last of its values would be lost.
+    """
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        return json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_unique if unique_keys else None)
     except FileNotFoundError as error:
         raise InputError("no such file", file=path) from error
     except OSError as error:
@@ -85,6 +88,16 @@ def read_json(path: Path) -> Any:
         raise InputError("is nested too deeply", file=path) from error
     except ValueError as error:  # a whole number of thousands of digits
         raise InputError(f"is not valid JSON: {error}", file=path) from error
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(
+            f"the key {next(key for key in found if keys.count(key) > 1)[:60]!r} stands twice in an object"
+        )
+    return found
 
 
 def digest(*parts: str | bytes) -> str:

@@ -53,6 +53,13 @@ def adapted(recipe: Recipe, folder: Path) -> object:
     return str(completion)
 
 
+def kept_features(recipe: Recipe, folder: Path) -> object:
+    """Where the vision features of two prompts are kept on disk."""
+    with Parts(recipe, run_of(recipe, folder), Heard()) as parts:
+        parts.ask([Request(example) for example in parts.splits.train[:2]], "here")
+    return sorted(str(file.relative_to(folder).parent) for file in folder.rglob("*.safetensors"))
+
+
 def served(recipe: Recipe, folder: Path) -> object:
     """What a server is sent, by a client that is always refused, with what key and patience, and how much at a time."""
     sent: list[object] = []

@@ -26,6 +26,8 @@ TABLE: Mapping[str, tuple[Any, ...]] = {
     "vlm.attention": ("eager", models.vlm),
     "vlm.device_map": ("auto", models.placed),
     "vlm.lora": ("{here}/lora", models.adapted),
+    "vlm.vision_cache.folder": ("{folder}/elsewhere", models.kept_features),
+    "vlm.vision_cache.gigabytes": (0.0, models.kept_features),
     "vlm.prompt.template": ("vqa", models.vlm),
     "vlm.prompt.layout": (OTHERS, models.vlm),
     "vlm.prompt.system": ("Be brief.", models.vlm),

@@ -13,7 +13,7 @@ from shotsmith.completions.store import Store
 from shotsmith.errors import DataError, InputError, VLMError
 from shotsmith.recipe import VLMSettings
 from shotsmith.records import Completion, Example, Failure, Request
-from shotsmith.vlms import prompts
+from shotsmith.vlms import pretrained, prompts
 from shotsmith.vlms.layout import in_line
 from shotsmith.vlms.local import load_vlm
 from shotsmith.vlms.prompts import cut_answer, messages
@@ -330,6 +330,14 @@ class TestLoading:
         assert vlm.batch_tokens == 123
         assert vlm._decoder._model.dtype == torch.bfloat16
         assert all(isinstance(completion, Completion) for completion in vlm.complete(requests[:4]))
+
+    def test_arithmetic_is_bfloat16_on_cuda_unless_another_is_asked_for(self, plain_folder):
+        cuda, cpu = torch.device("cuda"), torch.device("cpu")
+        assert pretrained._dtype(VLMSettings(), cuda) == torch.bfloat16
+        assert pretrained._dtype(VLMSettings(), cpu) == "auto"
+        assert pretrained._dtype(VLMSettings(dtype="float32"), cuda) == torch.float32
+        assert "dtype=float32" in load_vlm(VLMSettings(path=str(plain_folder))).identity
+        assert "dtype=bfloat16" in load_vlm(VLMSettings(path=str(plain_folder), dtype="bfloat16")).identity
 
     @pytest.mark.parametrize("path", ["/no/such/folder", "./nowhere", "plain-name", "a/b/c"])
     def test_a_folder_that_is_not_there_is_named(self, path):

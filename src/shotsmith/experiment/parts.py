@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from types import TracebackType
 
 import numpy as np
@@ -20,12 +21,13 @@ from shotsmith.encoders.clip import ClipEncoder, load_encoder
 from shotsmith.encoders.embedded import Embedded
 from shotsmith.policies.inputs import InputsTable
 from shotsmith.progress import Progress
-from shotsmith.recipe import Recipe
+from shotsmith.recipe import Recipe, VLMSettings
 from shotsmith.records import Completion, Failure, Request
 from shotsmith.runs import SPLITS, Run, Split
 from shotsmith.samplers.pools import load_or_draw
 from shotsmith.selectors.protocol import Tasks
 from shotsmith.vlms.load import load_vlm
+from shotsmith.vlms.work import Counting, Work
 
 
 class Parts:
@@ -38,6 +40,7 @@ class Parts:
         self.requests = 0
         """Requests made so far, answered by the store or by the VLM."""
         self._store: Store | None = None
+        self._work = Work()
         self._tasks: dict[Split, Tasks] = {}
 
     def __enter__(self) -> Parts:
@@ -67,14 +70,24 @@ class Parts:
     def embeddings(self) -> dict[Split, Embedded]:
         """Image and question embeddings of every example, by split."""
         named = self.splits.named()
+        text_only = all(example.image is None for part in named.values() for example in part)
         averaged = self.recipe.encoder.joined == "mean"
         return {
             split: replace(
-                embed_examples(named[split], self.encoder, self.run.embeddings(split), self.progress),
+                embed_examples(
+                    named[split], self.encoder, self.run.embeddings(split), self.progress, text_only=text_only
+                ),
                 averaged=averaged,
             )
             for split in SPLITS
         }
+
+    def query_rows(self, split: Split) -> tuple[int, ...]:
+        """Which examples of a split are its queries, in their order."""
+        data = self.recipe.data
+        counts: dict[Split, int] = {"train": data.train_queries, "val": data.val_queries, "test": data.test_queries}
+        balance = data.balance_train_queries and split == "train"
+        return choose_queries(self.splits.named()[split], counts[split], data.seed, balance)
 
     def tasks(self, split: Split) -> Tasks:
         """The queries of a split with their pools of training examples."""
@@ -91,8 +104,16 @@ class Parts:
     @cached_property
     def collector(self) -> Collector:
         """Asks the store first, then the VLM."""
-        self._store = Store.open(self.recipe.store or self.run.completions)
-        return Collector(self._store, load_vlm(self.recipe.vlm), self.progress)
+        file = self.recipe.store or self.run.completions
+        self._store = Store.open(file)
+        vlm = load_vlm(_with_vision_cache(self.recipe.vlm, file.with_suffix(".vision")))
+        if isinstance(vlm, Counting):
+            self._work = vlm.work
+        return Collector(self._store, vlm, self.progress)
+
+    def work(self) -> Work:
+        """What a VLM in this process has done so far; nothing where there is none."""
+        return replace(self._work)
 
     def ask(self, requests: list[Request], origin: str) -> list[Completion | Failure]:
         """Completions in the order of the requests."""
@@ -108,13 +129,16 @@ class Parts:
         return f"{self.recipe.name}:{origin}" if self.recipe.store else origin
 
     def _draw_tasks(self, split: Split) -> Tasks:
-        data = self.recipe.data
-        counts: dict[Split, int] = {"train": data.train_queries, "val": data.val_queries, "test": data.test_queries}
-        balance = data.balance_train_queries and split == "train"
-        examples = self.splits.named()[split]
-        rows = choose_queries(examples, counts[split], data.seed, balance)
+        examples, rows = self.splits.named()[split], self.query_rows(split)
         queries = [examples[row] for row in rows]
         embedded = self.embeddings[split].rows(np.asarray(rows, dtype=np.int64))
         index, index_embedded = self.splits.train, self.embeddings["train"]
         pools = load_or_draw(self.run.pools(split), self.recipe.pools, queries, index, embedded, index_embedded)
         return Tasks(tuple(queries), index, pools, embedded, index_embedded)
+
+
+def _with_vision_cache(settings: VLMSettings, folder: Path) -> VLMSettings:
+    """The settings with a folder for vision features, where they name none."""
+    if settings.vision_cache.folder is not None:
+        return settings
+    return settings.model_copy(update={"vision_cache": settings.vision_cache.model_copy(update={"folder": folder})})

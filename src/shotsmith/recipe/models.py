@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import model_validator
 
-from shotsmith.recipe.base import Count, Natural, Positive, Settings, Shots
+from shotsmith.recipe.base import Count, Natural, NonNegative, Positive, Settings, Shots
 
 Layout = Literal["single_turn", "multi_turn", "plain"]
 
@@ -48,6 +49,15 @@ class PromptSettings(Settings):
     """A system prompt; none of our own by default (a chat template may have one)."""
 
 
+class VisionCacheSettings(Settings):
+    """Where the local VLM keeps vision features on disk, so that later runs need not compute them again."""
+
+    folder: Path | None = None
+    """A folder that any number of runs may share; by default one beside the completions store."""
+    gigabytes: NonNegative = 4.0
+    """Most that it holds; the least recently used go first, and 0 keeps none."""
+
+
 class VLMSettings(Settings):
     """The frozen VLM that answers. `decoding: NAME` gives the settings of DECODING; others go on top."""
 
@@ -63,17 +73,18 @@ class VLMSettings(Settings):
     """Beams are compared by log-probability over length to this power: 0 compares sums, more favours length."""
     prompt: PromptSettings = PromptSettings()
     batch_tokens: Count = 8192
-    """Prompt tokens in one forward pass, padding included."""
+    """Most tokens that a forward pass sees, padding and shared beginnings included."""
     device: str = "auto"
     """'auto' (cuda if there is one), 'cpu', 'cuda', 'cuda:1', ..."""
     device_map: Literal["auto", "balanced", "balanced_low_0", "sequential"] | None = None
     """Spread one model over all GPUs, and the CPU where they do not suffice; `device` then means nothing."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Weights and arithmetic; 'auto' is what the checkpoint says."""
+    """Weights and arithmetic; 'auto' is bfloat16 on CUDA, else what the checkpoint says."""
     attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
     """Who computes attention: PyTorch's fused kernels, plain arithmetic, or the package flash-attn."""
     lora: str | None = None
     """A folder with a LoRA adapter of peft, merged into the weights."""
+    vision_cache: VisionCacheSettings = VisionCacheSettings()
     server: ServerSettings | None = None
     """A server to ask instead; all but `prompt` and `max_new_tokens` then means nothing."""
 

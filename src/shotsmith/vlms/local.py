@@ -10,6 +10,7 @@ import torch
 
 from shotsmith.errors import InputError, VLMError
 from shotsmith.recipe import VLMSettings
+from shotsmith.recipe.models import VisionCacheSettings
 from shotsmith.records import Completion, Failure, Request
 from shotsmith.vlms.decoding import Decoded, Decoder
 from shotsmith.vlms.layout import Row
@@ -137,7 +138,15 @@ def local_vlm(pretrained: Pretrained, settings: VLMSettings) -> LocalVLM:
         max_new_tokens=settings.max_new_tokens,
         batch_tokens=settings.batch_tokens,
         prompt=pretrained.prompt,
+        vision_cache=_vision_cache(settings.vision_cache, pretrained.identity),
     )
+
+
+def _vision_cache(settings: VisionCacheSettings, identity: str) -> VisionCache | None:
+    """None where nothing is to be kept on disk, or it is not said where."""
+    if settings.folder is None or not settings.gigabytes:
+        return None
+    return VisionCache(settings.folder, int(settings.gigabytes * 1e9), identity)
 
 
 def load_vlm(settings: VLMSettings) -> LocalVLM:

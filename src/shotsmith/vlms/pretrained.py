@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from huggingface_hub import snapshot_download
@@ -49,10 +49,12 @@ def load_pretrained(settings: VLMSettings) -> Pretrained:
     if device.type == "cpu":
         keep_freed_memory()
     processor, prompt = load_processor_and_prompt(folder, settings)
-    dtype = settings.dtype if settings.dtype == "auto" else getattr(torch, settings.dtype)
     try:
         model: Any = AutoModelForImageTextToText.from_pretrained(
-            folder, dtype=dtype, attn_implementation=settings.attention, device_map=settings.device_map
+            folder,
+            dtype=_dtype(settings, device),
+            attn_implementation=settings.attention,
+            device_map=settings.device_map,
         )
     except _DAMAGE as error:
         raise InputError(f"cannot be loaded as an image-text-to-text model: {error}", file=folder) from error
@@ -115,6 +117,12 @@ def _identity(folder: Path, model: Any, processor: Any, prompt: Prompt, settings
     if settings.lora is not None:
         parts.append(f"lora={adapter_digest(Path(settings.lora).expanduser())}")
     return " ".join(parts)
+
+
+def _dtype(settings: VLMSettings, device: torch.device) -> torch.dtype | Literal["auto"]:
+    if settings.dtype != "auto":
+        return getattr(torch, settings.dtype)  # type: ignore[no-any-return]
+    return torch.bfloat16 if device.type == "cuda" else "auto"
 
 
 def _device(name: str) -> torch.device:

@@ -16,6 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from shotsmith.errors import VLMError
 from shotsmith.files import digest, replacing
 
 _KEPT_AFTER_CLEARING = 0.9
@@ -51,11 +52,15 @@ class VisionCache:
         return features if told == _digest(features) else None
 
     def put(self, content: str, features: torch.Tensor) -> None:
-        """Keep features; the least recently used go where there are too many. Raises OSError where it cannot write."""
+        """Keep features; the least recently used go where there are too many. Raises VLMError where it cannot write."""
         features = features.detach().cpu().contiguous()
-        with replacing(self._path(content), durable=False) as temporary:
-            save_file({"features": features}, temporary, {"digest": _digest(features)})
-            size = temporary.stat().st_size
+        try:
+            with replacing(self._path(content), durable=False) as temporary:
+                save_file({"features": features}, temporary, {"digest": _digest(features)})
+                size = temporary.stat().st_size
+        except (OSError, SafetensorError) as error:
+            reason = f"vision features cannot be kept in {self._folder} (vlm.vision_cache.gigabytes=0 keeps none)"
+            raise VLMError(f"{reason}: {error}") from error
         if self._bytes is not None:
             self._bytes += size
         if self._bytes is None or self._bytes > self._limit:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Protocol, runtime_checkable
 
 
 @dataclass(slots=True)
@@ -28,6 +29,11 @@ class Work:
     read: int = 0
     """Images whose features were on disk; the others were computed."""
 
+    def since(self, before: Work) -> dict[str, int]:
+        """What was done after an earlier count, by name; empty if nothing was."""
+        done = {name: value - getattr(before, name) for name, value in asdict(self).items()}
+        return done if any(done.values()) else {}
+
     @property
     def prefix_hits(self) -> float:
         """Share of the tokens that were taken from a shared beginning."""
@@ -37,3 +43,10 @@ class Work:
     def vision_hits(self) -> float:
         """Share of the images whose features were in memory or on disk."""
         return (self.remembered + self.read) / self.images if self.images else 0.0
+
+
+@runtime_checkable
+class Counting(Protocol):
+    """A VLM that counts its work."""
+
+    work: Work

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from predecessor.formats import Size, write_formats
 
 ROOT = Path(__file__).parents[2]
 TRAIN = "bash scripts/train_v3.sh vqa okvqa_local 0 query_img_text_icd_img_text rand_sampler qwen2.5_vl_3B"
 TEST = "bash scripts/inference.sh vqa okvqa_local 0 query_img_text_icd_img_text rand_sampler qwen2.5_vl_3B v3"
-FOLDER = "results/okvqa/model_cpk/v3_RandSampler_Qwen2_5-VL-3B-Instruct"
+NAME = "RandSampler_Qwen2_5-VL-3B-Instruct"
+FOLDER = f"results/okvqa/model_cpk/v3_{NAME}"
 SMALL = (
     "--set 'data.world={seed: 0, train: 90, val: 10, test: 12}' --set data.train_queries=6 --set data.val_queries=2 "
     "--set beam.queries=1 --set beam.width=1 --set evaluation.shots=[1,2]"
@@ -84,6 +87,20 @@ def test_convert_and_inference_give_the_metrics_file(trained: Path):
     run = trained / "results/okvqa/runs/inference_v3_RandSampler_Qwen2_5-VL-3B-Instruct_8"
     assert "size: 64" in (run / "recipe.yaml").read_text()
     assert len((run / "evaluations.jsonl").read_text().splitlines()) == 1
+
+
+def test_rl_data_where_the_predecessor_keeps_them_are_trained_on_without_a_vlm(checkout: Path, tmp_path: Path):
+    """Nor is there a data set: neither SHOTSMITH_BUILTIN nor OKVQA_PATH is set."""
+    files = write_formats(tmp_path / "drawn", Size(train=70, queries=10, rows=4))
+    places = {"rl_data.json": f"generated_data/rl_data_{NAME}.json", "query_embeddings.pt": "cache/query_embeddings.pt"}
+    for name, place in places.items():
+        (tmp_path / "okvqa" / place).parent.mkdir(parents=True)
+        shutil.copy(files[name], tmp_path / "okvqa" / place)
+    variables = {"RESULT_DIR": str(tmp_path), "RCE_EPOCHS": "1", "GRPO_EPOCHS": "1", "REQUIRE_POSITIVE_QUERY": "true"}
+    done = shell(checkout, TRAIN, **variables)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "okvqa" / "model_cpk" / f"v3_{NAME}"
+    assert {file.name for file in folder.iterdir()} == {"rce_epoch1.pt", "grpo_epoch1.pt"}
 
 
 def test_a_variable_that_is_not_understood_stops_the_script(checkout: Path):

@@ -61,7 +61,8 @@ def train(
     job = arguments.understand(task, data_set, device, prompt, sampler, model)
     settings = environment.settings_of(os.environ)
     name = job.folder("v3") + arguments.reward_suffix(os.environ)
-    made = _recipe(job, recipe, [("name", json.dumps(name)), *settings], overrides)
+    source = _imported(job) or arguments.data_settings(os.environ, job.model, environment.is_builtin(os.environ))
+    made = _recipe(job, recipe, [("name", json.dumps(name)), *source, *settings], overrides)
     _use(job)
 
     from shotsmith import experiment
@@ -109,7 +110,8 @@ def inference(
     environment.check_names(os.environ)
     name = job.folder(version)
     checkpoint = _checkpoint(arguments.results(os.environ) / "model_cpk" / name)
-    test = [("name", json.dumps(f"inference_{name}_{number}")), ("data.test_queries", str(number))]
+    source = arguments.data_settings(os.environ, job.model, environment.is_builtin(os.environ))
+    test = [("name", json.dumps(f"inference_{name}_{number}")), *source, ("data.test_queries", str(number))]
     made = _recipe(job, recipe, test, overrides)
     _use(job)
 
@@ -137,14 +139,25 @@ def inference(
 
 
 def _recipe(job: Job, base: Path, settings: Iterable[Setting], overrides: list[str] | None) -> Recipe:
-    from shotsmith.predecessor import arguments, environment
+    from shotsmith.predecessor.arguments import results
     from shotsmith.recipe import load_recipe
 
-    builtin = environment.is_builtin(os.environ)
-    store = ("store", json.dumps(str(arguments.results(os.environ) / "completions.sqlite")))
-    data = arguments.data_settings(os.environ, job.model, builtin)
-    given = [("seeds", "[0]"), store, *job.settings, *data, *settings]
+    store = ("store", json.dumps(str(results(os.environ) / "completions.sqlite")))
+    given = [("seeds", "[0]"), store, *job.settings, *settings]
     return load_recipe(base, [*(f"{name}={value}" for name, value in given), *(overrides or ())])
+
+
+def _imported(job: Job) -> list[Setting]:
+    """What to train on where the predecessor's RL data are at hand: no data set, encoder or VLM is needed then."""
+    from shotsmith.predecessor.arguments import results
+    from shotsmith.predecessor.recorded import import_once, recorded_files
+
+    files = recorded_files(os.environ, job)
+    if not files:
+        return []
+    folder = results(os.environ) / "imported" / files[0].stem
+    import_once(files, folder)
+    return [("rollouts.imported", json.dumps(str(folder)))]
 
 
 def _run_folder(name: str) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import fmean
 
 from shotsmith.checkpoints.native import Manifest
+from shotsmith.checkpoints.predecessor import UNKNOWN
 from shotsmith.errors import InputError, ShotsmithError
 from shotsmith.evaluation.evaluate import Entrant, evaluate
 from shotsmith.evaluation.looks import record_look
@@ -55,7 +56,7 @@ def _check_embeddings(parts: Parts, manifest: Manifest) -> None:
             f"the policy reads embeddings of width {manifest.embedding_width}; with encoder.joined={joined} "
             f"{parts.recipe.encoder.path} gives {width}"
         )
-    if "encoder" in manifest.unknown:
+    if manifest.encoder.startswith(UNKNOWN):
         _log.warning(
             "the checkpoint does not say which encoder it was trained with; %s is used", parts.encoder.identity
         )

@@ -92,7 +92,7 @@ SETTINGS: Mapping[str, tuple[str, Callable[[str], str], str]] = {
 BATCH_SIZE is two settings: the queries of a step of RCE and of GRPO.
 """
 
-PLACES = ("OKVQA_PATH", "COCO_PATH", "RESULT_DIR", "LEVER_LM_CHECKPOINT_PATH")
+PLACES = ("OKVQA_PATH", "COCO_PATH", "RESULT_DIR", "RL_DATA_PATH", "LEVER_LM_CHECKPOINT_PATH")
 """Variables that name files and folders."""
 
 BUILTIN = "SHOTSMITH_BUILTIN"
@@ -102,8 +102,10 @@ NOT_NEEDED = ("LEVER_LM_CHECKPOINT_VERSION", "CHECKPOINT_PATH", "VQAV2_PATH", "S
 """Variables of its scripts that change nothing here: a checkpoint says itself what it is, no other data set is read,
 and rewards scored by a fallback are never trained on."""
 
-_STARTS = ("GRPO_", "RCE_", "KL_", "REWARD_", "HARD_", "SOFT_", "REL_", "LEVER_LM_", "SHOTSMITH_")
-_STARTS += ("USE_RANK", "NUM_LAYER", "FREEZE_BACKBONE", "REQUIRE_POSITIVE", "SKIP_FALLBACK")
+_STARTS = (
+    *("GRPO_", "RCE_", "KL_", "REWARD_", "HARD_", "SOFT_", "REL_", "LEVER_LM_", "SHOTSMITH_"),
+    *("USE_RANK", "NUM_LAYER", "FREEZE_BACKBONE", "REQUIRE_POSITIVE", "SKIP_FALLBACK"),
+)
 _ALIKE = 0.8
 """From this likeness to a known name on, another name is taken for a slip of the pen."""
 

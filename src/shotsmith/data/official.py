@@ -7,16 +7,19 @@ names the file, the row (0-based position in the file's list) and the field.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
+from shotsmith.data.json_rows import JsonRows
 from shotsmith.data.rows import OnFault, Row, refuse, shown
 from shotsmith.errors import DataError
-from shotsmith.files import read_json
 from shotsmith.records import Example
 
 EXTENSIONS = (".jpg", ".jpeg", ".png")
+Kept = TypeVar("Kept")
 _SUBTYPE_IN_NAME = re.compile(r"mscoco_(\w+?)(?:_questions)?\.json$")
 
 
@@ -33,49 +36,88 @@ def read_official(
     Raises DataError for a file of another form (files that are not JSON: InputError). Rows at fault are handed to
     `on_fault`, which raises at the first unless told otherwise; of rows with one id the first is kept.
     """
-    content = _content(questions, merged=annotations is None)
-    annotated: Mapping[int, Row] = {}
+    merged = annotations is None
+    annotated: Mapping[int, _Annotation | DataError] = {}
     if annotations is not None:
-        annotated = _by_question(_rows(annotations, _content(annotations), "annotations", on_fault), on_fault)
-    paths = None if images is None else _ImageFolder.listed(images, _subtype(questions, content))
-    asked = _by_question(_rows(questions, content, "questions", on_fault), on_fault)
+        annotated = _by_question(_rows(JsonRows(annotations, "annotations"), on_fault), _annotation, on_fault)
+    content = JsonRows(questions, "questions", "annotations", bare=True) if merged else JsonRows(questions, "questions")
+    asked = _by_question(_rows(content, on_fault), _question_and_annotation if merged else _question, on_fault)
+    paths = None if images is None else _ImageFolder.listed(images, _subtype(questions, content.header))
     examples = []
     for number in sorted(asked):
         try:
-            answered = annotated.get(number) if annotations is not None else asked[number]
-            if answered is None:
-                raise asked[number].fault(f"question {number} has no annotation in {annotations}", "question_id")
-            examples.append(_example(asked[number], answered, paths))
+            examples.append(_example(number, asked[number], annotated, annotations, questions, paths))
         except DataError as fault:
             on_fault(fault)
     return examples
 
 
-def _example(question: Row, annotation: Row, paths: _ImageFolder | None) -> Example:
-    image_id = question.integer("image_id")
-    if "image_id" in annotation.fields and annotation.integer("image_id") != image_id:
-        raise annotation.fault(f"differs from the question's image {image_id}", "image_id")
-    return Example(
-        id=question.integer("question_id"),
-        image=None if paths is None else paths.find(image_id, question),
-        image_id=image_id,
-        question=question.text("question"),
-        answers=_answers(annotation),
-        question_type=annotation.text("question_type") if "question_type" in annotation.fields else "",
-    )
+@dataclass(frozen=True, slots=True)
+class _Annotation:
+    """What is kept of a row of annotations: texts that recur are held once."""
+
+    number: int
+    image_id: int | None
+    answers: tuple[str, ...]
+    question_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What is kept of a row of questions, and of its annotation where that stands in the same row."""
+
+    number: int
+    image_id: int
+    question: str
+    annotation: _Annotation | None = None
+
+
+def _example(
+    number: int,
+    question: _Question | DataError,
+    annotated: Mapping[int, _Annotation | DataError],
+    annotations: Path | None,
+    questions: Path,
+    paths: _ImageFolder | None,
+) -> Example:
+    if isinstance(question, DataError):
+        raise question
+    row = Row(questions, question.number, {})
+    annotation = question.annotation or annotated.get(number)
+    if annotation is None:
+        raise row.fault(f"question {number} has no annotation in {annotations}", "question_id")
+    if isinstance(annotation, DataError):
+        raise annotation
+    if annotations is not None and annotation.image_id not in (None, question.image_id):
+        fault = Row(annotations, annotation.number, {}).fault
+        raise fault(f"differs from the question's image {question.image_id}", "image_id")
+    image = None if paths is None else paths.find(question.image_id, row)
+    return Example(number, image, question.image_id, question.question, annotation.answers, annotation.question_type)
+
+
+def _question(row: Row) -> _Question:
+    return _Question(row.number, row.integer("image_id"), row.text("question"))
+
+
+def _question_and_annotation(row: Row) -> _Question:
+    question = _question(row)
+    return _Question(row.number, question.image_id, question.question, _annotation(row))
+
+
+def _annotation(row: Row) -> _Annotation:
+    image_id = row.integer("image_id") if "image_id" in row.fields else None
+    question_type = sys.intern(row.text("question_type")) if "question_type" in row.fields else ""
+    return _Annotation(row.number, image_id, _answers(row), question_type)
 
 
 def _answers(annotation: Row) -> tuple[str, ...]:
-    return tuple(
-        _answer(annotation, answer, f"answers[{position}]")
-        for position, answer in enumerate(annotation.filled("answers"))
-    )
+    return tuple(_answer(annotation, answer, position) for position, answer in enumerate(annotation.filled("answers")))
 
 
-def _answer(annotation: Row, value: object, field: str) -> str:
+def _answer(annotation: Row, value: object, position: int) -> str:
     if not isinstance(value, dict) or "answer" not in value:
-        raise annotation.fault(f"is not an object with an 'answer': {shown(value)}", field)
-    return annotation.checked_text(value["answer"], f"{field}.answer")
+        raise annotation.fault(f"is not an object with an 'answer': {shown(value)}", f"answers[{position}]")
+    return sys.intern(annotation.checked_text(value["answer"], f"answers[{position}].answer"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,40 +143,31 @@ class _ImageFolder:
         raise question.fault(f"there is no image {stem}{{{','.join(EXTENSIONS)}}} in {self.folder}", "image_id")
 
 
-def _content(file: Path, merged: bool = False) -> Mapping[str, object]:
-    content: object = read_json(file)
-    if merged and isinstance(content, list):
-        return {"questions": content}
-    if not isinstance(content, dict):
-        raise DataError(f"is not a JSON object: {shown(content)}", file=file)
-    if merged and "questions" not in content and "annotations" in content:
-        return {**content, "questions": content["annotations"]}
-    return content
-
-
-def _rows(file: Path, content: Mapping[str, object], key: str, on_fault: OnFault) -> list[Row]:
-    value = content.get(key)
-    if not isinstance(value, list):
-        raise DataError("is missing" if key not in content else f"is not a list: {shown(value)}", file=file, field=key)
-    rows = []
-    for number, row in enumerate(value):
+def _rows(content: JsonRows, on_fault: OnFault) -> Iterator[Row]:
+    for number, row in enumerate(content):
         if isinstance(row, dict):
-            rows.append(Row(file, number, row))
+            yield Row(content.file, number, row)
         else:
-            on_fault(DataError(f"is not an object: {shown(row)}", file=file, row=number))
-    return rows
+            on_fault(DataError(f"is not an object: {shown(row)}", file=content.file, row=number))
 
 
-def _by_question(rows: Iterable[Row], on_fault: OnFault) -> dict[int, Row]:
-    found: dict[int, Row] = {}
+def _by_question(rows: Iterable[Row], read: Callable[[Row], Kept], on_fault: OnFault) -> dict[int, Kept | DataError]:
+    """What `read` keeps of each row; a fault in it is kept in its place, and counts only where the row is needed."""
+    found: dict[int, Kept | DataError] = {}
+    first: dict[int, int] = {}
     for row in rows:
         try:
             number = row.integer("question_id")
             if number in found:
-                raise row.fault(f"question {number} stands in row {found[number].number} already", "question_id")
-            found[number] = row
+                raise row.fault(f"question {number} stands in row {first[number]} already", "question_id")
         except DataError as fault:
             on_fault(fault)
+            continue
+        first[number] = row.number
+        try:
+            found[number] = read(row)
+        except DataError as fault:
+            found[number] = fault
     return found
 
 

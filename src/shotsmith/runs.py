@@ -200,21 +200,12 @@ class Run:
         """Whether the stage has finished."""
         return any(row["name"] == stage for row in self.stages())
 
-    def record(
-        self,
-        stage: str,
-        seconds: float,
-        vlm_calls: int,
-        cache_hits: int,
-        left_out: Mapping[str, str] | None = None,
-        work: Mapping[str, int] | None = None,
-    ) -> None:
+    def record(self, stage: str, seconds: float, vlm_calls: int, cache_hits: int, **more: Mapping[str, object]) -> None:
         """Note, durably, that a stage has finished.
 
-        `left_out` says what was not done, and why (a word); `work` what a VLM in this process did for it.
+        `more`, where not empty: `left_out`, what was not done, and why (a word); `work`, what a VLM here did.
         """
         row: Row = {"name": stage, "seconds": round(seconds, 3), "vlm_calls": vlm_calls, "cache_hits": cache_hits}
-        more = {"left_out": left_out, "work": work}
         append_row(self.stages_file, row | {name: dict(value) for name, value in more.items() if value})
 
     def evaluations(self) -> list[Row]:

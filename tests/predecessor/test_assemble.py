@@ -62,6 +62,16 @@ def test_what_is_of_no_format_is_refused_by_name(content: str, tmp_path: Path) -
         read_file(file, "beams")
 
 
+def test_a_query_that_stands_twice_in_a_file_is_not_lost(tmp_path: Path) -> None:
+    file = tmp_path / "candidates.json"
+    file.write_text('{"1": [2, 3], "1": [4, 5]}')
+    with pytest.raises(InputError, match="the key '1' stands twice"):
+        read_file(file)
+    file.write_text('{"1": [2, 3], "01": [4, 5]}')
+    with pytest.raises(DataError, match="is query 1, as '1' is"):
+        read_file(file)
+
+
 def test_idx_counts_the_questions_sorted_by_id(files: dict[str, Path]) -> None:
     examples = import_of(files, QUESTIONS, ANNOTATIONS).examples
     assert len(examples) == 120

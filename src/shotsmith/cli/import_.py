@@ -53,6 +53,7 @@ def import_(
     """
     from rich.console import Console
 
+    from shotsmith.cli.terminal import listening
     from shotsmith.predecessor.assemble import assemble, read_examples, read_files
     from shotsmith.predecessor.audit import audit as spot
     from shotsmith.predecessor.folder import counts, write_imported
@@ -64,7 +65,8 @@ def import_(
         raise InputError("is given without --questions", field="--annotations")
     if not files and questions is None:
         raise InputError("there is nothing to import", field="FILE")
-    sources = read_files(files or (), form)
+    with listening(quiet=as_json) as progress:
+        sources = read_files(files or (), form, progress)
     if questions is not None:
         sources.append(Source(questions, "questions" if annotations else "merged", None))
     if annotations is not None:

@@ -90,7 +90,7 @@ def _do(parts: Parts, name: str) -> None:
     started = time.perf_counter()
     if parts.recipe.rollouts.imported is not None:
         left_out = IMPORTED_STAGES[name](parts)
-        parts.run.record(name, time.perf_counter() - started, 0, 0, left_out)
+        parts.run.record(name, time.perf_counter() - started, 0, 0, left_out=left_out)
         return
     before = parts.work()
     requests = _STAGES[name](parts)

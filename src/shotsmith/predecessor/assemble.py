@@ -23,15 +23,21 @@ from shotsmith.predecessor.records import (
     Role,
 )
 from shotsmith.predecessor.rl_data import RlEntry
+from shotsmith.progress import Progress, Silent
 from shotsmith.records import Example
 
 _Found = TypeVar("_Found", bound=ImportedRollout | ImportedBeam)
 _OUTSIDE: LeftOut = "out_of_range"
 
 
-def read_files(files: Iterable[Path], form: str | None = None) -> list[Source]:
+def read_files(files: Iterable[Path], form: str | None = None, progress: Progress | None = None) -> list[Source]:
     """Read each. Raises DataError or InputError at the first fault."""
-    return [read_file(file, form) for file in files]
+    sources, files = [], list(files)
+    with (progress or Silent()).task("read", len(files), "files") as advance:
+        for file in files:
+            sources.append(read_file(file, form))
+            advance(1)
+    return sources
 
 
 def read_examples(sources: Iterable[Source], images: Path | None = None) -> tuple[Example, ...]:

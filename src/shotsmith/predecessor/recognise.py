@@ -59,7 +59,7 @@ def read_file(file: Path, form: str | None = None) -> Source:
             return Source(file, form, _OTHER[form](file))
         if form is None and (kind := _by_first_bytes(file)) is not None:
             return Source(file, kind, _OTHER[kind](file))
-        value = read_json(file)
+        value = read_json(file, unique_keys=True)
         kind = form or _by_content(file, value)
         return Source(file, kind, None if kind in QUESTIONS else _JSON[kind](file, value))
     except RecursionError as error:

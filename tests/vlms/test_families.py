@@ -89,8 +89,8 @@ class TestTokenExactness:
     ):
         vlm = made(loaded, family, template, layout, system="Be brief." if layout == "multi_turn" else None)
         prompt = vlm._prompts._prompt
-        start = NAMES.index(template) % 4
-        asked = [replace(request, answers=("red blue",), text=False) for request in requests[start::4]]
+        start = NAMES.index(template) % 5
+        asked = [replace(request, answers=("red blue",), text=False) for request in requests[start::5]]
         for request, completion in zip(asked, vlm.complete(asked), strict=True):
             reference = references("qwen2_5_vl" if family == "fast" else family)
             expected = scored(reference, family, template, prompt, request, "red blue")
@@ -104,11 +104,10 @@ class TestTokenExactness:
     @pytest.mark.parametrize("family", small_families.FAMILIES)
     def test_texts_are_those_of_generate_one_by_one(self, loaded, references, requests, family, decoding):
         vlm = made(loaded, family, **decoding)
-        texts = [completion.text for completion in vlm.complete(requests)]
-        assert texts == [
-            generated(references(family), vlm._prompts._prompt, request, **decoding) for request in requests
-        ]
-        assert len(set(texts)) > 2
+        asked = requests[::2] if decoding else requests
+        texts = [completion.text for completion in vlm.complete(asked)]
+        assert texts == [generated(references(family), vlm._prompts._prompt, request, **decoding) for request in asked]
+        assert len(set(texts)) > 1
 
     @pytest.mark.parametrize("layout", ["multi_turn", "plain"])
     @pytest.mark.parametrize("family", EVERY)
@@ -198,6 +197,15 @@ class TestWays:
         assert [completion.text for completion in general] == [completion.text for completion in fast]
         for one, other in zip(general, fast, strict=True):
             assert one.log_probs == pytest.approx(dict(other.log_probs), abs=1e-4)
+
+    @pytest.mark.parametrize("family", small_families.FAMILIES)
+    def test_half_precision_says_nearly_the_same(self, folders, loaded, requests, family):
+        asked = [replace(request, answers=("red",)) for request in requests[1:4]]
+        half = load_vlm(VLMSettings(path=str(folders(family)), dtype="bfloat16")).complete(asked)
+        whole = made(loaded, family).complete(asked)
+        gaps = [abs(a.log_probs["red"] - b.log_probs["red"]) for a, b in zip(half, whole, strict=True)]
+        assert 0 < max(gaps) < 1
+        assert all(completion.text is not None for completion in half)
 
     def test_what_decides_an_answer_is_in_the_identity_and_how_it_is_run_is_not(self, folders, tmp_path):
         base = {"path": str(folders("smolvlm"))}

@@ -62,7 +62,10 @@ class GeneralVLM:
         self._ends = frozenset([ends] if isinstance(ends, int) else ends or [])
 
     def length(self, request: Request) -> int:
-        """Tokens of the prompt, image tokens included; no image is decoded for it."""
+        """Tokens of the prompt, image tokens included; no image is decoded for it.
+
+        With IDEFICS2 it may be one off for each image: what stands beside an image changes its frame.
+        """
         alone = len(request.images) == 1
         images = sum(self._image_tokens(image, alone=alone) for image in request.images)
         return images + sum(map(len, self._prompts.prompt(request)))
@@ -72,17 +75,18 @@ class GeneralVLM:
 
         Raises DataError for an image that cannot be decoded, VLMError where memory does not suffice for one prompt.
         """
+        width = len(requests)
         failures: dict[int, Failure] = {}
         texts: dict[int, str] = {}
         log_probs: list[dict[str, float]] = [{} for _ in requests]
-        open_ = [_Row(n, asked) for n, asked in enumerate(requests) if asked.text]
-        for row, text in zip(open_, _in_passes(self._generate, open_, len(requests) // self._beams), strict=True):
+        unwritten = [_Row(n, asked) for n, asked in enumerate(requests) if asked.text]
+        for row, text in zip(unwritten, _in_passes(self._generate, unwritten, width // self._beams), strict=True):
             if isinstance(text, Failure):
                 failures[row.number] = text
             else:
                 texts[row.number] = text
         given = [_Row(n, asked, answer) for n, asked in enumerate(requests) for answer in dict.fromkeys(asked.answers)]
-        for row, log_prob in zip(given, _in_passes(self._score, given, len(requests)), strict=True):
+        for row, log_prob in zip(given, _in_passes(self._score, given, width), strict=True):
             if isinstance(log_prob, Failure):
                 failures[row.number] = log_prob
             else:

@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image, UnidentifiedImageError
 
 from shotsmith.data.images import MAX_PIXELS
-from shotsmith.errors import DataError
+from shotsmith.errors import DataError, VLMError
 from shotsmith.files import file_digest
 
 _EXIF_ORIENTATION = 0x0112
@@ -30,13 +30,19 @@ class ImageTokens:
         self._counted = lru_cache(maxsize=10_000)(self._count)
 
     def __call__(self, image: Path, *, alone: bool) -> int:
-        """Tokens of an image file, those that frame it included. Raises DataError if it is no image."""
+        """Tokens of an image file, those that frame it included.
+
+        Raises DataError if it is no image, VLMError where the processor can do nothing with its size.
+        """
         return self._counted(image_size(image), alone)
 
     def _count(self, size: tuple[int, int], alone: bool) -> int:
         blank, token = Image.new("RGB", size), self._processor.image_token
         text, images = (token, [blank]) if alone else (token + _BETWEEN + token, [blank, blank])
-        ids = self._processor(text=[text], images=[images], add_special_tokens=False)["input_ids"][0]
+        try:
+            ids = self._processor(text=[text], images=[images], add_special_tokens=False)["input_ids"][0]
+        except ValueError as error:
+            raise VLMError(f"the processor cannot place an image of {size[0]} x {size[1]} pixels: {error}") from error
         return len(ids) if alone else (len(ids) - self._between) // 2
 
 

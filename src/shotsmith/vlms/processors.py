@@ -31,6 +31,8 @@ def load_processor(folder: Path | str, config: PretrainedConfig) -> ProcessorMix
     tokenizer = getattr(processor, "tokenizer", None)
     if tokenizer is None or not hasattr(processor, "image_processor"):
         raise ValueError(f"{type(processor).__name__} is no processor of images and text")
+    if getattr(processor, "image_token", None) is None or getattr(processor, "image_token_id", None) is None:
+        raise ValueError(f"{type(processor).__name__} has no placeholder for an image")
     tokenizer.padding_side = "left"
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token

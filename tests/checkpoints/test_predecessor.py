@@ -23,7 +23,7 @@ from published_checkpoints import (
 )
 
 from shotsmith.checkpoints.native import Manifest, load_manifest, load_policy, save_policy
-from shotsmith.checkpoints.predecessor import convert, read_policy
+from shotsmith.checkpoints.predecessor import convert, read_policy, unfit
 from shotsmith.errors import CheckpointError, InputError
 from shotsmith.policies.pointer import build_policy
 from shotsmith.recipe import PolicySettings
@@ -186,7 +186,6 @@ def test_our_own_checkpoints_know_everything(tmp_path: Path):
         ({"scorer": "additive", "step_embedding": True}, ["policy.scorer: additive", "policy.step_embedding: True"]),
         ({"decoding": "two_stage", "length": "stop"}, ["policy.decoding: two_stage", "policy.length: stop"]),
         ({"candidate_encoder": "self_attention"}, ["policy.candidate_encoder: self_attention"]),
-        ({"memory": "gpt2"}, ["policy.memory: gpt2"]),
     ],
     ids=str,
 )
@@ -199,6 +198,11 @@ def test_what_the_published_network_cannot_be_is_listed_and_nothing_written(
         convert(source, tmp_path / "c", form)
     assert all(one in str(caught.value) for one in said)
     assert not (tmp_path / "c").exists()
+
+
+def test_lever_lm_has_no_v3_form():
+    lever_lm = PolicySettings.model_validate({"preset": "v0"})
+    assert unfit(lever_lm, "v3") == unfit(lever_lm, "v4") == ["policy.memory: gpt2"]
 
 
 def test_every_part_of_the_policy_is_known_to_be_in_the_published_network_or_not():
@@ -277,6 +281,18 @@ def test_weights_outside_the_pointer_network_are_listed(tmp_path: Path):
     value["state_dict"] |= {"lever_lm.sen_model.weight": torch.ones(1), "lever_lm.img_model.weight": torch.ones(1)}
     with pytest.raises(CheckpointError, match=r"lever_lm\.sen_model\.weight, lever_lm\.img_model\.weight"):
         read_policy(write(tmp_path / "c.ckpt", value))
+
+
+def test_weights_of_the_encoder_are_left_behind_where_one_says_so(tmp_path: Path):
+    module = network()
+    value = v2_value(module.state_dict())
+    value["state_dict"] |= {"lever_lm.sen_model.weight": torch.full((1,), torch.nan), "lever_lm.other": torch.ones(1)}
+    file = write(tmp_path / "c.ckpt", value)
+    with pytest.raises(CheckpointError, match=r"lever_lm\.other$"):
+        convert(file, tmp_path / "native", "native", leave=["lever_lm.sen_model."])
+    done = convert(file, tmp_path / "native", "native", leave=["lever_lm.sen_model.", "lever_lm.other"])
+    assert {"lever_lm.sen_model.weight", "lever_lm.other"} < set(done.left)
+    assert close(scores_of(load_policy(tmp_path / "native")[0]), published_scores(module))
 
 
 @pytest.mark.parametrize(

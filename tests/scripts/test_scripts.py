@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 from predecessor.formats import Size, write_formats
+from typer.testing import CliRunner
+
+from shotsmith.cli import app
 
 ROOT = Path(__file__).parents[2]
 TRAIN = "bash scripts/train_v3.sh vqa okvqa_local 0 query_img_text_icd_img_text rand_sampler qwen2.5_vl_3B"
@@ -89,7 +92,9 @@ def test_convert_and_inference_give_the_metrics_file(trained: Path):
     assert len((run / "evaluations.jsonl").read_text().splitlines()) == 1
 
 
-def test_rl_data_where_the_predecessor_keeps_them_are_trained_on_without_a_vlm(checkout: Path, tmp_path: Path):
+def test_rl_data_where_the_predecessor_keeps_them_are_trained_on_without_a_vlm(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     """Nor is there a data set: neither SHOTSMITH_BUILTIN nor OKVQA_PATH is set."""
     files = write_formats(tmp_path / "drawn", Size(train=70, queries=10, rows=4))
     places = {"rl_data.json": f"generated_data/rl_data_{NAME}.json", "query_embeddings.pt": "cache/query_embeddings.pt"}
@@ -97,8 +102,12 @@ def test_rl_data_where_the_predecessor_keeps_them_are_trained_on_without_a_vlm(c
         (tmp_path / "okvqa" / place).parent.mkdir(parents=True)
         shutil.copy(files[name], tmp_path / "okvqa" / place)
     variables = {"RESULT_DIR": str(tmp_path), "RCE_EPOCHS": "1", "GRPO_EPOCHS": "1", "REQUIRE_POSITIVE_QUERY": "true"}
-    done = shell(checkout, TRAIN, **variables)
-    assert done.returncode == 0, done.stderr
+    monkeypatch.chdir(checkout)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    done = CliRunner().invoke(app, ["predecessor", "train", *TRAIN.split()[2:]])
+    assert done.exit_code == 0, done.stderr
     folder = tmp_path / "okvqa" / "model_cpk" / f"v3_{NAME}"
     assert {file.name for file in folder.iterdir()} == {"rce_epoch1.pt", "grpo_epoch1.pt"}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -73,11 +74,14 @@ def read_policy(source: Path) -> tuple[PointerPolicy, Manifest]:
     return policy, manifest
 
 
-def convert(source: Path, target: Path, form: Form, *, like_predecessor: bool = False) -> Converted:
+def convert(
+    source: Path, target: Path, form: Form, *, like_predecessor: bool = False, leave: Sequence[str] = ()
+) -> Converted:
     """Write the checkpoint `source`, of whatever form, as `target` in the form asked for; it is replaced if there.
 
     With `like_predecessor` (form v2format only) layers after the first are dropped and the first goes under the
-    one-layer names, as the predecessor's converter did. Raises CheckpointError as `read_policy`, and listing all
+    one-layer names, as the predecessor's converter did. Weights of a file whose names begin with one of `leave` are
+    left behind. Raises CheckpointError as `read_policy`, and listing all
     that the form cannot hold; InputError where `target` is something else than a checkpoint.
     """
     if like_predecessor and form != "v2format":
@@ -85,7 +89,7 @@ def convert(source: Path, target: Path, form: Form, *, like_predecessor: bool = 
             "only the v2 format has a converter of the predecessor's to be like", field="--like-predecessor"
         )
     _check_target(source, target, form)
-    policy, manifest, left = _opened(source)
+    policy, manifest, left = _opened(source, leave)
     lost: list[str] = []
     if form == "native":
         save_policy(target, policy, manifest)
@@ -123,11 +127,11 @@ def unfit(settings: PolicySettings, form: Form) -> list[str]:
     return [f"policy.{name}: {said[name]}" for name, values in known.items() if getattr(settings, name) not in values]
 
 
-def _opened(source: Path) -> tuple[PointerPolicy, Manifest, tuple[str, ...]]:
+def _opened(source: Path, leave: Sequence[str] = ()) -> tuple[PointerPolicy, Manifest, tuple[str, ...]]:
     """Policy, manifest, and what else stood in the file."""
     if source.is_dir():
         return *load_policy(source), ()
-    stored = read_stored(source)
+    stored = read_stored(source, leave)
     return *_policy_of(stored, source), stored.left
 
 

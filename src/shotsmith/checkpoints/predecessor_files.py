@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -41,8 +41,8 @@ class Stored:
     """What else is in the file and says nothing of the policy."""
 
 
-def read_stored(file: Path) -> Stored:
-    """Read a file of any of the three forms.
+def read_stored(file: Path, leave: Sequence[str] = ()) -> Stored:
+    """Read a file of any of the three forms. Weights whose names begin with one of `leave` are left behind.
 
     Raises CheckpointError where it is damaged or of no known form, or listing every weight that does not fit the
     network.
@@ -58,7 +58,11 @@ def read_stored(file: Path) -> Stored:
             f"and has {listed}",
             file=file,
         )
-    named = _tensors(value[forms[0]], forms[0], file)
+    stored = value[forms[0]]
+    behind = _begin_with(stored, tuple(leave)) if isinstance(stored, dict) else []
+    if behind:
+        stored = {name: tensor for name, tensor in stored.items() if name not in behind}
+    named = _tensors(stored, forms[0], file)
     v2 = forms == ["state_dict"]
     known = _OF_V2 if v2 else _V3
     metrics, strange = _metrics(value.get("metrics"), file)
@@ -68,7 +72,7 @@ def read_stored(file: Path) -> Stored:
         phase=_phase(value.get("phase"), file),
         beta=_beta(value.get("kl_beta"), file),
         metrics=metrics,
-        left=(*sorted(key for key in value.keys() - set(known) if value[key] not in ({}, [], None)), *strange),
+        left=(*sorted(key for key in value.keys() - set(known) if value[key] not in ({}, [], None)), *strange, *behind),
     )
 
 
@@ -105,11 +109,17 @@ def _tensors(value: object, name: str, file: Path) -> Weights:
     return weights
 
 
+def _begin_with(stored: Mapping[Any, Any], leave: tuple[str, ...]) -> list[str]:
+    return [name for name in stored if isinstance(name, str) and name.startswith(leave)] if leave else []
+
+
 def _without_prefix(named: Weights, file: Path) -> Weights:
     strange = [name for name in named if not name.startswith(PREFIX)]
     if strange:
         raise CheckpointError(
-            f"these weights are not of the pointer network ({PREFIX}*): {_listed(strange)}", file=file
+            f"these weights are not of the pointer network ({PREFIX}*); frozen ones of CLIP can be left behind by "
+            f"their beginning (convert --leave): {_listed(strange)}",
+            file=file,
         )
     return {name.removeprefix(PREFIX): value for name, value in named.items()}
 

@@ -20,8 +20,8 @@ from torch._weights_only_unpickler import UnpicklingError  # type: ignore[attr-d
 from shotsmith.errors import CheckpointError
 from shotsmith.files import replacing
 
-_LONGEST_PICKLE = 4_000_000
-"""Bytes. The tensors are records of their own: what describes them takes some kilobytes."""
+_LONGEST_PICKLE = 1_000_000
+"""Bytes, read in less than a second. Tensors are records of their own: what describes them takes some kilobytes."""
 
 _HARMLESS = {
     "collections OrderedDict",

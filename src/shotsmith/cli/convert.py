@@ -40,6 +40,13 @@ Like = Annotated[
     ),
 ]
 
+Leave = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PREFIX", help="Leave behind weights whose names begin so, as lever_lm.img_model. Repeatable."
+    ),
+]
+
 _SUFFIXES: dict[str, Form] = {".pt": "v3", ".ckpt": "v2format"}
 
 
@@ -48,6 +55,7 @@ def convert(
     target: Target = None,
     to: To = None,
     like_predecessor: Like = False,
+    leave: Leave = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -58,11 +66,14 @@ def convert(
 
     Example: shotsmith convert results/okvqa/model_cpk/v2/best.ckpt policies/v2 --json
     """
+    if not source.exists():
+        raise InputError("no such file", file=source)
+
     from shotsmith.checkpoints import predecessor
 
     form = _form(to, target, like_predecessor)
     place = target or beside(source, form)
-    done = predecessor.convert(source, place, form, like_predecessor=like_predecessor)
+    done = predecessor.convert(source, place, form, like_predecessor=like_predecessor, leave=leave or ())
     if as_json:
         print_json({"source": str(source), "target": str(place), "form": form, **as_plain(done)})
     elif not quiet:

@@ -256,10 +256,19 @@ class TestTrouble:
     def vlm(self, loaded):
         return made(loaded, "idefics3")
 
-    def test_an_answer_without_tokens_of_its_own_is_a_failure(self, vlm, examples):
+    @pytest.mark.parametrize("layout", LAYOUTS)
+    @pytest.mark.parametrize("family", ["idefics3", "fast"])
+    def test_an_answer_without_tokens_of_its_own_is_a_failure(self, loaded, examples, family, layout):
         asked = [Request(examples[0], answers=("",)), Request(examples[1], answers=("red",))]
-        failed, told = vlm.complete(asked)
+        failed, told = made(loaded, family, layout=layout).complete(asked)
         assert isinstance(failed, Failure) and isinstance(told, Completion)
+
+    def test_a_prompt_the_processor_refuses_is_named_by_its_query(self, loaded, examples, tmp_path):
+        image = tmp_path / "thin.png"
+        Image.new("RGB", (1, 900)).save(image)
+        thin = Example(77, image, 77, "what?", ("a",))
+        with pytest.raises(DataError, match="row 77"):
+            made(loaded, "qwen3_vl").complete([Request(examples[0]), Request(thin), Request(examples[1])])
 
     def test_an_image_that_cannot_be_decoded_is_the_data_s_fault(self, vlm, tmp_path):
         path = tmp_path / "torn.png"

@@ -141,23 +141,30 @@ class GeneralVLM:
                 add_special_tokens=bos is None or not texts[0].startswith(bos),
             )
         except ValueError as error:
-            raise DataError(f"a prompt cannot be shown to the VLM: {error}", row=rows[0].request.query.id) from error
-        device, dtype = self._model.device, self._model.dtype
-        return {name: value.to(device, dtype if value.is_floating_point() else None) for name, value in inputs.items()}
+            if len(rows) > 1:  # find the one at fault
+                for row in rows:
+                    self._inputs([row])
+            raise DataError(f"its prompt cannot be shown to the VLM: {error}", row=rows[0].request.query.id) from error
+        return {name: self._placed(value) for name, value in inputs.items()}
+
+    def _placed(self, value: Any) -> Any:
+        if not isinstance(value, torch.Tensor):
+            return value
+        return value.to(self._model.device, self._model.dtype if value.is_floating_point() else None)
 
     def _positions(self, inputs: dict[str, Any]) -> dict[str, torch.Tensor]:
         """Explicit positions: of three axes where the model lays images out on them (M-RoPE, arXiv 2409.12191)."""
         mask = inputs["attention_mask"]
         along_text = (mask.cumsum(-1) - 1).clamp(min=0)
-        rope_index = getattr(self._model.model, "get_rope_index", None)
+        rope_index = getattr(getattr(self._model, "model", None), "get_rope_index", None)
         if rope_index is None:
             return {"position_ids": along_text} if "position_ids" in self._accepted else {}
         if inputs.get("image_grid_thw") is None:
             return {"position_ids": along_text.expand(3, -1, -1)}
-        grids = inputs["image_grid_thw"]
-        positions, _ = rope_index(
-            inputs["input_ids"], inputs["mm_token_type_ids"], image_grid_thw=grids, attention_mask=mask
-        )
+        if "mm_token_type_ids" not in inputs:
+            return {}  # a model that tells images by other means than the Qwen family
+        ids, kinds, grids = inputs["input_ids"], inputs["mm_token_type_ids"], inputs["image_grid_thw"]
+        positions, _ = rope_index(ids, kinds, image_grid_thw=grids, attention_mask=mask)
         return {"position_ids": positions}
 
 

@@ -76,7 +76,7 @@ class PromptTokens:
         else:
             short, long = self._tokenise_whole(pieces)[-1], self._tokenise_whole(extended)[-1]
         added = long[len(short) :]
-        return added if len(added) and np.array_equal(long[: len(short)], short) else None
+        return added if answer and len(added) and np.array_equal(long[: len(short)], short) else None
 
     def _pieces(self, request: Request) -> list[str]:
         frame = self._frame(tuple(example.image is not None for example in (*request.demonstrations, request.query)))

@@ -92,7 +92,7 @@ def test_all_faults_are_told_at_once_in_one_line(recipe_file):
 @pytest.mark.parametrize(
     ("value", "fault"),
     [
-        ({"data": {}}, "exactly one of 'world', 'okvqa' and 'table'"),
+        ({"data": {}}, "exactly one of 'world', 'okvqa', 'table', 'captions', 'texts' and 'hub'"),
         ({}, "data: Field required"),
         ({**MINIMAL, "seeds": [1, 2, 1]}, "seeds must differ"),
         ({**MINIMAL, "beam": {"queries": 801}}, "beam.queries exceeds data.train_queries"),

@@ -130,7 +130,7 @@ def test_pictures_inside_a_table_are_refused_with_advice(images: Path):
 @pytest.mark.parametrize(
     ("name", "content", "problem"),
     [
-        ("a.csv", b"", "is none of"),
+        ("a.xls", b"", "is none of"),
         ("a.parquet", b"no", "not a Parquet file"),
         ("a.json", b"{}", "not a list"),
         ("a.jsonl", b"\xff\xfe", "not UTF-8"),

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol, TypeVar
 
+from shotsmith.data.hub import read_hub
+from shotsmith.data.karpathy import read_karpathy
 from shotsmith.data.official import read_official
 from shotsmith.data.rows import OnFault, refuse
 from shotsmith.data.skipped import Skipped
 from shotsmith.data.splits import Splits, check_disjoint, split_by_image
-from shotsmith.data.table import read_table
+from shotsmith.data.table import Wording, read_table
 from shotsmith.errors import DataError
-from shotsmith.recipe import DataSettings, OkvqaSettings, TableSettings
+from shotsmith.recipe import DataSettings, HubSettings, OkvqaSettings, TableColumns, TableSettings, TextsSettings
 from shotsmith.records import Example
+
+Named = TypeVar("Named", Path, str)
+
+
+class _Parts(Protocol[Named]):
+    """Settings that name train and test, and perhaps validation."""
+
+    train: Named
+    val: Named | None
+    test: Named
+    val_share: float
 
 
 def load_splits(
@@ -19,7 +34,8 @@ def load_splits(
 ) -> Splits:
     """Read train, validation and test, and make sure that they share nothing.
 
-    `world_folder` is where the built-in data set has been written; it is needed where the recipe asks for a world.
+    `world_folder` is where the built-in data set has been written, or what a Hugging Face data set holds inside is
+    written; it is needed where the recipe asks for one of the two.
     Without `check` no picture is read: for looking back at a run, whose data were checked when it was made.
     With `skip_bad`, every image is decoded, and what cannot be used is left out and listed in the file `skipped`
     (JSON lines: file, row, field, problem); where that file exists, it says which images are left out.
@@ -41,6 +57,12 @@ def _read(settings: DataSettings, world_folder: Path | None, on_fault: OnFault) 
         return _okvqa(settings.okvqa, settings.seed, on_fault)
     if settings.table is not None:
         return _table(settings.table, settings.seed, on_fault)
+    if settings.texts is not None:
+        return _texts(settings.texts, settings.seed, on_fault)
+    if settings.captions is not None:
+        return read_karpathy(settings.captions.file, settings.captions.images, settings.captions.question, on_fault)
+    if settings.hub is not None:
+        return _hub(settings.hub, settings.seed, world_folder, on_fault)
     if world_folder is None:
         raise DataError("the built-in data set has not been written yet")
     return Splits(*(_world_split(world_folder, name) for name in ("train", "val", "test")))
@@ -55,14 +77,37 @@ def _okvqa(settings: OkvqaSettings, seed: int, on_fault: OnFault) -> Splits:
 
 
 def _table(settings: TableSettings, seed: int, on_fault: OnFault) -> Splits:
-    """Rows without ids are numbered on from table to table, so that no two splits share one."""
+    def read(table: Path, first: int) -> list[Example]:
+        return read_table(table, settings.columns, settings.images, first, on_fault)
+
+    return _numbered(settings, read, seed)
+
+
+def _texts(settings: TextsSettings, seed: int, on_fault: OnFault) -> Splits:
+    columns = TableColumns(image=None, question=settings.text, answers=settings.label)
+    wording = Wording(settings.question, settings.labels)
+
+    def read(table: Path, first: int) -> list[Example]:
+        return read_table(table, columns, None, first, on_fault, wording)
+
+    return _numbered(settings, read, seed)
+
+
+def _hub(settings: HubSettings, seed: int, pictures: Path | None, on_fault: OnFault) -> Splits:
+    def read(split: str, first: int) -> list[Example]:
+        return read_hub(settings, split, pictures, first, on_fault)
+
+    return _numbered(settings, read, seed)
+
+
+def _numbered(settings: _Parts[Named], read: Callable[[Named, int], list[Example]], seed: int) -> Splits:
+    """Rows without ids are numbered on from part to part, so that no two splits share one."""
     parts: list[tuple[Example, ...]] = []
     first = 0
-    for table in (settings.train, settings.val, settings.test):
-        if table is not None:
-            part = read_table(table, settings.columns, settings.images, first, on_fault)
-            parts.append(tuple(part))
-            first = max((first, *(example.id + 1 for example in part)))
+    for name in (settings.train, settings.val, settings.test):
+        if name is not None:
+            parts.append(tuple(read(name, first)))
+            first = max((first, *(example.id + 1 for example in parts[-1])))
     if settings.val is None:
         parts[:1] = split_by_image(parts[0], settings.val_share, seed)
     return Splits(*parts)

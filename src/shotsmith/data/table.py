@@ -1,4 +1,4 @@
-"""Reader of any table of images, questions and answers, by a column map: JSON lines, JSON, Parquet, or a folder.
+"""Reader of any table of images, questions and answers, by a column map: JSON, CSV, TSV, Parquet, or a folder.
 
 Every fault is a `DataError` that names the file, the row (0-based) and the column. Pictures are not opened: their
 folders are listed, once each.
@@ -7,9 +7,11 @@ folders are listed, once each.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from shotsmith.data.delimited import delimited_rows
 from shotsmith.data.rows import OnFault, Row, refuse, shown
 from shotsmith.errors import DataError
 from shotsmith.files import digest, read_json
@@ -20,13 +22,41 @@ FOLDER_TABLE = "metadata.jsonl"
 """The table of a folder that is given in place of a file, as Hugging Face's image folders have it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """How the texts of a row become question and answers."""
+
+    question: str = "{text}"
+    """What is asked; {text} stands for the text of the question column."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """The answer that each value stands for; empty: values are the answers."""
+
+    def asked(self, text: str) -> str:
+        """The question."""
+        return self.question.replace("{text}", text)
+
+    def answer(self, row: Row, value: object, column: str) -> str:
+        """The answer. Raises DataError for a value that stands for none."""
+        if not self.labels:
+            return row.checked_text(value, column)
+        if isinstance(value, bool | float) or str(value) not in self.labels:
+            raise row.fault(f"is none of the labels {', '.join(self.labels)}: {shown(value)}", column)
+        return self.labels[str(value)]
+
+
 def read_table(
-    table: Path, columns: TableColumns, images: Path | None = None, first: int = 0, on_fault: OnFault = refuse
+    table: Path,
+    columns: TableColumns,
+    images: Path | None = None,
+    first: int = 0,
+    on_fault: OnFault = refuse,
+    wording: Wording = Wording(),
 ) -> list[Example]:
-    """The examples of a table (.jsonl, .json or .parquet) or of a folder with a `metadata.jsonl`, in its order.
+    """The examples of a table (a suffix of READERS) or of a folder with a `metadata.jsonl`, in its order.
 
     Image paths start from `images`, or else from the table's folder; an image's id follows from its path. Where no
-    column holds ids, they are the rows' numbers, counted from `first`.
+    column holds images, that id follows from the question. Where none holds ids, they are the rows' numbers, counted
+    from `first`.
 
     Raises DataError for a table that cannot be read or lacks a column. Rows at fault are handed to `on_fault`, which
     raises at the first unless told otherwise; of rows with one id the first is kept.
@@ -37,7 +67,7 @@ def read_table(
     examples = []
     for row in _rows(file, columns, on_fault):
         try:
-            example = _example(row, columns, folders, first)
+            example = _example(row, columns, folders, first, wording)
             if example.id in seen:
                 raise row.fault(f"{example.id} stands in row {seen[example.id]} already", columns.id)
         except DataError as fault:
@@ -48,22 +78,30 @@ def read_table(
     return examples
 
 
-def _example(row: Row, columns: TableColumns, folders: _Folders, first: int) -> Example:
-    image = folders.find(row, columns.image)
+def _example(row: Row, columns: TableColumns, folders: _Folders, first: int, wording: Wording) -> Example:
+    image = None if columns.image is None else folders.find(row, columns.image)
+    question = wording.asked(row.text(columns.question))
     return Example(
         id=row.integer(columns.id) if columns.id is not None else first + row.number,
         image=image,
-        image_id=folders.number(image),
-        question=row.text(columns.question),
-        answers=_answers(row, columns.answers),
+        image_id=text_number(question) if image is None else folders.number(image),
+        question=question,
+        answers=answers_of(row, columns.answers, wording),
     )
 
 
-def _answers(row: Row, column: str) -> tuple[str, ...]:
-    if isinstance(row.present(column), str):
-        return (row.text(column),)
+def answers_of(row: Row, column: str, wording: Wording) -> tuple[str, ...]:
+    """One value or a list of them, as answers. Raises DataError naming the column."""
+    value = row.present(column)
+    if isinstance(value, str) or (wording.labels and not isinstance(value, list)):
+        return (wording.answer(row, value, column),)
     values = row.filled(column)
-    return tuple(row.checked_text(value, f"{column}[{position}]") for position, value in enumerate(values))
+    return tuple(wording.answer(row, value, f"{column}[{position}]") for position, value in enumerate(values))
+
+
+def text_number(text: str) -> int:
+    """The image id (60 bits) of an example without an image: equal texts share it."""
+    return int(digest("text", text)[:15], 16)
 
 
 class _Folders:
@@ -160,5 +198,9 @@ def _parquet(file: Path, columns: TableColumns, _on_fault: OnFault) -> Iterator[
         raise DataError(f"is not a Parquet file, or a damaged one: {error}", file=file) from error
 
 
-READERS = {".jsonl": _json_lines, ".json": _json, ".parquet": _parquet}
+def _delimited(file: Path, columns: TableColumns, on_fault: OnFault) -> Iterator[Row]:
+    return delimited_rows(file, columns.id, on_fault)
+
+
+READERS = {".jsonl": _json_lines, ".json": _json, ".parquet": _parquet, ".tsv": _delimited, ".csv": _delimited}
 """Suffix -> what reads such a file."""

@@ -39,7 +39,7 @@ def adopt(run: Run, other: Run) -> list[str]:
 
 
 def _source(data: DataSettings) -> object:
-    return data.world, data.okvqa, data.table, data.skip_bad
+    return data.source, data.skip_bad
 
 
 def _link(source: Path, target: Path) -> None:

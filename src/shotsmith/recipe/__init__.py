@@ -4,12 +4,22 @@ No torch here: a recipe is checked in milliseconds, before anything heavy is loa
 """
 
 from shotsmith.recipe.base import Count, Settings, Shots
-from shotsmith.recipe.data import DataSettings, OkvqaSettings, TableColumns, TableSettings, WorldSettings
+from shotsmith.recipe.data import (
+    CaptionsSettings,
+    DataSettings,
+    HubSettings,
+    OkvqaSettings,
+    TableColumns,
+    TableSettings,
+    TextsSettings,
+    WorldSettings,
+)
 from shotsmith.recipe.evaluation import EvaluationSettings
 from shotsmith.recipe.experiment import Recipe
 from shotsmith.recipe.grpo import AdvantageSettings, GrpoSettings, KlSettings, ReferenceSettings, SamplingSettings
-from shotsmith.recipe.models import BeamSettings, EncoderSettings, PoolSettings, VLMSettings
+from shotsmith.recipe.models import BeamSettings, EncoderSettings, VLMSettings
 from shotsmith.recipe.policy import PolicySettings
+from shotsmith.recipe.pools import PoolSettings
 from shotsmith.recipe.presets import PRESETS
 from shotsmith.recipe.read import dump_recipe, load_recipe, parse_recipe
 from shotsmith.recipe.rewards import RewardSettings
@@ -25,12 +35,14 @@ __all__ = [
     "PRESETS",
     "AdvantageSettings",
     "BeamSettings",
+    "CaptionsSettings",
     "Count",
     "CurriculumSettings",
     "DataSettings",
     "EncoderSettings",
     "EvaluationSettings",
     "GrpoSettings",
+    "HubSettings",
     "KlSettings",
     "OkvqaSettings",
     "OptimizerSettings",
@@ -47,6 +59,7 @@ __all__ = [
     "SupervisedSettings",
     "TableColumns",
     "TableSettings",
+    "TextsSettings",
     "VLMSettings",
     "WorldSettings",
     "dump_recipe",

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from shotsmith.recipe.base import Count, Natural, Settings, Share
+
+MetricName = Literal["vqa_accuracy", "cider", "exact_match"]
+Wording = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+SOURCES = ("world", "okvqa", "table", "captions", "texts", "hub")
+"""The sections of which a recipe gives one."""
 
 
 class WorldSettings(Settings):
@@ -43,8 +50,8 @@ class TableColumns(Settings):
 
     id: str | None = None
     """Whole numbers; without it, rows are numbered through train, validation and test."""
-    image: str = "image"
-    """Path of an image file."""
+    image: str | None = "image"
+    """Path of an image file; null: the question is all there is."""
     question: str = "question"
     answers: str = "answers"
     """One text or a list of them."""
@@ -62,6 +69,70 @@ class TableSettings(Settings):
     images: Path | None = None
     """Folder that image paths start from; else the folder of the table that names them."""
     columns: TableColumns = TableColumns()
+    metric: MetricName = "vqa_accuracy"
+    """What answers are measured by."""
+
+
+class CaptionsSettings(Settings):
+    """COCO captions in the Karpathy split: one file, measured by CIDEr-D on the references of a split."""
+
+    file: Path
+    """`dataset_coco.json`; its 'restval' counts as train."""
+    images: Path
+    """Folder that holds train2014 and val2014."""
+    question: Wording = "What does the picture show?"
+    """Asked of every image; the captions are the answers."""
+
+
+class TextsSettings(Settings):
+    """Texts with a label each, without images (SST-2 as GLUE ships it), measured by exact match of the label."""
+
+    train: Path
+    """A table of any kind that `table` reads: .tsv, .csv, ..."""
+    test: Path
+    """It must have labels: GLUE's test.tsv has none, so give dev.tsv."""
+    val: Path | None = None
+    """Without it, a share of the train texts is set aside."""
+    val_share: Share = 0.1
+    """Share of the train texts that are set aside for validation, where there is no `val`."""
+    text: str = "sentence"
+    """Column of the text."""
+    label: str = "label"
+    """Column of the label."""
+    labels: dict[str, str] = Field(default={"0": "negative", "1": "positive"})
+    """The answer that each label stands for; empty: labels are the answers."""
+    question: Wording = "Is this sentence positive or negative? {text}"
+    """What is asked; {text} stands for the text."""
+
+    @model_validator(mode="after")
+    def _asks_about_the_text(self) -> TextsSettings:
+        if "{text}" not in self.question:
+            raise ValueError("'question' must hold {text}, where the text goes")
+        return self
+
+
+class HubSettings(Settings):
+    """Any Hugging Face data set by a column map, through the `datasets` library."""
+
+    dataset: str
+    """A hub id, a folder written by `save_to_disk`, or a folder of files that `datasets` can load."""
+    name: str | None = None
+    """Which configuration, where there are several."""
+    revision: str | None = None
+    """Which version of a data set on the hub."""
+    train: str = "train"
+    """Name of the split that demonstrations come from."""
+    test: str = "test"
+    val: str | None = None
+    """Without it, a share of the train images is set aside."""
+    val_share: Share = 0.1
+    """Share of the train images (texts, where there are none) that are set aside, where there is no `val`."""
+    columns: TableColumns = TableColumns()
+    """An image column may hold pictures or paths of image files; labels that have names become these."""
+    question: Wording = "{text}"
+    """What is asked; {text} stands for the question column's text."""
+    metric: MetricName = "vqa_accuracy"
+    """What answers are measured by."""
 
 
 class DataSettings(Settings):
@@ -70,6 +141,9 @@ class DataSettings(Settings):
     world: WorldSettings | None = None
     okvqa: OkvqaSettings | None = None
     table: TableSettings | None = None
+    captions: CaptionsSettings | None = None
+    texts: TextsSettings | None = None
+    hub: HubSettings | None = None
     skip_bad: bool = False
     """Leave out rows and images that cannot be used, and list them, where otherwise the first is an error."""
     train_queries: Count = 800
@@ -85,6 +159,23 @@ class DataSettings(Settings):
 
     @model_validator(mode="after")
     def _one_source(self) -> DataSettings:
-        if sum(source is not None for source in (self.world, self.okvqa, self.table)) != 1:
-            raise ValueError("give exactly one of 'world', 'okvqa' and 'table'")
+        given = [name for name in SOURCES if getattr(self, name) is not None]
+        if len(given) != 1:
+            named = " and ".join((", ".join(f"'{name}'" for name in SOURCES[:-1]), f"'{SOURCES[-1]}'"))
+            raise ValueError(f"give exactly one of {named}")
         return self
+
+    @property
+    def source(self) -> object:
+        """The section that is given."""
+        return next(section for name in SOURCES if (section := getattr(self, name)) is not None)
+
+    @property
+    def metric(self) -> MetricName:
+        """What answers to these data are measured by."""
+        if self.captions is not None:
+            return "cider"
+        if self.texts is not None:
+            return "exact_match"
+        chosen = self.table or self.hub
+        return "vqa_accuracy" if chosen is None else chosen.metric

@@ -23,6 +23,7 @@ from shotsmith.evaluation.compare import Comparison, compare
 from shotsmith.evaluation.results import Result
 from shotsmith.evaluation.summary import best_training_free
 from shotsmith.files import read_json
+from shotsmith.recipe.data import SOURCES
 from shotsmith.reports.against import run_names
 from shotsmith.reports.data import Against, Gallery, Pointing, ReportData
 from shotsmith.reports.facts import facts
@@ -81,7 +82,7 @@ def _comparison(names: tuple[str, str], shown: tuple[Shown, Shown], evidence: Ev
     other = evidence.against
     if other is None or evidence.trained is None or other.trained is None:
         return None
-    if any(shown[0]["recipe"]["data"][kind] != shown[1]["recipe"]["data"][kind] for kind in ("world", "okvqa")):
+    if any(shown[0]["recipe"]["data"].get(kind) != shown[1]["recipe"]["data"].get(kind) for kind in SOURCES):
         return None
     there = [{result.selector for result in results} for results in (evidence.results, other.results)]
     shared = [phase for phase in PHASES if all(phase in selectors for selectors in there)]

@@ -1,0 +1,132 @@
+"""Reader of any Hugging Face data set by a column map, through the `datasets` library.
+
+Pictures inside it are written as files, once: a list beside them says how far that has come, so that a reader that
+was killed goes on where it stopped, and later looks read no picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from shotsmith.data.pictures import NONE, listed, write_picture
+from shotsmith.data.rows import OnFault, Row, refuse
+from shotsmith.data.table import Wording, answers_of, text_number
+from shotsmith.errors import DataError
+from shotsmith.files import digest
+from shotsmith.recipe.data import HubSettings
+from shotsmith.records import Example
+
+_ROWS = 200
+"""Rows read at a time."""
+
+
+def read_hub(
+    settings: HubSettings, split: str, pictures: Path | None, first: int = 0, on_fault: OnFault = refuse
+) -> list[Example]:
+    """The examples of one split, in its order. Pictures inside the data set are written into the folder `pictures`.
+
+    Where no column holds ids, they are the rows' numbers, counted from `first`. An image's id follows from its
+    content or path, that of an example without an image from its question. Labels (ClassLabel) become their names.
+
+    Raises DataError where the data set, the split or a column is not to be had, or `pictures` is needed and None.
+    Rows at fault are handed to `on_fault`, which raises at the first unless told otherwise; of rows with one id the
+    first is kept.
+    """
+    columns, place = settings.columns, Path(f"{settings.dataset}[{split}]")
+    data = _loaded(settings, split)
+    for name in (columns.id, columns.image, columns.question, columns.answers):
+        if name is not None and name not in data.column_names:
+            raise DataError(
+                f"there is no such column; there are {', '.join(data.column_names)}", file=place, field=name
+            )
+    images = None if columns.image is None else _images(data, columns.image, place, pictures)
+    wording = Wording(settings.question, _names(data.features[columns.answers]))
+    texts = data.select_columns([name for name in (columns.id, columns.question, columns.answers) if name])
+    seen: dict[int, int] = {}
+    examples = []
+    for number, fields in enumerate(row for batch in _batches(texts) for row in batch):
+        row = Row(place, number, fields)
+        try:
+            question = wording.asked(row.text(columns.question))
+            image = None
+            if images is not None:
+                image = images[number]
+                if image is None:
+                    raise row.fault("holds no picture, and no path of an image file", columns.image)
+            identity = row.integer(columns.id) if columns.id is not None else first + number
+            if identity in seen:
+                raise row.fault(f"{identity} stands in row {seen[identity]} already", columns.id)
+            image_id = text_number(question) if image is None else int(digest(image.name)[:15], 16)
+            answers = answers_of(row, columns.answers, wording)
+            examples.append(Example(identity, image, image_id, question, answers))
+            seen[identity] = number
+        except DataError as fault:
+            on_fault(fault)
+    return examples
+
+
+def _loaded(settings: HubSettings, split: str) -> Any:
+    import datasets
+
+    datasets.disable_progress_bars()
+    folder = Path(settings.dataset).expanduser()
+    try:
+        if any((folder / name).exists() for name in ("dataset_dict.json", "state.json")):
+            found = datasets.load_from_disk(str(folder))
+        else:
+            found = datasets.load_dataset(
+                str(folder) if folder.is_dir() else settings.dataset, settings.name, revision=settings.revision
+            )
+    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+        raise DataError(f"cannot be loaded: {error}", file=settings.dataset) from error
+    parts = found if isinstance(found, dict) else {"train": found}
+    if split not in parts:
+        raise DataError(f"has no split '{split}'; there are {', '.join(parts)}", file=settings.dataset)
+    return parts[split]
+
+
+def _images(data: Any, column: str, place: Path, pictures: Path | None) -> list[Path | None]:
+    """The image file of each row; None where it has none."""
+    import datasets
+
+    if isinstance(data.features[column], datasets.Image):
+        data = data.cast_column(column, datasets.Image(decode=False))
+    held = data.select_columns([column])
+    if pictures is None:
+        raise DataError("there is no folder yet to write its pictures to", file=place, field=column)
+    pictures.mkdir(parents=True, exist_ok=True)
+    file = pictures / f"{digest(data._fingerprint, column)[:16]}.list"
+    names = listed(file)
+    with file.open("a", encoding="utf-8", newline="\n") as out:
+        for batch in _batches(held, len(names)):
+            more = [_name(row[column], pictures) for row in batch]
+            out.write("".join(f"{name}\n" for name in more))
+            out.flush()
+            names += more
+    return [None if name == NONE else pictures / name for name in names]
+
+
+def _name(value: object, pictures: Path) -> str:
+    """The file's name in `pictures`, or a path as it is."""
+    if isinstance(value, dict):
+        value = value["bytes"] if value.get("bytes") is not None else value.get("path")
+    if isinstance(value, bytes):
+        return write_picture(pictures, value)
+    if isinstance(value, str) and value.strip() and "\n" not in value:
+        return str(Path(value).expanduser().absolute())
+    return NONE
+
+
+def _names(feature: Any) -> dict[str, str]:
+    """The names of a column of labels, or of lists of labels."""
+    inner = getattr(feature, "feature", feature)
+    names = getattr(inner, "names", None)
+    return {str(number): str(name) for number, name in enumerate(names)} if isinstance(names, list) else {}
+
+
+def _batches(data: Any, first: int = 0) -> Iterator[list[dict[str, object]]]:
+    for start in range(first, len(data), _ROWS):
+        columns: dict[str, list[object]] = data[start : start + _ROWS]
+        yield [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 from small_tasks import make_example, random_embeddings
 
@@ -14,8 +16,8 @@ from shotsmith.encoders.embedded import Embedded
 from shotsmith.errors import DataError
 from shotsmith.recipe import PoolSettings
 from shotsmith.records import Example
-from shotsmith.samplers.pools import SAMPLERS, draw_pools, load_or_draw
-from shotsmith.samplers.random import Rows
+from shotsmith.samplers.pools import SAMPLERS, draw_pools, load_or_draw, recall
+from shotsmith.samplers.random import Rows, draw_random, seeded_generator
 from shotsmith.samplers.similar import most_similar
 
 INDEX = tuple(make_example(number) for number in range(40))
@@ -131,3 +133,86 @@ def test_without_images_pools_are_drawn_by_text_and_none_by_image() -> None:
     np.testing.assert_array_equal(drawn["mixed"], drawn["text_similar"])
     with pytest.raises(DataError, match="no images to compare"):
         draw_pools(settings("image_similar"), INDEX, INDEX, bare, bare)
+
+
+def clustered(count: int, seed: int) -> Embedded:
+    rng = np.random.default_rng(seed)
+    centres = np.random.default_rng(0).standard_normal((12, 2, 16))
+    sides = centres[rng.integers(0, 12, count)] + 0.4 * rng.standard_normal((count, 2, 16))
+    sides /= np.linalg.norm(sides, axis=2, keepdims=True)
+    images, questions = (np.ascontiguousarray(sides[:, side], dtype=np.float32) for side in (0, 1))
+    return Embedded(images, questions)
+
+
+MANY = tuple(replace(make_example(number), image_id=number // 3) for number in range(900))
+MANY_EMBEDDINGS = clustered(900, seed=1)
+SIMILAR = ("image_similar", "text_similar", "mixed")
+
+
+def searched(sampler: str, rows: Sequence[int], **more: object) -> Rows:
+    made = PoolSettings.model_validate({"sampler": sampler, "size": 8, **more})
+    embeddings = MANY_EMBEDDINGS.rows(np.array(rows, dtype=np.int64))
+    return draw_pools(made, [MANY[row] for row in rows], MANY, embeddings, MANY_EMBEDDINGS)
+
+
+@pytest.mark.parametrize("sampler", SIMILAR)
+@pytest.mark.parametrize("setting", [{"index": "flat"}, {"index": "ivf", "probes": 30}])
+def test_a_search_of_all_lists_finds_what_exact_search_finds(sampler: str, setting: dict[str, object]) -> None:
+    exact = searched(sampler, range(150), index="exact")
+    np.testing.assert_array_equal(searched(sampler, range(150), **setting), exact)
+
+
+@pytest.mark.parametrize("sampler", SIMILAR)
+def test_few_lists_find_most_and_keep_the_rules(sampler: str) -> None:
+    exact, found = (searched(sampler, range(100), index=index, probes=8) for index in ("exact", "ivf"))
+    assert 0.8 < recall(found, exact) <= 1
+    for row, pool in enumerate(found):
+        assert len(set(pool)) == 8 and all(MANY[one].image_id != MANY[row].image_id for one in pool)
+
+
+@pytest.mark.parametrize("kind", ["flat", "ivf"])
+@settings_of_hypothesis(max_examples=8)
+@given(rows=st.lists(st.integers(0, 899), min_size=1, max_size=5, unique=True))
+def test_a_searched_pool_does_not_depend_on_the_other_queries(kind: str, rows: list[int]) -> None:
+    np.testing.assert_array_equal(searched("text_similar", rows, index=kind, probes=2), everyone(kind)[rows])
+
+
+@cache
+def everyone(kind: str) -> Rows:
+    return searched("text_similar", range(900), index=kind, probes=2)
+
+
+@pytest.mark.parametrize("kind", ["exact", "flat", "ivf"])
+def test_equal_embeddings_go_to_the_lower_rows(kind: str) -> None:
+    alike = MANY_EMBEDDINGS.rows(np.zeros(900, dtype=np.int64))
+    made = PoolSettings.model_validate({"sampler": "mixed", "size": 8, "index": kind, "probes": 30})
+    query = Embedded(alike.images[:1], alike.questions[:1])
+    pools = draw_pools(made, [make_example(5000)], MANY[:12], query, alike.rows(np.arange(12)))
+    assert pools.tolist() == [list(range(8))]
+
+
+def test_lists_that_hold_too_few_are_made_up_for_by_exact_search() -> None:
+    exact, found = (searched("text_similar", range(20), index=index, probes=1, size=400) for index in ("exact", "ivf"))
+    np.testing.assert_array_equal(found, exact)
+
+
+def test_an_index_is_built_once_and_anew_when_the_embeddings_change(tmp_path: Path) -> None:
+    made = PoolSettings.model_validate({"sampler": "text_similar", "size": 8, "index": "ivf"})
+
+    def drawn(embeddings: Embedded, split: str) -> str:
+        query = embeddings.rows(np.arange(3))
+        load_or_draw(tmp_path / f"{split}.safetensors", made, MANY[:3], MANY, query, embeddings)
+        (file,) = tmp_path.glob("ivf-*.faiss")
+        return f"{file.name} {file.stat().st_mtime_ns}"
+
+    first = drawn(MANY_EMBEDDINGS, "train")
+    assert drawn(MANY_EMBEDDINGS, "test") == first
+    assert drawn(clustered(900, seed=2), "train").split()[0] != first.split()[0]
+
+
+def test_random_pools_are_those_of_a_draw_among_the_allowed_rows() -> None:
+    barred = np.array([0, 7, 8, 39], dtype=np.int64)
+    allowed = np.delete(np.arange(40), barred)
+    for query in range(50):
+        expected = seeded_generator("pool", 3, query).choice(allowed, 12, replace=False)
+        np.testing.assert_array_equal(draw_random(query, 40, barred, 12, 3), expected)

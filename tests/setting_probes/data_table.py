@@ -59,5 +59,7 @@ TABLE: Mapping[str, tuple[Any, ...]] = {
     "pools.sampler": (OTHERS, stages.data),
     "pools.size": (9, stages.data),
     "pools.seed": (1, stages.data),
+    "pools.index": ("ivf", stages.data, {"pools.sampler": "text_similar", "pools.probes": 2}),
+    "pools.probes": (1, stages.data, {"pools.sampler": "text_similar", "pools.index": "ivf"}),
 }
 """Setting -> (another value, the probe that shows it, and what else must be set for it to matter)."""

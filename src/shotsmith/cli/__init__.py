@@ -22,6 +22,7 @@ from shotsmith.cli import (
     run,
     show,
     stages,
+    store,
     world,
 )
 from shotsmith.errors import InputError, ShotsmithError
@@ -73,6 +74,7 @@ for verb in (
 app.command("import")(import_.import_)
 app.add_typer(world.app)
 app.add_typer(predecessor.app)
+app.add_typer(store.app)
 
 
 def main() -> None:

@@ -53,7 +53,8 @@ class Store:
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
-        self._connection = connection
+        self.connection = connection
+        """For the modules of this room."""
 
     @classmethod
     def open(cls, path: Path) -> Store:
@@ -72,7 +73,7 @@ class Store:
 
     def close(self) -> None:
         """Close the file; the store cannot be used afterwards."""
-        self._connection.close()
+        self.connection.close()
 
     def __enter__(self) -> Store:
         return self
@@ -95,14 +96,14 @@ class Store:
         What is already stored stays. Each completion that brings something new counts as one call paid by `origin`;
         a failure is counted under its reason, and forgotten once its key has been answered.
         """
-        with self._transaction():
+        with self.transaction():
             calls = 0
             for key, result in batch:
                 if isinstance(result, Failure):
                     self._count_failure(bytes.fromhex(key), result)
                 else:
                     calls += self._put(bytes.fromhex(key), result, origin)
-            self._connection.execute(
+            self.connection.execute(
                 "INSERT INTO calls VALUES (?, ?) ON CONFLICT (origin) DO UPDATE SET count = count + excluded.count",
                 (origin, calls),
             )
@@ -110,7 +111,7 @@ class Store:
     def count(self, origin_prefix: str = "") -> int:
         """VLM calls first paid for by the origins with this prefix: requests that brought something new."""
         with _explained(self.path):
-            (total,) = self._connection.execute(
+            (total,) = self.connection.execute(
                 "SELECT total(count) FROM calls WHERE substr(origin, 1, length(?1)) = ?1", (origin_prefix,)
             ).fetchone()
         return int(total)
@@ -118,31 +119,31 @@ class Store:
     def failures(self) -> Mapping[str, int]:
         """How often each reason kept a prompt from being answered, of the prompts that still have no answer."""
         with _explained(self.path):
-            rows = self._connection.execute("SELECT reason, sum(count) FROM failures GROUP BY reason ORDER BY reason")
+            rows = self.connection.execute("SELECT reason, sum(count) FROM failures GROUP BY reason ORDER BY reason")
             return {reason: int(count) for reason, count in rows}
 
     def verify(self) -> None:
         """Read the whole file and check how it is built. Raises StoreError naming the first damage."""
         with _explained(self.path):
-            (verdict,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
+            (verdict,) = self.connection.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
             raise StoreError(f"{self.path}: is damaged: {verdict}")
 
     def _prepare(self) -> None:
         with _explained(self.path):
             self._write_ahead()
-            self._connection.execute("PRAGMA cell_size_check = ON")
+            self.connection.execute("PRAGMA cell_size_check = ON")
             # With WAL a commit is in the operating system's hands when it returns: it outlives the process.
-            self._connection.execute("PRAGMA synchronous = NORMAL")
-            with self._transaction():
-                (application,) = self._connection.execute("PRAGMA application_id").fetchone()
-                (version,) = self._connection.execute("PRAGMA user_version").fetchone()
-                (tables,) = self._connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            self.connection.execute("PRAGMA synchronous = NORMAL")
+            with self.transaction():
+                (application,) = self.connection.execute("PRAGMA application_id").fetchone()
+                (version,) = self.connection.execute("PRAGMA user_version").fetchone()
+                (tables,) = self.connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
                 if (application, version, tables) == (0, 0, 0):
                     for statement in _SCHEMA.strip().split(";\n"):
-                        self._connection.execute(statement)
-                    self._connection.execute(f"PRAGMA application_id = {_APPLICATION}")
-                    self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+                        self.connection.execute(statement)
+                    self.connection.execute(f"PRAGMA application_id = {_APPLICATION}")
+                    self.connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
                 elif application != _APPLICATION:
                     raise StoreError(f"{self.path}: is a database, but not a completions store")
                 elif version != SCHEMA_VERSION:
@@ -156,7 +157,7 @@ class Store:
 
         Pages beyond that are checked when they are read, cell by cell; `verify` checks all.
         """
-        execute = self._connection.execute
+        execute = self.connection.execute
         if self.path.stat().st_size <= _CHECKED_WHOLE:
             self.verify()
         for table, column in (("completions", "key"), ("log_probs", "key"), ("calls", "origin"), ("failures", "key")):
@@ -168,7 +169,7 @@ class Store:
         deadline = time.monotonic() + _BUSY_SECONDS
         while True:
             try:
-                self._connection.execute("PRAGMA journal_mode = WAL")
+                self.connection.execute("PRAGMA journal_mode = WAL")
                 return
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
@@ -178,16 +179,16 @@ class Store:
     def _get(self, keys: Sequence[bytes]) -> dict[str, Completion]:
         marks = ", ".join("?" * len(keys))
         log_probs: dict[bytes, dict[str, float]] = {}
-        for key, answer, value in self._connection.execute(
+        for key, answer, value in self.connection.execute(
             f"SELECT key, answer, value FROM log_probs WHERE key IN ({marks})", keys
         ):
             log_probs.setdefault(key, {})[answer] = value
-        rows = self._connection.execute(f"SELECT key, text FROM completions WHERE key IN ({marks})", keys)
+        rows = self.connection.execute(f"SELECT key, text FROM completions WHERE key IN ({marks})", keys)
         return {key.hex(): Completion(text, log_probs.get(key, {})) for key, text in rows}
 
     def _put(self, key: bytes, completion: Completion, origin: str) -> bool:
         """Whether anything was new."""
-        execute = self._connection.execute
+        execute = self.connection.execute
         new = execute("INSERT OR IGNORE INTO completions VALUES (?, ?, ?)", (key, completion.text, origin)).rowcount
         if not new and completion.text is not None:
             new = execute(
@@ -201,21 +202,33 @@ class Store:
         return new > 0
 
     def _count_failure(self, key: bytes, failure: Failure) -> None:
-        self._connection.execute(
+        self.connection.execute(
             "INSERT INTO failures VALUES (?, ?, 1) ON CONFLICT (key, reason) DO UPDATE SET count = count + 1",
             (key, failure.reason),
         )
 
+    def completions(self) -> int:
+        """Completions stored; this reads the whole of their table."""
+        with self.explained():
+            (count,) = self.connection.execute("SELECT count(*) FROM completions").fetchone()
+        return int(count)
+
+    def explained(self) -> contextlib.AbstractContextManager[None]:
+        """Errors of SQLite and of the file system become a StoreError that names the file."""
+        return _explained(self.path)
+
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def transaction(self) -> Iterator[None]:
+        """What is written within is there wholly or not at all, and nobody else writes meanwhile."""
         with _explained(self.path):
-            self._connection.execute("BEGIN IMMEDIATE")
+            self.connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                if self.connection.in_transaction:  # a full disk has ended it already
+                    self.connection.execute("ROLLBACK")
                 raise
-            self._connection.execute("COMMIT")
+            self.connection.execute("COMMIT")
 
 
 def _check_kind(path: Path) -> None:

@@ -36,6 +36,36 @@ class Embedded:
             return unit
         return np.concatenate([self.images, self.questions], axis=1)
 
+    @property
+    def table(self) -> JoinedTable:
+        """`joined` of a table that may be mapped from disk: rows are joined when they are asked for."""
+        return JoinedTable(self)
+
     def rows(self, index: npt.NDArray[np.int64]) -> Embedded:
         """The embeddings of some rows."""
         return Embedded(self.images[index], self.questions[index], self.averaged)
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedTable:
+    """What policies see of every example [N, D], computed for the rows that are asked for and never kept."""
+
+    embedded: Embedded
+
+    ndim = 2
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(N, D)."""
+        images, questions = self.embedded.images.shape[1], self.embedded.questions.shape[1]
+        averaged = self.embedded.averaged and bool(images)
+        return len(self), questions if averaged else images + questions
+
+    def __len__(self) -> int:
+        """N."""
+        return len(self.embedded.questions)
+
+    def __getitem__(self, rows: npt.NDArray[np.int64]) -> Floats:
+        """Rows of any shape [...] -> [..., D]."""
+        joined = self.embedded.rows(rows.reshape(-1)).joined
+        return joined.reshape(*rows.shape, joined.shape[1])

@@ -99,7 +99,7 @@ class Parts:
         """The same as a policy sees it."""
         tasks = self.tasks(split)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        return InputsTable(tasks.query_embeddings.joined, tasks.index_embeddings.joined, tasks.pools, device)
+        return InputsTable(tasks.query_embeddings.table, tasks.index_embeddings.table, tasks.pools, device)
 
     @cached_property
     def collector(self) -> Collector:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from shotsmith.encoders.embedded import JoinedTable
 from shotsmith.errors import InputError
 from shotsmith.policies.protocol import Inputs
 
@@ -17,9 +18,9 @@ from shotsmith.policies.protocol import Inputs
 class InputsTable:
     """Queries, the index of demonstrations, and pools that point into it. The arrays may be memory-mapped."""
 
-    queries: npt.NDArray[np.float32]
+    queries: npt.NDArray[np.float32] | JoinedTable
     """[N, D] embeddings of the queries."""
-    index: npt.NDArray[np.float32]
+    index: npt.NDArray[np.float32] | JoinedTable
     """[M, D] embeddings of every demonstration a pool can hold."""
     pools: npt.NDArray[np.int64]
     """[N, K] rows of `index`; -1 pads pools smaller than K."""

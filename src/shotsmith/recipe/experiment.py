@@ -11,8 +11,9 @@ from shotsmith.recipe.base import Natural, Settings
 from shotsmith.recipe.data import DataSettings
 from shotsmith.recipe.evaluation import EvaluationSettings
 from shotsmith.recipe.grpo import GrpoSettings
-from shotsmith.recipe.models import BeamSettings, EncoderSettings, PoolSettings, VLMSettings
+from shotsmith.recipe.models import BeamSettings, EncoderSettings, VLMSettings
 from shotsmith.recipe.policy import PolicySettings
+from shotsmith.recipe.pools import PoolSettings
 from shotsmith.recipe.rewards import RewardSettings
 from shotsmith.recipe.training import RceSettings, RolloutSettings, SupervisedSettings
 

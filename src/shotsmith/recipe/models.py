@@ -121,17 +121,6 @@ class EncoderSettings(Settings):
     """How policies see image and question: one beside the other, or as their mean (the predecessor's way)."""
 
 
-class PoolSettings(Settings):
-    """The candidates each query may be shown."""
-
-    sampler: Literal["random", "image_similar", "text_similar", "mixed"] = "random"
-    """How a pool is drawn from the train split."""
-    size: Count = 64
-    """Candidates per query."""
-    seed: Natural = 0
-    """Seed of the random sampler."""
-
-
 class BeamSettings(Settings):
     """Beam search over sequences scored by InfoScore: the data of supervised training."""
 

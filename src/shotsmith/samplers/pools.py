@@ -1,32 +1,49 @@
-"""The pools of a split's queries: one table of samplers, drawn query by query, kept in a file."""
+"""The pools of a split's queries: drawn at random or by similarity, kept in a file."""
 
 from __future__ import annotations
 
+import logging
+import resource
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from shotsmith.encoders.embedded import Embedded
+from shotsmith.encoders.embedded import Embedded, Floats
 from shotsmith.encoders.stamped import read_stamped, write_stamped
 from shotsmith.errors import DataError
 from shotsmith.files import digest
+from shotsmith.progress import Progress
 from shotsmith.recipe import PoolSettings
 from shotsmith.records import Example
-from shotsmith.samplers.mixed import draw_mixed
+from shotsmith.samplers.mixed import mixed_similarity
+from shotsmith.samplers.nearest import Nearest, buffer, open_ivf
 from shotsmith.samplers.random import Rows, draw_random
-from shotsmith.samplers.similar import draw_image_similar, draw_text_similar
+from shotsmith.samplers.similar import image_similarity, most_similar_allowed, text_similarity
 
-Sampler = Callable[[int, Embedded, Embedded, Rows, int, int], Rows]
-"""(query id, the query's embeddings as one row, index embeddings, allowed rows, size, seed) -> `size` allowed rows."""
+logger = logging.getLogger(__name__)
 
-SAMPLERS: Mapping[str, Sampler] = {
-    "random": draw_random,
-    "image_similar": draw_image_similar,
-    "text_similar": draw_text_similar,
-    "mixed": draw_mixed,
+EXACT_UP_TO = 50_000
+"""Train examples up to which `auto` compares each query with all of them."""
+
+_CHECKED = 20
+"""Queries whose approximate pools are held against exact ones."""
+
+SAMPLERS: Mapping[str, Callable[[Embedded, Embedded], Floats] | None] = {
+    "random": None,
+    "image_similar": image_similarity,
+    "text_similar": text_similarity,
+    "mixed": mixed_similarity,
 }
+"""The similarity [N] of one query (one row) and all examples by which a sampler draws; None draws at random."""
+
+_SIDES: Mapping[str, Callable[[Embedded], tuple[Floats, ...]]] = {
+    "image_similar": lambda embedded: (embedded.images,),
+    "text_similar": lambda embedded: (embedded.questions,),
+    "mixed": lambda embedded: (embedded.images, embedded.questions) if embedded.has_images else (embedded.questions,),
+}
+"""The embeddings whose inner products, summed, are that similarity."""
 
 
 def draw_pools(
@@ -35,29 +52,66 @@ def draw_pools(
     index: Sequence[Example],
     query_embeddings: Embedded,
     index_embeddings: Embedded,
+    folder: Path | None = None,
+    progress: Progress | None = None,
 ) -> Rows:
     """A pool for each query: rows of the index, [number of queries, settings.size].
 
-    A pool never holds an example with the query's id or image, and depends on no other query.
-    Raises DataError where fewer than `size` candidates are left, or images are to be compared and there are none.
+    A pool never holds an example with the query's id or image, and depends on no other query. An index that is built
+    for the search is kept in `folder`. Raises DataError where fewer than `size` candidates are left, or images are to
+    be compared and there are none.
     """
     if settings.sampler == "image_similar" and not index_embeddings.has_images:
         raise DataError("the data have no images to compare; use text_similar", field="pools.sampler")
-    sampler = SAMPLERS[settings.sampler]
     same = _rows_by_identity(index)
-    everything = np.arange(len(index), dtype=np.int64)
-    pools = np.empty((len(queries), settings.size), dtype=np.int64)
-    for row, query in enumerate(queries):
-        own = sorted({*same["id", query.id], *same["image", query.image_id]})
-        allowed = np.delete(everything, own)
-        if len(allowed) < settings.size:
+    barred = [np.array(sorted({*same["id", one.id], *same["image", one.image_id]}), dtype=np.int64) for one in queries]
+    for query, rows in zip(queries, barred, strict=True):
+        if len(index) - len(rows) < settings.size:
             raise DataError(
-                f"only {len(allowed)} of {len(index)} train examples can be shown; the pool needs {settings.size}",
+                f"only {len(index) - len(rows)} of {len(index)} train examples can be shown; "
+                f"the pool needs {settings.size}",
                 row=query.id,
                 field="pools.size",
             )
-        embedding = query_embeddings.rows(np.array([row], dtype=np.int64))
-        pools[row] = sampler(query.id, embedding, index_embeddings, allowed, settings.size, settings.seed)
+    if not queries:
+        return np.empty((0, settings.size), dtype=np.int64)
+    if settings.sampler == "random":
+        drawn = (
+            draw_random(query.id, len(index), rows, settings.size, settings.seed)
+            for query, rows in zip(queries, barred, strict=True)
+        )
+        return np.stack(list(drawn))
+    kind = settings.index if settings.index != "auto" else "exact" if len(index) <= EXACT_UP_TO else "ivf"
+    if kind == "exact":
+        return _exact(settings, query_embeddings, index_embeddings, barred, range(len(queries)))
+    sides = _SIDES[settings.sampler]
+    parts = sides(index_embeddings)
+    nearest = Nearest(parts, open_ivf(parts, settings.probes, folder, progress) if kind == "ivf" else None)
+    pools = nearest.pools(np.concatenate(sides(query_embeddings), axis=1), barred, settings.size, progress)
+    some = np.unique(np.linspace(0, len(queries) - 1, _CHECKED).astype(np.int64))
+    found = recall(pools[some], _exact(settings, query_embeddings, index_embeddings, barred, some.tolist()))
+    logger.info(
+        "pools by %s: recall@%d %.4f against exact search (%d queries); at most %d MiB resident",
+        *(kind, settings.size, found, len(some), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024),
+    )
+    return pools
+
+
+def recall(pools: Rows, exact: Rows) -> float:
+    """The share of the exact pools' rows [n, size] that the pools hold as well."""
+    return float(np.mean([np.isin(right, found).mean() for found, right in zip(pools, exact, strict=True)]))
+
+
+def _exact(
+    settings: PoolSettings, queries: Embedded, index: Embedded, barred: Sequence[Rows], some: Sequence[int]
+) -> Rows:
+    """The pools of some queries, each compared with every example."""
+    similarity = SAMPLERS[settings.sampler]
+    assert similarity is not None
+    pools = np.empty((len(some), settings.size), dtype=np.int64)
+    for place, row in enumerate(some):
+        values = similarity(queries.rows(np.array([row], dtype=np.int64)), index)
+        pools[place] = most_similar_allowed(values, barred[row], settings.size)
     return pools
 
 
@@ -68,6 +122,7 @@ def load_or_draw(
     index: Sequence[Example],
     query_embeddings: Embedded,
     index_embeddings: Embedded,
+    progress: Progress | None = None,
 ) -> Rows:
     """The pools in `file` if they were drawn from exactly this; else `draw_pools`, kept there."""
     stamp = digest(
@@ -76,12 +131,12 @@ def load_or_draw(
         *(f"{part.id} {part.image_id}" for part in queries),
         "index",
         *(f"{part.id} {part.image_id}" for part in index),
-        *(array.tobytes() for part in (query_embeddings, index_embeddings) for array in (part.images, part.questions)),
+        *(buffer(array) for part in (query_embeddings, index_embeddings) for array in (part.images, part.questions)),
     )
     kept = read_stamped(file, stamp)
     if kept is not None:
         return kept["pools"]
-    pools = draw_pools(settings, queries, index, query_embeddings, index_embeddings)
+    pools = draw_pools(settings, queries, index, query_embeddings, index_embeddings, file.parent, progress)
     write_stamped(file, {"pools": pools}, stamp)
     return pools
 

@@ -31,11 +31,8 @@ def most_similar(similarities: Floats, count: int) -> Rows:
     return above[np.argsort(-rounded[above], kind="stable")][:count].astype(np.int64)
 
 
-def draw_image_similar(query_id: int, query: Embedded, index: Embedded, allowed: Rows, size: int, seed: int) -> Rows:
-    """The `size` allowed rows whose images are most similar to the query's, most similar first."""
-    return allowed[most_similar(image_similarity(query, index)[allowed], size)]
-
-
-def draw_text_similar(query_id: int, query: Embedded, index: Embedded, allowed: Rows, size: int, seed: int) -> Rows:
-    """The `size` allowed rows whose questions are most similar to the query's, most similar first."""
-    return allowed[most_similar(text_similarity(query, index)[allowed], size)]
+def most_similar_allowed(similarities: Floats, barred: Rows, count: int) -> Rows:
+    """Rows of the `count` highest similarities [N] but for the barred rows, highest first; ties to the lower row."""
+    similarities = similarities.copy()
+    similarities[barred] = -np.inf
+    return most_similar(similarities, count)

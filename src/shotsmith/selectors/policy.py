@@ -23,7 +23,7 @@ class PolicySelector:
     def select(self, tasks: Tasks, shots: int) -> list[Sequence]:
         """One sequence per query. Raises InputError where the pools hold fewer than `shots` candidates."""
         device = _device(self.policy)
-        table = InputsTable(tasks.query_embeddings.joined, tasks.index_embeddings.joined, tasks.pools, device)
+        table = InputsTable(tasks.query_embeddings.table, tasks.index_embeddings.table, tasks.pools, device)
         chosen: list[list[int]] = []
         for start in range(0, len(table), self.batch_size):
             rows = range(start, min(start + self.batch_size, len(table)))

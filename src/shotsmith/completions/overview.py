@@ -1,0 +1,36 @@
+"""What a store holds, counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from shotsmith.completions.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """A store's counts and sizes."""
+
+    completions: int
+    texts: int
+    """Completions whose text was asked for."""
+    log_probs: int
+    bytes: int
+    """Size of the file, and of what is written beside it until it is taken in."""
+    calls: Mapping[str, int]
+    """VLM calls by the origin that paid for them."""
+    failures: Mapping[str, int]
+    """Failures by reason, of the prompts that still have no answer."""
+
+
+def overview(store: Store) -> Overview:
+    """Count everything: this reads the whole file once. Raises StoreError for a damaged one."""
+    with store.explained():
+        execute = store.connection.execute
+        completions, texts = execute("SELECT count(*), count(text) FROM completions").fetchone()
+        (log_probs,) = execute("SELECT count(*) FROM log_probs").fetchone()
+        calls = dict(execute("SELECT origin, count FROM calls ORDER BY origin").fetchall())
+    beside = store.path.with_name(f"{store.path.name}-wal")
+    size = store.path.stat().st_size + (beside.stat().st_size if beside.exists() else 0)
+    return Overview(completions, texts, log_probs, size, calls, store.failures())

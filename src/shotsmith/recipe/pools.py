@@ -1,0 +1,22 @@
+"""Settings of the candidates each query may be shown."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from shotsmith.recipe.base import Count, Natural, Settings
+
+
+class PoolSettings(Settings):
+    """The candidates each query may be shown."""
+
+    sampler: Literal["random", "image_similar", "text_similar", "mixed"] = "random"
+    """How a pool is drawn from the train split."""
+    size: Count = 64
+    """Candidates per query."""
+    seed: Natural = 0
+    """Seed of the random sampler."""
+    index: Literal["auto", "exact", "flat", "ivf"] = "auto"
+    """How similar candidates are searched; `auto` is `exact` up to 50,000 train examples, `ivf` beyond."""
+    probes: Count = 16
+    """Lists of an `ivf` index that are searched for a query: more find more, and take longer."""

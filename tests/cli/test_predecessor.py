@@ -1,0 +1,86 @@
+"""`shotsmith predecessor`: the GPU, the checkpoint to test, starting anew; what stops a command before any work."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from published_checkpoints import network, v3_value, write
+from typer.testing import CliRunner, Result
+
+from shotsmith.cli import app
+
+COMMON = ("vqa", "okvqa_local", "{device}", "query_img_text_icd_img_text", "rand_sampler", "qwen2.5_vl_3B")
+FOLDER = Path("okvqa/model_cpk/v3_RandSampler_Qwen2_5-VL-3B-Instruct")
+RECIPE = Path(__file__).parents[2] / "recipes" / "predecessor" / "scheme5.yaml"
+
+
+@pytest.fixture(autouse=True)
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    monkeypatch.setenv("RESULT_DIR", str(tmp_path))
+    monkeypatch.setenv("SHOTSMITH_BUILTIN", "1")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    return monkeypatch
+
+
+def run(verb: str, *more: str, device: str = "0") -> Result:
+    arguments = [each.format(device=device) for each in COMMON]
+    return CliRunner().invoke(app, ["predecessor", verb, "--recipe", str(RECIPE), *arguments, *more])
+
+
+@pytest.mark.parametrize(
+    ("visible", "device", "shown"), [(None, "3", "3"), ("2,5", "1", "5"), ("GPU-a,GPU-b", "0", "GPU-a"), ("", "4", "")]
+)
+def test_only_the_gpu_asked_for_is_seen(
+    environment: pytest.MonkeyPatch, tmp_path: Path, visible: str | None, device: str, shown: str
+):
+    if visible is None:
+        environment.delenv("CUDA_VISIBLE_DEVICES")
+    else:
+        environment.setenv("CUDA_VISIBLE_DEVICES", visible)
+    environment.setenv("LEVER_LM_CHECKPOINT_PATH", str(tmp_path / "none.pt"))
+    done = run("inference", "v3", "800", device=device)
+    assert done.exit_code == 2
+    assert "none.pt: no such file" in done.stderr
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == shown
+
+
+def test_a_gpu_that_is_not_there_is_said(environment: pytest.MonkeyPatch, tmp_path: Path):
+    environment.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    environment.setenv("LEVER_LM_CHECKPOINT_PATH", str(tmp_path))
+    done = run("inference", "v3", "800", device="2")
+    assert done.exit_code == 2
+    assert "there is no GPU 2" in done.stderr
+
+
+def test_without_a_checkpoint_those_that_are_there_are_named(tmp_path: Path):
+    (tmp_path / FOLDER).mkdir(parents=True)
+    write(tmp_path / FOLDER / "grpo_epoch2.pt", v3_value(network().state_dict()))
+    done = run("inference", "v3", "800")
+    assert done.exit_code == 2
+    assert "LEVER_LM_CHECKPOINT_PATH" in done.stderr
+    assert "grpo_epoch2.pt" in done.stderr
+
+
+def test_another_trainings_files_stop_the_training_before_it_begins(tmp_path: Path):
+    (tmp_path / FOLDER).mkdir(parents=True)
+    precious = write(tmp_path / FOLDER / "grpo_epoch2.pt", v3_value(network().state_dict()))
+    before = precious.read_bytes()
+    done = run("train")
+    assert done.exit_code == 2
+    assert "another training" in done.stderr
+    assert precious.read_bytes() == before
+    assert not (tmp_path / "okvqa" / "runs" / FOLDER.name / "world").exists()
+
+
+@pytest.mark.parametrize(("verb", "more"), [("train", ()), ("inference", ("v3", "800"))])
+def test_without_data_and_without_the_built_in_ones_it_is_said_what_is_missing(
+    environment: pytest.MonkeyPatch, tmp_path: Path, verb: str, more: tuple[str, ...]
+):
+    environment.delenv("SHOTSMITH_BUILTIN")
+    environment.setenv("LEVER_LM_CHECKPOINT_PATH", str(tmp_path / "none.pt"))
+    environment.chdir(tmp_path)
+    done = run(verb, *more)
+    assert done.exit_code == 2
+    assert "OKVQA_PATH is not set" in done.stderr

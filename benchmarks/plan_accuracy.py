@@ -44,7 +44,8 @@ CHECKED: dict[str, tuple[str, str]] = {
     ),
     "two_seeds": (
         "grpo.yaml",
-        "seeds=[0,1] data.world.seed=33 data.train_queries=400 data.test_queries=120 beam.queries=80",
+        "seeds=[0,1] data.world.seed=33 data.train_queries=250 data.test_queries=100 beam.queries=40 "
+        "supervised.epochs=6 grpo.epochs=5 grpo.steps_per_epoch=6 grpo.queries_per_step=16",
     ),
 }
 """Recipe and changes, SMALL and SHORT before them but for the demo; none gave constants to planning.behaviour."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,8 +13,12 @@ from shotsmith.cli.options import Json, Overrides, RecipeFile, print_json
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from shotsmith.planning.plan import Plan, Planned
+    from shotsmith.planning.plan import Figures, Plan, Planned
+    from shotsmith.planning.sizes import Sizes
     from shotsmith.recipe import Recipe
+
+_WIDE = 110
+"""Characters from which every column has room."""
 
 
 def plan(
@@ -72,17 +77,21 @@ def _plan(
         raise InputError("the speed is either given or measured")
     if assume and measure:
         raise InputError("--measure needs the data that --assume does without")
-    corrections = None
+    assumed = read_assumed(assume) if assume else None
+
+    def sizes_of(some: Recipe) -> Sizes:
+        if assumed is not None:
+            return assumed_sizes(some, assumed)
+        with readable_splits(some) as splits:
+            return sampled_sizes(some, splits)
+
+    sizes, corrections = sizes_of(recipe), None
     if like is not None:
         other = Run.open(like)
-        with readable_splits(other.recipe) as splits:
-            corrections = corrections_of(other, sampled_sizes(other.recipe, splits))
+        corrections = corrections_of(other, sizes_of(other.recipe))
         speeds = speeds or (None if measure else speed.of_run(other))
-    if assume:
-        return make_plan(recipe, assumed_sizes(recipe, read_assumed(assume)), speeds, devices, corrections)
-    with readable_splits(recipe) as splits:
-        sizes = sampled_sizes(recipe, splits)
-        if measure:
+    if measure:
+        with readable_splits(recipe) as splits:
             speeds = speed.measured(recipe, splits, max(recipe.evaluation.shots))
     return make_plan(recipe, sizes, speeds, devices, corrections)
 
@@ -91,25 +100,27 @@ def _print(made: Plan, devices: int) -> None:
     from rich.console import Console
 
     console = Console(highlight=False)
-    console.print(_table(made, devices))
+    console.print(plan_table(made, devices, console.width))
     total = made.total()
     low, high = (f"{side.calls:,.0f}" for side in (total.low, total.high))
     console.print(f"VLM calls between {low} and {high}: what policy and VLM will do is not known before.")
 
 
-def _table(made: Plan, devices: int) -> Table:
+def plan_table(made: Plan, devices: int, width: int) -> Table:
+    """One row per stage and part; a narrow terminal does without what --json has anyway."""
     from rich.table import Table
 
-    timed = made.total().expected.device_hours > 0
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    wide, timed = width >= _WIDE, made.total().expected.device_hours > 0
+    table = Table(box=None, pad_edge=False, padding=(0, 2 if wide else 1, 0, 0))
     table.add_column("Stage", no_wrap=True)
-    headings = ["Prompts", "VLM calls", "Text tokens", "Image tokens", "Generated", "Stored"]
-    hours = ["Device hours", *(["Wall hours"] if devices > 1 else [])] if timed else []
-    for heading in (*headings, *hours):
+    columns = [column for column in _COLUMNS if wide or column[0] not in _WIDE_ONLY]
+    if timed:
+        columns += _HOURS if devices > 1 else _HOURS[:1]
+    for heading, _ in columns:
         table.add_column(heading, justify="right", no_wrap=True)
     for row in _rows(made):
-        bold = not row.part
-        table.add_row(*_cells(row, timed, devices), style="bold" if bold else None)
+        cells = [show(row.expected) for _, show in columns]
+        table.add_row(f"  {row.part}" if row.part else row.stage, *cells, style=None if row.part else "bold")
     return table
 
 
@@ -123,21 +134,12 @@ def _rows(made: Plan) -> list[Planned]:
     return [*rows, made.total()]
 
 
-def _cells(row: Planned, timed: bool, devices: int) -> list[str]:
-    figures = row.expected
-    counts = (
-        figures.requests,
-        figures.calls,
-        figures.text_tokens,
-        figures.image_tokens,
-        figures.generated_tokens,
-    )
-    cells = [f"  {row.part}" if row.part else row.stage, *(f"{count:,.0f}" for count in counts)]
-    cells.append(_size(figures.stored_bytes))
-    if timed:
-        cells.append(f"{figures.device_hours:,.2f}")
-        cells += [f"{figures.wall_hours:,.2f}"] if devices > 1 else []
-    return cells
+def _tokens(count: float) -> str:
+    return f"{count / 1e6:,.2f} M"
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:,.2f}" if hours >= 1 else f"{hours:.3f}"
 
 
 def _size(count: float) -> str:
@@ -146,3 +148,18 @@ def _size(count: float) -> str:
             return f"{count:,.0f} {unit}"
         count /= 1000
     return f"{count:,.1f} GB"
+
+
+_COLUMNS: tuple[tuple[str, Callable[[Figures], str]], ...] = (
+    ("Prompts", lambda figures: f"{figures.requests:,.0f}"),
+    ("VLM calls", lambda figures: f"{figures.calls:,.0f}"),
+    ("Text tokens", lambda figures: _tokens(figures.text_tokens)),
+    ("Image tokens", lambda figures: _tokens(figures.image_tokens)),
+    ("Generated", lambda figures: _tokens(figures.generated_tokens)),
+    ("Stored", lambda figures: _size(figures.stored_bytes)),
+)
+_HOURS: tuple[tuple[str, Callable[[Figures], str]], ...] = (
+    ("Device hours", lambda figures: _hours(figures.device_hours)),
+    ("Wall hours", lambda figures: _hours(figures.wall_hours)),
+)
+_WIDE_ONLY = {"Prompts", "Text tokens", "Image tokens", "Generated"}

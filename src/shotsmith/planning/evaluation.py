@@ -39,7 +39,7 @@ def _selectors(setting: Setting) -> Iterator[Prompts]:
     for shots in sorted(set(recipe.evaluation.shots)):
         random = drawn_at_random(recipe.evaluation.random_draws, recipe.pools.size, shots)
         similar = drawn_alike(setting.similar, behaviour.similar_agree**shots)
-        length = setting.chosen_length(shots)
+        length = setting.chosen_length(shots, math.inf)
         agree = behaviour.policies_agree**length
         chosen = drawn_alike(phases * seeds, agree)
         reverse = drawn_alike(seeds, agree) if phases and length > 1 else 0.0
@@ -51,11 +51,13 @@ def _selectors(setting: Setting) -> Iterator[Prompts]:
 def _oracle(setting: Setting, shots: int) -> Prompts:
     """Rounds of sequences for the queries that nobody has answered as well as can be, until someone has."""
     recipe = setting.recipe
-    first, later = setting.behaviour.unsolved if shots == 1 else setting.behaviour.unsolved_longer
+    behaviour = setting.behaviour
+    left = behaviour.unsolved_in_similar if recipe.pools.sampler != "random" else 1.0
+    if recipe.evaluation.beam_width:
+        left *= behaviour.unsolved_after_beam
+    first, later = (left * share for share in (behaviour.unsolved if shots == 1 else behaviour.unsolved_longer))
     if shots not in recipe.evaluation.shots:
         first = 1.0  # no selector has tried that number
-    elif recipe.evaluation.beam_width:
-        first, later = (share * setting.behaviour.unsolved_after_beam for share in (first, later))
     tries = min(recipe.evaluation.oracle_tries, math.perm(recipe.pools.size, shots))
     asked = recipe.data.test_queries * (first * min(_ROUND, tries) + later * max(0, tries - _ROUND))
     return Prompts("evaluate", "oracle", shots, asked, asked, answers=1, rounds=-(-tries // _ROUND))

@@ -91,13 +91,16 @@ def make_plan(
     prepared = [
         Planned(stage, "files" if stage == "train" else "", *[Figures(stored_bytes=size)] * 3)
         for stage, size in other_bytes(recipe, sizes)
+        if stage == "train" or recipe.rollouts.imported is None
     ]
     order = ("embed", "pools", "beam", "train", "evaluate")
     return Plan(tuple(sorted((*prepared, *parts), key=lambda part: order.index(part.stage))))
 
 
 def prompts_of(recipe: Recipe, sizes: Sizes, behaviour: Behaviour) -> list[Prompts]:
-    """Every kind of prompt of every stage."""
+    """Every kind of prompt of every stage; none where the rollouts are imported."""
+    if recipe.rollouts.imported is not None:
+        return []
     setting = Setting(
         recipe,
         behaviour,

@@ -68,7 +68,7 @@ class Assumed:
     """Of an image of 640 x 480 pixels: 17 x 23 squares of 28 pixels."""
     text_tokens: float = 18.0
     """Of a question and its answer as a demonstration, with what the template puts around them."""
-    frame_tokens: float = 17.0
+    frame_tokens: float = 19.0
     """Of the rest of a prompt: the template, with its system message."""
     answer_tokens: float = 2.5
     """Of a generated answer with its end."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
@@ -34,9 +35,9 @@ class Setting:
         """Whether the policy decides how many demonstrations to show."""
         return self.recipe.policy.length == "stop"
 
-    def chosen_length(self, allowed: int) -> float:
-        """Demonstrations that a policy shows where it may show `allowed`."""
-        return allowed * self.behaviour.shown if self.stops else allowed
+    def chosen_length(self, allowed: int, visits: float = 0.0) -> float:
+        """Demonstrations that a policy shows where it may show `allowed`, after so many visits of GRPO to a query."""
+        return allowed * self.behaviour.settled(self.behaviour.shown, visits) if self.stops else allowed
 
     def unshown(self, part: str, requests: float, calls: float) -> Iterator[Prompts]:
         """What a gain in log-probability is measured from, where the reward asks for it."""
@@ -114,7 +115,7 @@ def _validation(setting: Setting) -> Iterator[Prompts]:
     for _, phase in product(recipe.seeds, PHASES):
         epochs = getattr(recipe, phase).epochs
         for allowed in recipe.evaluation.shots if epochs else ():
-            length = setting.chosen_length(allowed)
+            length = setting.chosen_length(allowed, math.inf if phase == "grpo" else 0.0)
             calls = drawn_alike(epochs, setting.behaviour.epochs_agree**length)
             rounds = epochs / len(recipe.evaluation.shots)
             yield setting.rewarded(f"{phase} validation", length, queries * epochs, queries * calls, rounds)
@@ -138,14 +139,21 @@ def _groups(setting: Setting) -> Iterator[Prompts]:
             steps = settings.steps_per_epoch or -(-int(taking_part) // settings.queries_per_step)
             wanted = steps * settings.queries_per_step if settings.steps_per_epoch else taking_part
             own = (visits - start) + wanted / taking_part / 2
-            no_signal = setting.behaviour.settled(setting.behaviour.no_signal, own)
-            sampled = share * wanted * sum(no_signal**draw for draw in range(epoch_draws))
+            sampled = share * wanted * sum(_no_signal(setting, own) ** draw for draw in range(epoch_draws))
             later = visits + sampled / taking_part
             new = 0.0 if _records(recipe) else (min(1.0, later) - min(1.0, visits)) * (queries - _searched(recipe))
             yield from setting.unshown(GROUPS, sampled, new)
             for allowed in lengths:
                 yield _groups_of_length(setting, allowed, len(lengths), taking_part, (visits, later), own, steps)
             visits = later
+
+
+def _no_signal(setting: Setting, visits: float) -> float:
+    """Share of the groups without signal; none where lengths alone, or probabilities, make all rewards differ."""
+    reward, least = setting.recipe.reward, setting.recipe.grpo.advantage.signal_std
+    if (setting.stops and reward.demonstration_cost >= least) or (reward.needs_log_probs and not least):
+        return 0.0
+    return setting.behaviour.settled(setting.behaviour.no_signal, visits)
 
 
 def draws_per_step(settings: GrpoSettings) -> int:
@@ -158,7 +166,7 @@ def _groups_of_length(
 ) -> Prompts:
     """Of one epoch; `visits` are those to each of `queries` before it and after it, `own` those of this seed."""
     recipe, behaviour = setting.recipe, setting.behaviour
-    generations, length = recipe.grpo.num_generations, setting.chosen_length(allowed)
+    generations, length = recipe.grpo.num_generations, setting.chosen_length(allowed, own)
     in_group = drawn_alike(generations, behaviour.settled(behaviour.sampled_agree, own) ** length)
     if recipe.grpo.sampling.distinct:
         in_group = generations

@@ -1,0 +1,252 @@
+"""The plan of a small run says exactly what is wanted where that is known, and nearly what is paid for."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+from typer.testing import CliRunner
+
+from shotsmith.cli import app
+from shotsmith.cli.plan import plan_table
+from shotsmith.completions.store import Store
+from shotsmith.errors import InputError
+from shotsmith.experiment.parts import Parts
+from shotsmith.planning import speed
+from shotsmith.planning.behaviour import EXPECTED, HIGH, LOW
+from shotsmith.planning.draws import drawn_alike, drawn_at_random, drawn_in_turn
+from shotsmith.planning.like import corrections_of
+from shotsmith.planning.plan import Plan, make_plan
+from shotsmith.planning.prompts import STAGES
+from shotsmith.planning.sizes import Assumed, Sizes, assumed_sizes, read_assumed, readable_splits, sampled_sizes
+from shotsmith.planning.stored import bytes_per_completion, embedding_width
+from shotsmith.progress import Silent
+from shotsmith.recipe import Recipe, parse_recipe
+from shotsmith.records import Request
+from shotsmith.runs import Run
+
+SIZES = Assumed(train=9009, test=5046)
+
+
+def changed(recipe: Recipe, **sections: dict[str, object]) -> Recipe:
+    value = recipe.model_dump(mode="json")
+    return parse_recipe({**value, **{name: {**value[name], **changes} for name, changes in sections.items()}})
+
+
+def plan_of(recipe: Recipe) -> Plan:
+    return make_plan(recipe, assumed_sizes(recipe, SIZES))
+
+
+def expected(plan: Plan, stage: str, part: str) -> float:
+    (found,) = (each for each in plan.parts if (each.stage, each.part) == (stage, part))
+    return found.expected.requests
+
+
+@pytest.fixture(scope="module")
+def sizes(recipe: Recipe) -> Sizes:
+    with readable_splits(recipe) as splits:
+        return sampled_sizes(recipe, splits)
+
+
+def test_what_the_recipe_decides_is_exact(recipe: Recipe, finished: Run) -> None:
+    asked = {row["name"]: row["vlm_calls"] + row["cache_hits"] for row in finished.stages()}
+    plan = plan_of(recipe)
+    assert plan.total("beam").expected.requests == asked["beam"]
+    for phase in ("supervised", "rce"):
+        real = sum(row["vlm/requests"] for row in finished.epochs() if row["phase"] == phase)
+        assert expected(plan, "train", f"{phase} validation") == real
+
+
+def test_ranges_hold_what_the_run_paid_for(recipe: Recipe, finished: Run, sizes: Sizes) -> None:
+    plan = make_plan(recipe, sizes)
+    for row in finished.stages():
+        if row["vlm_calls"]:
+            total = plan.total(row["name"])
+            assert total.low.calls <= row["vlm_calls"] <= total.high.calls, row["name"]
+
+
+def test_prompt_tokens_are_those_of_the_prompts(recipe: Recipe, finished: Run, sizes: Sizes) -> None:
+    with Parts(recipe, finished, Silent()) as parts:
+        tasks = parts.tasks("train")
+        requests = [Request(query, tasks.demonstrations(row, (0, 5))) for row, query in enumerate(tasks.queries)]
+        real = sum(map(parts.collector.vlm.length, requests)) / len(requests)
+    query = sizes.queries["train"]
+    assert query.text + query.image + 2 * (sizes.text + sizes.image) == pytest.approx(real, rel=0.05)
+
+
+def test_stored_bytes_are_those_of_the_store(recipe: Recipe, finished: Run, sizes: Sizes, tmp_path: Path) -> None:
+    """Given the calls of the run, so that only the size of a completion is planned; an empty store has a size too."""
+    with Store.open(tmp_path / "empty.sqlite"):
+        pass
+    empty = (tmp_path / "empty.sqlite").stat().st_size
+    made = make_plan(recipe, sizes, corrections=corrections_of(finished, sizes))
+    planned = sum(part.expected.stored_bytes for part in made.parts if part.expected.calls)
+    assert empty + planned == pytest.approx(finished.completions.stat().st_size, rel=0.1)
+
+
+def test_embeddings_and_pools_are_as_large_as_planned(recipe: Recipe, finished: Run, sizes: Sizes) -> None:
+    made = make_plan(recipe, sizes)
+    for stage, folder in (("embed", "embeddings"), ("pools", "pools")):
+        files = list((finished.folder / folder).iterdir())
+        real = sum(file.stat().st_size for file in files)
+        headers = 256 * len(files)
+        assert real - headers <= made.total(stage).expected.stored_bytes <= real
+    checkpoints = sum(file.stat().st_size for file in finished.folder.glob("seed-*/**/*.safetensors"))
+    (written,) = (part for part in made.parts if part.part == "files")
+    assert written.expected.stored_bytes == pytest.approx(checkpoints, rel=0.1)
+
+
+def test_a_finished_run_corrects_the_plan_of_its_own_recipe_to_what_it_paid(
+    recipe: Recipe, finished: Run, sizes: Sizes
+) -> None:
+    made = make_plan(recipe, sizes, speed.of_run(finished), corrections=corrections_of(finished, sizes))
+    for row in finished.stages():
+        if row["vlm_calls"]:
+            total = made.total(row["name"]).expected
+            assert total.calls == pytest.approx(row["vlm_calls"])
+            assert 3600 * total.device_hours == pytest.approx(row["seconds"])
+
+
+def test_epochs_and_seeds_multiply_what_they_repeat(recipe: Recipe) -> None:
+    once = plan_of(recipe)
+    longer = plan_of(changed(recipe, supervised={"epochs": 6}))
+    assert expected(longer, "train", "supervised validation") == 3 * expected(once, "train", "supervised validation")
+    seeds = plan_of(parse_recipe({**recipe.model_dump(mode="json"), "seeds": [0, 1, 2]}))
+    for part in ("rollouts", "GRPO groups", "grpo validation"):
+        assert expected(seeds, "train", part) == pytest.approx(3 * expected(once, "train", part))
+    assert seeds.total("train").expected.calls < 3 * once.total("train").expected.calls
+
+
+@pytest.mark.parametrize(
+    ("changes", "stage", "part"),
+    [
+        ({"supervised": {"epochs": 0}}, "beam", "search"),
+        ({"grpo": {"sampling": {"source": "recorded"}}}, "train", "GRPO groups"),
+        ({"rce": {"epochs": 0}}, "train", "rollouts"),
+        ({"evaluation": {"oracle_tries": 0}}, "evaluate", "oracle"),
+    ],
+)
+def test_what_is_left_out_costs_nothing(
+    recipe: Recipe, changes: dict[str, dict[str, object]], stage: str, part: str
+) -> None:
+    assert (stage, part) in {(each.stage, each.part) for each in plan_of(recipe).parts}
+    assert (stage, part) not in {(each.stage, each.part) for each in plan_of(changed(recipe, **changes)).parts}
+
+
+def test_resampling_costs_up_to_its_bound(recipe: Recipe) -> None:
+    kept, resampled = (
+        expected(plan_of(changed(recipe, grpo={"advantage": {"zero_variance": kind}})), "train", "GRPO groups")
+        for kind in ("keep", "resample")
+    )
+    assert kept < resampled < 4 * kept
+
+
+def test_behaviour_is_ordered() -> None:
+    for name in ("similar_agree", "visits_agree", "epochs_agree", "policies_agree"):
+        assert getattr(LOW, name) >= getattr(EXPECTED, name) >= getattr(HIGH, name), name
+    for name in ("no_signal", "unsolved", "unsolved_longer"):
+        assert getattr(LOW, name) <= getattr(EXPECTED, name) <= getattr(HIGH, name), name
+
+
+@given(st.integers(1, 40), st.floats(0.01, 0.99))
+def test_different_draws_are_between_one_and_all(draws: int, alike: float) -> None:
+    found = drawn_alike(draws, alike)
+    assert 1 <= found <= draws + 1e-9
+    assert drawn_alike(draws + 1, alike) - found <= 1 + 1e-9
+    assert drawn_alike(draws + 0.5, alike) == pytest.approx((found + drawn_alike(draws + 1, alike)) / 2)
+
+
+@given(st.integers(0, 30), st.integers(2, 12), st.integers(1, 2))
+def test_random_draws_are_as_many_as_counted(draws: int, pool: int, length: int) -> None:
+    kinds = math.perm(pool, length)
+    assert drawn_at_random(draws, pool, length) == pytest.approx(kinds * (1 - ((kinds - 1) / kinds) ** draws))
+
+
+def test_two_draws_that_agree_half_the_time_are_one_and_a_half() -> None:
+    assert drawn_alike(2, 0.5) == pytest.approx(1.5)
+    assert drawn_in_turn(1, 2, 2, 0.5) == pytest.approx(0.75)
+
+
+@pytest.mark.parametrize("answers", [0, 1, 3])
+def test_a_completion_takes_more_room_with_more_in_it(answers: int) -> None:
+    plain = bytes_per_completion("beam", 0, answers, 6)
+    assert 32 < plain < bytes_per_completion("beam", 12, answers, 6) < bytes_per_completion("beam", 12, answers + 1, 6)
+
+
+def test_devices_share_the_prompts_of_a_round(recipe: Recipe) -> None:
+    sizes, speeds = assumed_sizes(recipe, SIZES), speed.given(100.0, None)
+    one, eight, many = (make_plan(recipe, sizes, speeds, devices).total().expected for devices in (1, 8, 10**6))
+    assert one.device_hours == eight.device_hours == pytest.approx(one.calls / 100 / 3600)
+    assert one.wall_hours == pytest.approx(one.device_hours, rel=0.05)
+    assert one.wall_hours / 8 <= eight.wall_hours < one.wall_hours
+    assert many.wall_hours > 0
+
+
+def test_tokens_cost_what_is_told(recipe: Recipe) -> None:
+    total = make_plan(recipe, assumed_sizes(recipe, SIZES), speed.given(None, 500.0)).total().expected
+    assert 3600 * 500 * total.device_hours == pytest.approx(total.text_tokens + total.image_tokens)
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        (["train=10"], "test is missing"),
+        (["train=ten", "test=1"], "'ten' is no number"),
+        (["train=10", "test=-1"], "'-1' is no size"),
+        (["rows=10"], "nothing is called 'rows'"),
+        (["train=10", "test=10"], "data.train_queries: 24 queries are wanted"),
+    ],
+)
+def test_assumptions_that_cannot_be_are_refused(recipe: Recipe, settings: Sequence[str], problem: str) -> None:
+    with pytest.raises(InputError, match=problem):
+        assumed_sizes(recipe, read_assumed(settings))
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_table_fits_and_shows_every_part(recipe: Recipe, width: int) -> None:
+    made = make_plan(recipe, assumed_sizes(recipe, SIZES), speed.given(0.01, None), 8)
+    console = Console(file=io.StringIO(), width=width)
+    console.print(plan_table(made, 8, width))
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert all(len(line) <= width and "…" not in line for line in lines)
+    assert {part.part for part in made.parts if part.part} - {"search"} <= {line.split("  ")[1] for line in lines[1:]}
+
+
+def call(*arguments: str) -> str:
+    done = CliRunner().invoke(app, ["plan", *arguments], env={"COLUMNS": "160"})
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def test_the_command_prints_what_the_plan_says(recipe: Recipe, finished: Run, sizes: Sizes) -> None:
+    printed = json.loads(call(str(finished.recipe_file), "--prompts-per-second", "50", "--json"))
+    assert printed["total"] == make_plan(recipe, sizes, speed.given(50.0, None)).as_json()["total"]
+    table = call(str(finished.recipe_file), "--prompts-per-second", "50", "--devices", "4")
+    assert f"{printed['total']['calls']['expected']:,.0f}" in table and "Wall hours" in table
+
+
+def test_speed_can_be_measured_on_the_vlm(finished: Run) -> None:
+    printed = json.loads(call(str(finished.recipe_file), "--measure", "--json"))
+    assert all(stage["device_hours"]["expected"] > 0 for stage in printed["stages"] if stage["stage"] in STAGES)
+
+
+def test_a_plan_needs_no_data_where_sizes_are_told(tmp_path: Path) -> None:
+    recipe = tmp_path / "far.yaml"
+    recipe.write_text(
+        "data: {okvqa: {train_questions: a.json, train_images: a, test_questions: b.json, test_images: b}}\n"
+        "vlm: {path: no/where}\nencoder: {path: no/where}\n"
+    )
+    assert "VLM calls between" in call(str(recipe), "--assume", "train=9009", "--assume", "test=5046")
+    assert CliRunner().invoke(app, ["plan", str(recipe)]).exit_code == 2
+
+
+def test_the_width_of_embeddings_is_that_of_the_encoder(recipe: Recipe, finished: Run) -> None:
+    with Parts(recipe, finished, Silent()) as parts:
+        assert parts.embeddings["val"].images.shape[1] == embedding_width(recipe.encoder)

@@ -14,8 +14,11 @@ from typer.testing import CliRunner
 
 from shotsmith import experiment
 from shotsmith.checkpoints.native import load_policy
+from shotsmith.checkpoints.predecessor import Form, convert
 from shotsmith.cli import app
 from shotsmith.errors import InputError
+from shotsmith.predecessor.folder import read_imported
+from shotsmith.predecessor.training_data import TrainingData
 from shotsmith.progress import Silent
 from shotsmith.recipe import Recipe, load_recipe
 from shotsmith.runs import Run, show
@@ -158,3 +161,26 @@ def test_what_is_no_import_is_refused_at_once(tmp_path: Path) -> None:
     recipe = recipe_of(tmp_path / "nowhere")
     with pytest.raises(InputError, match=r"nowhere: is not an import .*shotsmith import"):
         experiment.run(recipe, Run.create(tmp_path / "run", recipe), Silent())
+
+
+@pytest.mark.parametrize("form", ["v3", "v2format"])
+def test_what_was_trained_goes_back_to_the_predecessor_and_comes_again(
+    form: Form, imported: Path, tmp_path: Path
+) -> None:
+    run = finished(tmp_path / "run", recipe_of(imported, "policy.preset=v3"))
+    trained = run.epoch(0, "grpo", 2)
+    convert(trained, there := tmp_path / f"grpo_epoch2.{form}", form)
+    convert(there, tmp_path / "again", "native")
+    data = TrainingData(read_imported(imported), run.recipe.reward)
+    inputs = data.inputs(data.val, torch.device("cpu")).batch(range(len(data.val.queries)))
+    sequences = data.groups(data.val, "val").sequences
+    policies = (load_policy(folder)[0] for folder in (trained, tmp_path / "again"))
+    one, other = (policy.step_distributions(inputs, sequences) for policy in policies)
+    assert torch.isfinite(one).any() and torch.allclose(one, other, atol=1e-6)
+
+
+def test_a_plan_of_it_asks_nothing() -> None:
+    result = CliRunner().invoke(app, ["plan", str(RECIPES / "imported.yaml"), "--json"])
+    assert result.exit_code == 0, result.output
+    calls = {part["part"]: part["calls"]["high"] for part in json.loads(result.stdout)["parts"]}
+    assert calls == {"files": 0}

@@ -27,7 +27,8 @@ def evaluate(run: RunFolder, as_json: Json = False, quiet: Quiet = False) -> Non
     elif not quiet:
         console = Console()
         print_results(shown, console)
-        console.print(contrasts_table(shown["contrasts"]))
+        if shown["contrasts"]:
+            console.print(contrasts_table(shown["contrasts"]))
         if (looks := len(shown["evaluations"])) > 1:
             console.print(
                 f"The test queries were looked at {looks} times, with other policies each time: whoever chooses "

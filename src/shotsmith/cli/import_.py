@@ -83,6 +83,8 @@ def import_(
     _print_sources(listed, counts(imported), console)
     if audit:
         _print_audit(faults, console)
+        for file in (file for file, form in listed if form == "log"):
+            console.print(f"What its epochs show: shotsmith diagnose {file}", soft_wrap=True, markup=False)
     if into is not None:
         console.print(f"Records: {into}", soft_wrap=True, markup=False)
         console.print(f"Train on them: shotsmith run RECIPE --set rollouts={into}", soft_wrap=True, markup=False)

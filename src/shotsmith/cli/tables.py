@@ -20,8 +20,8 @@ _WIDE = 90
 def print_results(shown: Mapping[str, Any], console: Console) -> None:
     """Accuracy of every selector at every number of shots, with intervals."""
     if not shown["test"]:
-        if not any("evaluate" in stage.get("left_out", {}) for stage in shown["stages"]):
-            console.print("not evaluated yet")
+        why = left_out(shown["stages"]).get("evaluate")
+        console.print(_left_out_line("evaluate", why) if why else "not evaluated yet", highlight=False)
         return
     console.print(results_table(shown["test"], console.width))
     for line in stopping_lines(shown["test"]):
@@ -37,7 +37,8 @@ def results_table(test: Iterable[Mapping[str, Any]], width: int) -> Table:
     cells = {(row["selector"], row["shots"]): row for row in rows if row["metric"] == rows[0]["metric"]}
     shots = sorted({shots for _, shots in cells}, key=lambda s: (s == "mean", s))
     gaps = (0, 2 if width >= _WIDE else 1, 0, 0)
-    title = "Accuracy in percent, with its interval"
+    captions = bool(rows) and rows[0]["metric"] == "cider"
+    title = "CIDEr times 100, with its interval" if captions else "Accuracy in percent, with its interval"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=gaps)
     table.add_column("Selector", no_wrap=True)
     for number in shots:
@@ -78,8 +79,12 @@ def stages_table(stages: Iterable[Mapping[str, Any]]) -> Table:
 
 
 def left_out_lines(stages: Iterable[Mapping[str, Any]]) -> list[str]:
-    """What a run does without, a line each."""
-    return [LANGUAGES["en"].say(f"left_out.{why}", column=name) for name, why in left_out(stages).items()]
+    """What a run does without beside its evaluation, a line each."""
+    return [_left_out_line(name, why) for name, why in left_out(stages).items() if name != "evaluate"]
+
+
+def _left_out_line(name: str, why: str) -> str:
+    return LANGUAGES["en"].say(f"left_out.{why}", column=name)
 
 
 def print_best(epochs: Sequence[Mapping[str, Any]], heading: str, console: Console) -> None:

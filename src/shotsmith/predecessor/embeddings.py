@@ -12,7 +12,7 @@ import torch
 from shotsmith.checkpoints.torch_archive import read_archive
 from shotsmith.encoders.embedded import Floats
 from shotsmith.errors import DataError
-from shotsmith.predecessor.numpy_pickle import Array, NotAnArray, names_in, read_array
+from shotsmith.predecessor.numpy_pickle import Array, NotAnArray, read_array, speaks_of_numpy
 from shotsmith.predecessor.records import Role
 
 _DAMAGE = (zipfile.BadZipFile, OSError, EOFError, RuntimeError, ValueError, LookupError, OverflowError, struct.error)
@@ -51,7 +51,7 @@ def read_embeddings(file: Path) -> Floats:
 def _from_zip(file: Path, size: int) -> Array:
     """What `torch.save` wrote: the pickle inside says whether it is an array or a tensor."""
     pickled = _pickle_in(file, size)
-    if any(name.startswith("numpy.") for name in names_in(pickled)):
+    if speaks_of_numpy(pickled):
         return read_array(pickled)
     value = read_archive(file)
     if isinstance(value, dict):

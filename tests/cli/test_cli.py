@@ -20,7 +20,7 @@ from shotsmith.progress import Progress
 from shotsmith.recipe import Recipe
 from shotsmith.runs import Run
 
-VERBS = ("run", "embed", "pools", "collect", "train", "rank", "evaluate", "report", "show", "world make")
+VERBS = ("run", "embed", "pools", "collect", "train", "rank", "evaluate", "report", "show", "prompt", "world make")
 STAGES = ("data", "embed", "pools", "beam", "train", "rank", "evaluate", "report")
 TEST = [
     {"selector": s, "shots": k, "metric": "vqa_accuracy", "accuracy": a, "low": a - 3, "high": a + 3, "n": 8}

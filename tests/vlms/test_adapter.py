@@ -40,6 +40,13 @@ def test_the_merged_model_says_what_peft_s_says(settings, examples):
         assert abs(merged.log_probs["red"] - without.log_probs["red"]) > 1e-3
 
 
+def test_it_goes_with_a_device_map_and_beams(settings, examples):
+    asked = [Request(examples[0], (examples[1],), ("red",))]
+    (one,) = load_vlm(settings).complete(asked)
+    (other,) = load_vlm(settings.model_copy(update={"device_map": "auto", "num_beams": 2})).complete(asked)
+    assert other.log_probs == pytest.approx(dict(one.log_probs), abs=1e-4)
+
+
 def test_its_content_is_in_the_identity(settings, tmp_path):
     plain = load_pretrained(settings.model_copy(update={"lora": None}))
     copied = shutil.copytree(settings.lora, tmp_path / "copy")

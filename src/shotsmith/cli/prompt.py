@@ -27,8 +27,8 @@ def prompt(
 ) -> None:
     """Print the prompt of one query: its text, its length in tokens, its images with their grids and tokens.
 
-    It is the prompt that an evaluation sends. No weights of the VLM are loaded. A run is only read; where it lacks what
-    is needed, and for a recipe, data and pools are made in a temporary folder.
+    It is the prompt that an evaluation sends. The VLM's weights are not loaded. A run is only read; for a recipe, or
+    a run that is not so far yet, data and pools are made in a temporary folder.
 
     Example: shotsmith prompt recipes/demo.yaml --query 3 --shots 4 --set vlm.prompt.layout=multi_turn
     """

@@ -99,6 +99,12 @@ def test_a_candidate_without_an_embedding_cannot_be_chosen() -> None:
     assert data.inputs(data.train, torch.device("cpu")).pools.tolist() == [[12, -1, 11]]
 
 
+def test_rollouts_of_a_query_without_an_embedding_are_counted() -> None:
+    data = TrainingData(imported(rollout(1), rollout(2), rollout(500), rollout(500)), REWARD)
+    assert (data.train.queries, data.val.queries) == ((1,), (2,))
+    assert data.counts == {"rollouts of queries without pool or embedding": 2}
+
+
 def test_beams_of_training_queries_alone_are_imitated() -> None:
     beams = tuple(ImportedBeam(query, sequence, 0.1) for query in (1, 2, 4) for sequence in ((11, 12), (13, 12)))
     data = TrainingData(imported(rollout(1), rollout(2), beams=beams), REWARD)

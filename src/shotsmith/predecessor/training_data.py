@@ -67,6 +67,9 @@ class TrainingData:
             {rollout.query for rollout in imported.rollouts if rollout.vqa_accuracy} if require_right else None
         )
         self.train, self.val = self._splits()
+        learned = {*self.train.queries, *self.val.queries}
+        if strangers := sum(rollout.query not in learned for rollout in self._rollouts):
+            self.counts["rollouts of queries without pool or embedding"] = strangers
         if not self.train.queries:
             raise InputError("holds neither RL data nor beam data to learn from")
 

@@ -19,6 +19,9 @@ from shotsmith.files import read_json, write_json
 from shotsmith.policies.pointer import PointerPolicy
 from shotsmith.selectors.policy import PolicySelector
 
+_DIGITS = 6
+"""Finer than one answer of 300,000 questions: what is cut off is rounding."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -43,7 +46,7 @@ def append_metrics(file: Path, accuracies: Mapping[int, float], queries: int) ->
     if not isinstance(entries, dict):
         raise InputError("is not an object of metrics", file=file)
     name = f"{datetime.now()}-test_data_num={queries}-LeverLMRetriever"
-    entries[name] = {f"shot_num={shots}": accuracy for shots, accuracy in accuracies.items()}
+    entries[name] = {f"shot_num={shots}": round(accuracy, _DIGITS) for shots, accuracy in accuracies.items()}
     write_json(file, entries)
     return name
 

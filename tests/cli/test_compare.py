@@ -113,7 +113,7 @@ def test_what_cannot_be_compared_exits_2(runs: list[str], tmp_path: Path) -> Non
     for arguments, said in (
         (["base"], "at least two runs"),
         (["base", "other"], "different data"),
-        (["base", "near", "--metric", "cider"], "no metric is called 'cider'"),
+        (["base", "near", "--metric", "bleu"], "no metric is called 'bleu'"),
         (["base", "near", "--selector", "oracle"], "no results of 'oracle'"),
         (["base", str(empty.folder)], "results.parquet: no such file"),
         (["base", "absent"], "not a run folder"),

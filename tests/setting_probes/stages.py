@@ -96,7 +96,7 @@ def data(recipe: Recipe, folder: Path) -> object:
     """All examples with their pictures, the queries, and their pools."""
     with parts_of(recipe, folder) as parts:
         examples = [
-            (split, one.id, one.question, one.answers, file_digest(one.image))
+            (split, one.id, one.question, one.answers, one.image and file_digest(one.image))
             for split, part in parts.splits.named().items()
             for one in part
         ]

@@ -25,7 +25,9 @@ def compare(
         list[str] | None,
         typer.Option("--selector", help="Compare this selector of every run. Repeatable. Default: the last phase."),
     ] = None,
-    metric: Annotated[str, typer.Option(help="vqa_accuracy, vqa_accuracy_normalised, ...")] = "vqa_accuracy",
+    metric: Annotated[
+        str | None, typer.Option(help="vqa_accuracy_normalised, ... Default: what the data are measured by.")
+    ] = None,
     shared: Annotated[
         bool, typer.Option("--shared", help="Where test queries differ, use those all runs have.")
     ] = False,
@@ -47,7 +49,8 @@ def compare(
         raise InputError("comparing takes at least two runs")
     _same_data(opened)
     results = {name: read_results(run.results) for name, run in opened.items()}
-    found = comparing.compare(results, selectors=selectors, metric=comparing.as_metric(metric), shared=shared)
+    chosen = None if metric is None else comparing.as_metric(metric)
+    found = comparing.compare(results, selectors=selectors, metric=chosen, shared=shared)
     if as_json:
         print_json(found.to_json())
         return

@@ -22,6 +22,9 @@ def run(
         Path | None,
         typer.Option("--from", help="Take over data, embeddings, pools and beam data of a run made with the same."),
     ] = None,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave out bad rows and images, counted and listed (data.skip_bad).")
+    ] = False,
     fresh: Fresh = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -33,6 +36,8 @@ def run(
 
     Example: shotsmith run recipes/demo.yaml --set grpo.learning_rate=2e-5 --out runs/slower
     """
+    if skip_bad:
+        overrides = [*(overrides or ()), "data.skip_bad=true"]
     go(recipe, overrides, out, until=until, like=like, fresh=fresh, as_json=as_json, quiet=quiet)
 
 

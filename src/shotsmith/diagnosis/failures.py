@@ -13,7 +13,7 @@ FATAL = 0.05
 
 def failed_answers(evidence: Evidence) -> Finding | None:
     """Test queries without an answer: they are left out, so that the accuracies are of the others."""
-    reasons = Counter(result.failure or "" for result in evidence.results if result.vqa_accuracy is None)
+    reasons = Counter(result.failure or "" for result in evidence.results if result.failure is not None)
     failures, total = reasons.total(), len(evidence.results)
     if not failures:
         return None

@@ -6,7 +6,7 @@ from itertools import combinations
 
 from shotsmith.diagnosis.evidence import Evidence
 from shotsmith.diagnosis.finding import Finding, Value
-from shotsmith.evaluation.accuracies import accuracies
+from shotsmith.evaluation.accuracies import accuracies, measured
 from shotsmith.statistics import Difference, holm, paired_difference
 
 SURE = 0.05
@@ -18,7 +18,8 @@ def more_shots_hurt(evidence: Evidence) -> Finding | None:
     selector = evidence.trained
     if selector is None:
         return None
-    table = accuracies([result for result in evidence.results if result.selector == selector], "vqa_accuracy")
+    metric = measured(evidence.results)[0]
+    table = accuracies([result for result in evidence.results if result.selector == selector], metric)
     counts = sorted(shots for shots in table.by_selector[selector] if isinstance(shots, int))
     pairs = list(combinations(counts, 2))
     worse: list[tuple[int, int, Difference]] = []

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from shotsmith.evaluation.results import Result
 
-Metric = Literal["vqa_accuracy", "vqa_accuracy_normalised", "vqa_accuracy_stemmed"]
+Metric = Literal["vqa_accuracy", "vqa_accuracy_normalised", "vqa_accuracy_stemmed", "cider", "exact_match"]
 Shots = int | Literal["mean"]
 Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Accuracies:
-    """Accuracies in percent of one metric, NaN where a query is excluded (a completion of it could not be had)."""
+    """One metric times 100: accuracies in percent, CIDEr as papers give it.
+
+    NaN where a query is excluded (a completion of it could not be had).
+    """
 
     by_selector: dict[str, dict[Shots, Floats]]
     """[seeds, queries] for each number of shots, and for 'mean': each query's mean over the numbers of shots."""
@@ -28,6 +31,13 @@ class Accuracies:
         tables = [self.by_selector[selector][shots] for selector, shots in cells]
         kept = np.all([np.isfinite(table).all(axis=0) for table in tables], axis=0)
         return [table[:, kept] for table in tables]
+
+
+def measured(results: Sequence[Result]) -> tuple[Metric, ...]:
+    """The metrics that results hold, the leading one first; VQA accuracy where nothing is scored."""
+    every: tuple[Metric, ...] = get_args(Metric)
+    found = tuple(name for name in every if any(getattr(result, name) is not None for result in results))
+    return found or every[:1]
 
 
 def accuracies(results: Sequence[Result], metric: Metric) -> Accuracies:

@@ -9,7 +9,7 @@ from typing import Any, cast, get_args
 import numpy as np
 
 from shotsmith.errors import InputError
-from shotsmith.evaluation.accuracies import Floats, Metric, Shots, accuracies
+from shotsmith.evaluation.accuracies import Floats, Metric, Shots, accuracies, measured
 from shotsmith.evaluation.results import Result
 from shotsmith.runs import PHASES
 from shotsmith.statistics import holm, paired_difference, smallest_detectable
@@ -79,7 +79,7 @@ def compare(
     runs: Mapping[str, Results],
     *,
     selectors: Sequence[str] | None = None,
-    metric: Metric = "vqa_accuracy",
+    metric: Metric | None = None,
     shared: bool = False,
     confidence: float = 0.95,
     resamples: int = 2000,
@@ -88,15 +88,20 @@ def compare(
 ) -> Comparison:
     """Every run but the first minus the first, per number of shots that all have and on their mean.
 
-    `selectors`: those compared, each with itself; by default the last trained phase of each run. Trainings of
-    different runs are independent, so seeds are not paired; queries are. Only the first run is compared with: every
-    further row would make all of them harder to tell from chance.
+    `metric`: by default the leading one of the first run. `selectors`: those compared, each with itself; by default
+    the last trained phase of each run. Trainings of different runs are independent, so seeds are not paired;
+    queries are. Only the first run is compared with: every further row would make all of them harder to tell from
+    chance.
 
     Raises InputError for fewer than two runs, a selector that a run lacks, runs without a number of shots in common,
     and runs tested on different queries, unless only the `shared` ones are asked for.
     """
     if len(runs) < 2:
         raise InputError("comparing takes at least two runs")
+    metric = metric or measured(next(iter(runs.values())))[0]
+    if missing := [name for name, results in runs.items() if metric not in measured(results)]:
+        has = ", ".join(measured(runs[missing[0]]))
+        raise InputError(f"{missing[0]} is not measured by {metric}; it has {has}")
     chosen = {name: list(selectors or [_last_trained(name, results)]) for name, results in runs.items()}
     kept = {name: _of(name, results, chosen[name]) for name, results in runs.items()}
     queries = _queries(kept, shared)

@@ -6,9 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 from collections.abc import Sequence as ManyOf
 from dataclasses import dataclass
+from typing import get_args
 
+from shotsmith.evaluation.accuracies import Metric
 from shotsmith.evaluation.results import Result
-from shotsmith.metrics.vqa import vqa_accuracy, vqa_accuracy_normalised, vqa_accuracy_stemmed
 from shotsmith.progress import Progress
 from shotsmith.records import Completion, Failure, Request, Sequence
 from shotsmith.selectors.oracle import Trial, oracle
@@ -97,9 +98,10 @@ def result_of(
     seed: int | None = None,
     draw: int = 0,
 ) -> Result:
-    """One row of the results: a completion, scored by every metric, or a failure, scored by none."""
+    """One row of the results: a completion, scored by every metric of the data, or a failure, scored by none."""
     query = tasks.queries[row]
     text = None if isinstance(completion, Failure) else completion.text
+    scores = {} if text is None else tasks.measure.scores(text, query.answers)
     failure = completion.reason if isinstance(completion, Failure) else None if text is not None else "no text"
     return Result(
         query_id=query.id,
@@ -109,11 +111,9 @@ def result_of(
         draw=draw,
         sequence=tuple(example.id for example in tasks.demonstrations(row, sequence)),
         text=text,
-        vqa_accuracy=None if text is None else vqa_accuracy(text, query.answers),
-        vqa_accuracy_normalised=None if text is None else vqa_accuracy_normalised(text, query.answers),
         question_type=query.question_type,
         failure=failure,
-        vqa_accuracy_stemmed=None if text is None else vqa_accuracy_stemmed(text, query.answers),
+        **{name: scores.get(name) for name in get_args(Metric)},
     )
 
 
@@ -124,8 +124,9 @@ def _already_tried(tasks: Tasks, results: Iterable[Result]) -> dict[tuple[int, i
     ]
     tried: defaultdict[tuple[int, int], list[Trial]] = defaultdict(list)
     for result in results:
-        if result.text is not None and result.vqa_accuracy is not None:
+        score = getattr(result, tasks.measure.name)
+        if result.text is not None and score is not None:
             row = rows[result.query_id]
             sequence = tuple(positions[row][number] for number in result.sequence)
-            tried[row, result.shots].append(Trial(sequence, result.text, result.vqa_accuracy))
+            tried[row, result.shots].append(Trial(sequence, result.text, score))
     return tried

@@ -29,7 +29,7 @@ class Result:
     text: str | None
     """The VLM's answer; None where it could not be had."""
     vqa_accuracy: float | None
-    """Official VQA accuracy, 0 to 1; None where there is no answer: a failure is not scored."""
+    """Official VQA accuracy, 0 to 1; None where there is no answer, as a failure is not scored, or another metric."""
     vqa_accuracy_normalised: float | None
     """The same with both sides always normalised."""
     question_type: str
@@ -37,6 +37,10 @@ class Result:
     """Why there is no answer."""
     vqa_accuracy_stemmed: float | None = None
     """The same as OK-VQA reports it, with both sides stemmed; None in files from before it was measured."""
+    cider: float | None = None
+    """CIDEr-D of a caption, 0 to 10."""
+    exact_match: float | None = None
+    """1 where the answer is the label, else 0."""
 
 
 _SCHEMA = pa.schema(
@@ -53,6 +57,8 @@ _SCHEMA = pa.schema(
         pa.field("question_type", pa.string(), nullable=False),
         pa.field("failure", pa.string()),
         pa.field("vqa_accuracy_stemmed", pa.float64()),
+        pa.field("cider", pa.float64()),
+        pa.field("exact_match", pa.float64()),
     ]
 )
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
-from typing import Any, get_args
+from typing import Any
 
-from shotsmith.evaluation.accuracies import Accuracies, Metric, accuracies
+from shotsmith.evaluation.accuracies import Accuracies, Metric, accuracies, measured
 from shotsmith.evaluation.beam import BEAM
 from shotsmith.evaluation.majority_vote import MAJORITY_VOTE
 from shotsmith.evaluation.results import Result
@@ -21,28 +21,29 @@ Row = dict[str, Any]
 def summarise(results: Sequence[Result], settings: EvaluationSettings) -> Row:
     """The tables `test`, `contrasts` and `excluded`, as plain values.
 
-    test: accuracy in percent of every selector, number of shots (and 'mean': each query's mean over them) and metric,
-    with its interval over the n queries, and the mean number of demonstrations shown. contrasts: a minus b on the
-    same queries in points of the official accuracy, p after Holm's correction over the whole table. The best
-    training-free selector is the one with the highest mean on these very queries, which favours it. excluded: every
-    completion that could not be had; its query counts neither for nor against.
+    test: the metric times 100 (an accuracy in percent, CIDEr as papers give it) under `accuracy`, of every
+    selector, number of shots (and 'mean': each query's mean over them) and metric, with its interval over the n
+    queries, and the mean number of demonstrations shown. contrasts: a minus b on the same queries in points of the
+    data's leading metric, p after Holm's correction over the whole table. The best training-free selector is the
+    one with the highest mean on these very queries, which favours it. excluded: every completion that could not be
+    had; its query counts neither for nor against.
     """
-    tables = {metric: accuracies(results, metric) for metric in get_args(Metric)}
+    tables = {metric: accuracies(results, metric) for metric in measured(results)}
     shown = _shown(results)
     test = [row for metric, table in tables.items() for row in _test_rows(metric, table, shown, settings)]
     return {
         "test": test,
-        "contrasts": _contrasts(tables["vqa_accuracy"], best_training_free(test), settings),
-        "excluded": [_excluded(result) for result in results if result.vqa_accuracy is None],
+        "contrasts": _contrasts(next(iter(tables.values())), best_training_free(test), settings),
+        "excluded": [_excluded(result) for result in results if result.text is None],
     }
 
 
 def best_training_free(test: Sequence[Mapping[str, Any]]) -> str | None:
-    """The training-free selector with the highest official mean accuracy; the first in the table wins ties."""
+    """The training-free selector with the highest mean in the first metric; the first in the table wins ties."""
     means = {
         row["selector"]: row["accuracy"]
         for row in test
-        if row["shots"] == "mean" and row["metric"] == "vqa_accuracy" and row["selector"] in TRAINING_FREE
+        if row["shots"] == "mean" and row["metric"] == test[0]["metric"] and row["selector"] in TRAINING_FREE
     }
     return max((name for name in TRAINING_FREE if name in means), key=lambda name: means[name], default=None)
 

@@ -133,7 +133,7 @@ class Asked:
             metrics = {"val/failures": float(len(pairs) - len(outcomes))}
             if outcomes:
                 metrics["val/reward"] = fmean(outcome.reward for outcome in outcomes)
-                metrics["val/vqa_accuracy"] = 100 * fmean(outcome.accuracy for outcome in outcomes)
+                metrics[f"val/{tasks.measure.name}"] = 100 * fmean(outcome.accuracy for outcome in outcomes)
             metrics["vlm/requests"] = float(parts.requests - before)
             before = parts.requests
             return metrics

@@ -19,6 +19,7 @@ from shotsmith.data.world import make_world
 from shotsmith.encoders.cached import embed_examples
 from shotsmith.encoders.clip import ClipEncoder, load_encoder
 from shotsmith.encoders.embedded import Embedded
+from shotsmith.metrics.measure import measure_of
 from shotsmith.policies.inputs import InputsTable
 from shotsmith.progress import Progress
 from shotsmith.recipe import Recipe, VLMSettings
@@ -134,7 +135,8 @@ class Parts:
         embedded = self.embeddings[split].rows(np.asarray(rows, dtype=np.int64))
         index, index_embedded = self.splits.train, self.embeddings["train"]
         pools = load_or_draw(self.run.pools(split), self.recipe.pools, queries, index, embedded, index_embedded)
-        return Tasks(tuple(queries), index, pools, embedded, index_embedded)
+        measure = measure_of(self.recipe.data.metric, (example.answers for example in examples))
+        return Tasks(tuple(queries), index, pools, embedded, index_embedded, measure)
 
 
 def _with_vision_cache(settings: VLMSettings, folder: Path) -> VLMSettings:

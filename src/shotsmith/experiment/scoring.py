@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from shotsmith.experiment.parts import Parts
 from shotsmith.metrics.cider import CiderScorer
-from shotsmith.metrics.vqa import vqa_accuracy
 from shotsmith.records import Completion, Failure, Request, Sequence
 from shotsmith.rewards import Answered, needs_captions, needs_zero_shot, reward, wanted_answers
 from shotsmith.runs import Split
@@ -18,7 +17,7 @@ class Outcome:
 
     reward: float
     accuracy: float
-    """Official VQA accuracy, 0 to 1."""
+    """By the leading metric of the data (official VQA accuracy: 0 to 1)."""
 
 
 class Scorer:
@@ -69,4 +68,4 @@ class Scorer:
             return None
         example = self._tasks.queries[query]
         answered = Answered(example, completion, demonstrations, zero_shot, self._captions)
-        return Outcome(reward(answered, self._settings), vqa_accuracy(completion.text, example.answers))
+        return Outcome(reward(answered, self._settings), self._tasks.measure.score(completion.text, example.answers))

@@ -84,6 +84,7 @@ class Content:
 def content(data: ReportData, language: Language) -> Content:
     """Say everything that follows from the data."""
     found = facts(data.shown)
+    language = language.measured_by(found.metric)
     best = found.best["val_reward"] or found.best["val_loss"]
     means = [row for row in data.shown["contrasts"] if row["shots"] == "mean"]
     by_shots = [row for row in data.shown["contrasts"] if row["shots"] != "mean"]

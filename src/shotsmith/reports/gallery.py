@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
+from shotsmith.evaluation.accuracies import Metric, measured
 from shotsmith.evaluation.results import Result
 from shotsmith.records import Example
 from shotsmith.reports.data import CHANGES, Attempt, Change, Demonstration, Gallery, GalleryRow
@@ -27,16 +28,18 @@ def gallery(
     `queries` and `index` are the examples of the test and train splits. Of several seeds and draws the first is
     shown. Queries with a failed completion are left out.
     """
-    rows = [row for row in results if row.text is not None and row.vqa_accuracy is not None]
-    shots = _best_shots(rows, after)
+    results = list(results)
+    metric = measured(results)[0]
+    rows = [row for row in results if row.text is not None and getattr(row, metric) is not None]
+    shots = _best_shots(rows, after, metric)
     if shots is None:
         return None
     tried = _first_tries(rows, shots)
     shown = {example.id: example for example in index}
     found = []
     for query in queries:
-        tries = {name: tried.get((query.id, name)) for name in (before, after, "zero_shot")}
-        first, last, bare = (_attempt(row, shown) for row in tries.values())
+        tries = [tried.get((query.id, name)) for name in (before, after, "zero_shot")]
+        first, last, bare = (_attempt(row, shown, metric) for row in tries)
         if first and last:
             found.append(_row(query, first, last, bare))
     counts = Counter(row.change for row in found)
@@ -65,11 +68,11 @@ def _taking_turns(rows: Sequence[GalleryRow]) -> list[GalleryRow]:
     return [rows[place] for _, place in sorted(turns)]
 
 
-def _best_shots(results: Iterable[Result], selector: str) -> int | None:
+def _best_shots(results: Iterable[Result], selector: str, metric: Metric) -> int | None:
     accuracies: dict[int, list[float]] = defaultdict(list)
     for result in results:
-        if result.selector == selector and result.vqa_accuracy is not None:
-            accuracies[result.shots].append(result.vqa_accuracy)
+        if result.selector == selector:
+            accuracies[result.shots].append(getattr(result, metric))
     means = {shots: fmean(values) for shots, values in accuracies.items()}
     return max(means, key=lambda shots: (means[shots], -shots)) if means else None
 
@@ -83,12 +86,12 @@ def _first_tries(results: Iterable[Result], shots: int) -> dict[tuple[int, str],
     return tries
 
 
-def _attempt(result: Result | None, index: Mapping[int, Example]) -> Attempt | None:
-    if result is None or result.text is None or result.vqa_accuracy is None:
+def _attempt(result: Result | None, index: Mapping[int, Example], metric: Metric) -> Attempt | None:
+    if result is None or result.text is None:
         return None
     examples = [index[number] for number in result.sequence]
     demonstrations = tuple(Demonstration(example.image, example.question, example.answer) for example in examples)
-    return Attempt(result.selector, demonstrations, result.text, result.vqa_accuracy)
+    return Attempt(result.selector, demonstrations, result.text, getattr(result, metric))
 
 
 def _row(query: Example, before: Attempt, after: Attempt, zero_shot: Attempt | None) -> GalleryRow:

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from shotsmith.metrics.vqa import best_accuracy, vqa_accuracy
 from shotsmith.progress import Progress, Silent
 from shotsmith.records import Failure, Request, Sequence
 from shotsmith.samplers.mixed import mixed_similarity
@@ -33,7 +32,7 @@ class Trial:
     sequence: Sequence
     text: str
     accuracy: float
-    """Official VQA accuracy, 0 to 1."""
+    """By the leading metric of the data (official VQA accuracy: 0 to 1)."""
     log_prob: float = -math.inf
     """Of the most common true answer, where it was asked for; ranks sequences of equal accuracy."""
 
@@ -108,7 +107,7 @@ class _Search:
     @classmethod
     def begin(cls, tasks: Tasks, row: int, already_tried: ManyOf[Trial]) -> _Search:
         """A search that knows what others have tried."""
-        ceiling = best_accuracy(tasks.queries[row].answers)
+        ceiling = tasks.measure.highest(tasks.queries[row].answers)
         return cls(row, ceiling, {trial.sequence: trial for trial in already_tried})
 
     @property
@@ -157,7 +156,7 @@ def _run(searches: list[_Search], tasks: Tasks, tries: int, ask: Ask, origin: st
                 continue
             query = tasks.queries[search.row]
             log_prob = completion.log_probs.get(query.answer, -math.inf)
-            accuracy = vqa_accuracy(completion.text, query.answers)
+            accuracy = tasks.measure.score(completion.text, query.answers)
             search.trials[sequence] = Trial(sequence, completion.text, accuracy, log_prob)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shotsmith.encoders.embedded import Embedded, Floats
+from shotsmith.metrics.measure import VQA, Measure
 from shotsmith.records import Completion, Example, Failure, Request, Sequence
 
 __all__ = ["Ask", "Embedded", "Floats", "Selector", "Tasks"]
@@ -28,6 +29,8 @@ class Tasks:
     """[number of queries, pool size]."""
     query_embeddings: Embedded
     index_embeddings: Embedded
+    measure: Measure = VQA
+    """What answers are measured by."""
 
     def demonstrations(self, query: int, sequence: Sequence) -> tuple[Example, ...]:
         """The examples a sequence of this query points at, in order."""

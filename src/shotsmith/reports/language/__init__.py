@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from shotsmith.reports.language.captions import of_captions
 from shotsmith.reports.language.en import TEXT as ENGLISH
 from shotsmith.reports.language.zh import TEXT as CHINESE
 
@@ -36,6 +37,10 @@ class Language:
     tag: str
     """For the page's lang attribute (BCP 47)."""
     text: Mapping[str, str]
+
+    def measured_by(self, metric: str | None) -> Language:
+        """The same where results are in that metric."""
+        return replace(self, text=of_captions(self.code, self.text)) if metric == "cider" else self
 
     def say(self, key: str, **values: object) -> str:
         """The sentence `key` with its values; those that are NAMES (of selectors, columns ...) are translated."""

@@ -98,6 +98,7 @@ def test_the_official_files_are_found_under_its_variables(tmp_path: Path, places
     assert made.vlm.path == "Qwen/Qwen2.5-VL-3B-Instruct"
     assert made.encoder.path == "openai/clip-vit-base-patch32"
     assert made.encoder.joined == "mean"
+    assert (made.vlm.num_beams, made.vlm.length_penalty, made.vlm.prompt.template) == (3, 0.0, "vqa")
     assert (made.data.train_queries, made.data.val_queries) == (640, 160)
 
 

@@ -99,7 +99,7 @@ def data_settings(environment: Mapping[str, str], model: str, builtin: bool) -> 
     }
     paths = [(f"data.okvqa.{name}", json.dumps(str(path))) for name, path in files.items()]
     counts = [(f"data.{name}", str(count)) for name, count in _TRAIN_QUERIES.items()]
-    models = [("vlm.path", MODELS[model][1]), ("vlm.dtype", "bfloat16"), ("vlm.decoding", "predecessor")]
+    models = [("vlm.path", MODELS[model][1]), ("vlm.dtype", "bfloat16"), *_ASKED]
     drawn = [("data.balance_train_queries", "false"), ("beam.queries", str(_TRAIN_QUERIES["train_queries"]))]
     return [*shared, ("data.world", "null"), *paths, *counts, *drawn, *models, ("encoder.path", CLIP)]
 
@@ -119,6 +119,8 @@ def reward_suffix(environment: Mapping[str, str]) -> str:
 
 
 _PLACES = (("OKVQA_PATH", "datasets/okvqa"), ("COCO_PATH", "datasets/mscoco"))
+_ASKED = (("vlm.decoding", "predecessor"), ("vlm.prompt.template", "vqa"))
+"""As it asked and read its VLM."""
 _SPLITS = (("train", "train2014"), ("test", "val2014"))
 
 

@@ -124,6 +124,12 @@ def test_late_verbs_redo_one_stage_under_the_lock(experiment: Experiment, recipe
     assert held.exit_code == 1 and "in use by another process" in held.stderr
 
 
+def test_skip_bad_is_a_setting_of_the_recipe(experiment: Experiment, recipe: Path) -> None:
+    assert CliRunner().invoke(app, ["run", str(recipe), "--skip-bad", "--quiet"]).exit_code == 0
+    ((given, *_),) = [asked for asked in experiment.asked if isinstance(asked, tuple)]
+    assert given.data.skip_bad
+
+
 def test_json_is_pure_on_stdout(experiment: Experiment, recipe: Path) -> None:
     shown = json.loads(call("run", recipe, "--json").stdout)
     assert shown == json.loads(call("show", "runs/small", "--json").stdout)

@@ -22,6 +22,18 @@ TABLES = {"data.world": None, "data.train_queries": 5, "data.val_queries": 2, "d
     for name, file in {"train": "train.jsonl", "test": "test.jsonl", "images": "images"}.items()
 }
 
+FEW = {"data.world": None, "data.train_queries": 5, "data.val_queries": 2, "data.test_queries": 2, "pools.size": 4}
+CAPTIONS = FEW | {
+    "data.captions.file": "{here}/captions/one/dataset_coco.json",
+    "data.captions.images": "{here}/captions/one",
+}
+TEXTS = FEW | {
+    "data.texts.train": "{here}/texts/one/train.tsv",
+    "data.texts.test": "{here}/texts/one/dev.tsv",
+    "data.texts.val_share": 0.2,
+}
+HUB = FEW | {"data.hub.dataset": "some/data", "data.hub.val_share": 0.2}
+
 TABLE: Mapping[str, tuple[Any, ...]] = {
     "name": ("other", stages.named, {"store": "{folder}/shared.sqlite"}),
     "seeds": ([1], stages.trained_seeds, {"rce.epochs": 0, "grpo.epochs": 0, "supervised.epochs": 1}),
@@ -49,6 +61,46 @@ TABLE: Mapping[str, tuple[Any, ...]] = {
             "columns.answers": "other_answers",
         }.items()
     },
+    "data.table.metric": ("exact_match", stages.measured, TABLES),
+    **{
+        f"data.captions.{name}": (value, stages.data, CAPTIONS)
+        for name, value in {
+            "file": "{here}/captions/other/dataset_coco.json",
+            "images": "{here}/captions/other",
+            "question": "What is there?",
+        }.items()
+    },
+    **{
+        f"data.texts.{name}": (value, stages.data, TEXTS)
+        for name, value in {
+            "train": "{here}/texts/other/train.tsv",
+            "test": "{here}/texts/other/dev.tsv",
+            "val": "{here}/texts/one/more.tsv",
+            "val_share": 0.4,
+            "text": "text",
+            "label": "kind",
+            "labels": {"0": "bad", "1": "good"},
+            "question": "Good or bad? {{text}}",
+        }.items()
+    },
+    **{
+        f"data.hub.{name}": (value, stages.hub_data, HUB)
+        for name, value in {
+            "dataset": "other/data",
+            "name": "other",
+            "revision": "v2",
+            "train": "more",
+            "test": "more",
+            "val": "more",
+            "val_share": 0.4,
+            "question": "Well, {{text}}",
+            "columns.id": "number",
+            "columns.image": None,
+            "columns.question": "other_question",
+            "columns.answers": "other_answers",
+        }.items()
+    },
+    "data.hub.metric": ("exact_match", stages.hub_measured, HUB),
     "data.skip_bad": (True, stages.faulty_data, TABLES | {"data.table.test": "{here}/tables/faulty.jsonl"}),
     "data.okvqa.val_share": (0.4, stages.data, OFFICIAL | {"data.okvqa.val_share": 0.2}),
     "data.train_queries": (7, stages.data),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import get_args
 
+import datasets
 import pytest
 from small_matching import without_times
 from small_tasks import random_embeddings
@@ -102,6 +103,48 @@ def data(recipe: Recipe, folder: Path) -> object:
         ]
         tasks = [parts.tasks(split) for split in SPLITS]
         return examples, [([query.id for query in task.queries], task.pools.tolist()) for task in tasks]
+
+
+def measured(recipe: Recipe, folder: Path) -> object:
+    """What the answers to test queries are measured by."""
+    with parts_of(recipe, folder) as parts:
+        return parts.tasks("test").measure.name
+
+
+def hub_data(recipe: Recipe, folder: Path) -> object:
+    """What is asked of the hub, and the same as `data` of what it gives."""
+    with hub() as asked:
+        return data(recipe, folder), asked[:1]
+
+
+def hub_measured(recipe: Recipe, folder: Path) -> object:
+    """The same as `measured`."""
+    with hub():
+        return measured(recipe, folder)
+
+
+@contextlib.contextmanager
+def hub() -> Iterator[list[object]]:
+    """A hub that has one data set under every name; yields what it is asked for."""
+    asked: list[object] = []
+
+    def load_dataset(*names: object, **options: object) -> object:
+        asked.append((names, options))
+        return {
+            split: datasets.Dataset.from_list(
+                [
+                    {"number": n + 1000, "image": {"bytes": f"picture {n}".encode(), "path": None}}
+                    | {"question": f"what is {n}?", "answers": [f"it is {n}"]}
+                    | {"other_question": f"who is {n}?", "other_answers": "it"}
+                    for n in numbers
+                ]
+            )
+            for split, numbers in (("train", range(20)), ("test", range(20, 28)), ("more", range(28, 48)))
+        }
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(datasets, "load_dataset", load_dataset)
+        yield asked
 
 
 def faulty_data(recipe: Recipe, folder: Path) -> object:

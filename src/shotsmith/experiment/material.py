@@ -21,6 +21,9 @@ from shotsmith.training.rollouts import Scorer as RewardsOf
 Answered = Callable[[PointerPolicy], dict[str, float]]
 """Figures of a policy that need the VLM."""
 
+_MEASURED = {"vqa_accuracy": "val/vqa_accuracy", "cider": "val/cider", "exact_match": "val/exact_match"}
+"""Metric -> the column of the log that it goes to."""
+
 
 class Material(Protocol):
     """Everything the phases learn from and are judged by."""
@@ -133,7 +136,7 @@ class Asked:
             metrics = {"val/failures": float(len(pairs) - len(outcomes))}
             if outcomes:
                 metrics["val/reward"] = fmean(outcome.reward for outcome in outcomes)
-                metrics[f"val/{tasks.measure.name}"] = 100 * fmean(outcome.accuracy for outcome in outcomes)
+                metrics[_MEASURED[tasks.measure.name]] = 100 * fmean(outcome.accuracy for outcome in outcomes)
             metrics["vlm/requests"] = float(parts.requests - before)
             before = parts.requests
             return metrics

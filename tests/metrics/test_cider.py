@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -120,3 +122,21 @@ def test_tokens_are_those_of_the_published_evaluation(caption: str, tokens: str)
 @given(st.text(ASCII, max_size=40))
 def test_case_and_outer_punctuation_change_no_token(caption: str):
     assert caption_tokens(f"«({caption.upper()}!)»") == caption_tokens(caption)
+
+
+@pytest.mark.parametrize(
+    ("caption", "worked_out"),
+    [
+        # Of n = 1 to 4 only words and pairs exist: both cosines are 1, the other two 0.
+        ("red dog", 10 * (1 + 1) / 4),
+        # One of two words is shared, no pair is.
+        ("red cat", 10 * (1 / 2) / 4),
+        # All words weigh log 2: cosines 2 / (sqrt 4 sqrt 2) and 1 / sqrt 3; two words too many cost exp(-2^2 / 72).
+        ("red dog runs off", 10 * (2 / 8**0.5 + 1 / 3**0.5) / 4 * math.exp(-4 / 72)),
+        # Repeating counts no more than in the reference: (1 + 1) / (sqrt 5 sqrt 2); pairs 1 / (sqrt 2); a word too many.
+        ("red red dog", 10 * (2 / 10**0.5 + 1 / 2**0.5) / 4 * math.exp(-1 / 72)),
+    ],
+)
+def test_scores_are_those_worked_out_by_hand(caption: str, worked_out: float):
+    scorer = CiderScorer([["red dog"], ["blue cat"]])
+    assert scorer.score(caption, ["red dog"]) == pytest.approx(worked_out, abs=1e-12)

@@ -133,7 +133,7 @@ def test_case_and_outer_punctuation_change_no_token(caption: str):
         ("red cat", 10 * (1 / 2) / 4),
         # All words weigh log 2: cosines 2 / (sqrt 4 sqrt 2) and 1 / sqrt 3; two words too many cost exp(-2^2 / 72).
         ("red dog runs off", 10 * (2 / 8**0.5 + 1 / 3**0.5) / 4 * math.exp(-4 / 72)),
-        # Repeating counts no more than in the reference: (1 + 1) / (sqrt 5 sqrt 2); pairs 1 / (sqrt 2); a word too many.
+        # Repeating counts no more than the reference does: (1 + 1) / (sqrt 5 sqrt 2); pairs 1 / sqrt 2.
         ("red red dog", 10 * (2 / 10**0.5 + 1 / 2**0.5) / 4 * math.exp(-1 / 72)),
     ],
 )

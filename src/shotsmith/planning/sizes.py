@@ -105,7 +105,9 @@ def readable_splits(recipe: Recipe) -> Iterator[Splits]:
     Raises DataError where files are missing or at fault.
     """
     if recipe.data.world is None:
-        yield load_splits(recipe.data.model_copy(update={"skip_bad": False}), check=False)
+        with tempfile.TemporaryDirectory() as folder:  # for pictures that a data set holds inside
+            data = recipe.data.model_copy(update={"skip_bad": False})
+            yield load_splits(data, Path(folder) / "pictures", check=False)
         return
     smaller = {split: min(most, getattr(recipe.data.world, split)) for split, most in _WORLD.items()}
     world = recipe.data.world.model_copy(update=smaller)
@@ -142,8 +144,7 @@ def _query_size(recipe: Recipe, queries: Sequence[Example], lengths: Lengths) ->
 
 def assumed_sizes(recipe: Recipe, assumed: Assumed) -> Sizes:
     """Sizes without any data. Raises InputError where the splits hold fewer examples than the recipe's queries."""
-    source = recipe.data.okvqa or recipe.data.table
-    share = source.val_share if source is not None else 0.1
+    share = getattr(recipe.data.source, "val_share", 0.1)
     val = round(assumed.train * share)
     examples: dict[Split, int] = {"train": assumed.train - val, "val": val, "test": assumed.test}
     counts = {split: getattr(recipe.data, f"{split}_queries") for split in SPLITS}

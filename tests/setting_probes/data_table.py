@@ -79,7 +79,7 @@ TABLE: Mapping[str, tuple[Any, ...]] = {
             "val_share": 0.4,
             "text": "text",
             "label": "kind",
-            "labels": {"0": "bad", "1": "good"},
+            "label_names": {"0": "bad", "1": "good"},
             "question": "Good or bad? {{text}}",
         }.items()
     },

@@ -85,7 +85,7 @@ def _table(settings: TableSettings, seed: int, on_fault: OnFault) -> Splits:
 
 def _texts(settings: TextsSettings, seed: int, on_fault: OnFault) -> Splits:
     columns = TableColumns(image=None, question=settings.text, answers=settings.label)
-    wording = Wording(settings.question, settings.labels)
+    wording = Wording(settings.question, settings.label_names)
 
     def read(table: Path, first: int) -> list[Example]:
         return read_table(table, columns, None, first, on_fault, wording)

@@ -8,7 +8,10 @@ from shotsmith.diagnosis.evidence import Evidence
 from shotsmith.diagnosis.finding import Finding, Value
 from shotsmith.runs import EPOCH_KEYS, PHASES, Row
 
-LATER = ("name", "seeds", "store", "evaluation.", "data.test_queries", "vlm.device", "vlm.batch_tokens", "vlm.vision_cache")
+LATER = (
+    *("name", "seeds", "store", "evaluation.", "data.test_queries"),
+    *("vlm.device", "vlm.batch_tokens", "vlm.vision_cache"),
+)
 """Settings that need not change the figures of an epoch: they name things, add seeds, or act after training."""
 CUT_SHORT = (".epochs", ".patience", ".best_by")
 """How many epochs there are, or which goes on: the epochs both runs have may well be the same."""

@@ -99,7 +99,7 @@ class TextsSettings(Settings):
     """Column of the text."""
     label: str = "label"
     """Column of the label."""
-    labels: dict[str, str] = Field(default={"0": "negative", "1": "positive"})
+    label_names: dict[str, str] = Field(default={"0": "negative", "1": "positive"})
     """The answer that each label stands for; empty: labels are the answers."""
     question: Wording = "Is this sentence positive or negative? {text}"
     """What is asked; {text} stands for the text."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import random
+import signal
 import socket
 import struct
 import threading
@@ -25,7 +26,11 @@ from shotsmith.vlms import retry
 from shotsmith.vlms.load import load_vlm
 from shotsmith.vlms.prompts import messages
 
-FAULTS = ("429", "500", "503", "late", "reset", "broken JSON", "no choices", "no text")
+FAULTS = (
+    *("408", "429", "500", "502", "503", "504", "late", "reset", "cut short", "dripping"),
+    *("broken JSON", "empty", "a page", "no choices", "no text"),
+)
+BROKEN = {"broken JSON": '{"choices": [{"mess', "empty": "", "a page": "<html>Bad gateway</html>"}
 LATE = 1.5
 
 
@@ -40,7 +45,10 @@ class Stub(ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_port}/v1"
         self.fault = lambda body: None
         self.model = {"id": "tiny", "object": "model", "created": 1, "owned_by": "us", "root": "org/tiny"}
+        self.unlisted = "folder"
         self.key = None
+        self.headers = {}
+        self.asked_at = []
         self.lock = threading.Lock()
         self.bodies, self.answered, self.failed = [], Counter(), Counter()
         self.busy = self.most_busy = 0
@@ -59,12 +67,15 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         if self.server.key and self.headers["Authorization"] != f"Bearer {self.server.key}":
             return self.send(401, {"error": {"message": "no such key"}})
-        return self.send(200, {"object": "list", "data": [self.server.model]})
+        return self.send(200, {"object": "list", "data": [self.server.model] if self.server.model else []})
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if body["model"] not in (self.server.model["id"], self.server.unlisted):
+            return self.send(404, {"error": {"message": f"no {body['model']} here"}})
         with self.server.lock:
             self.server.bodies.append(body)
+            self.server.asked_at.append(time.monotonic())
             self.server.busy += 1
             self.server.most_busy = max(self.server.busy, self.server.most_busy)
             fault = self.server.fault(body)
@@ -73,7 +84,7 @@ class Handler(BaseHTTPRequestHandler):
         # A client may ask again the moment it has read its answer: the request is over before that is written.
         with self.server.lock:
             self.server.busy -= 1
-        self.reply(body, fault)
+        return self.reply(body, fault)
 
     def reply(self, body, fault):
         if fault is None:
@@ -91,17 +102,31 @@ class Handler(BaseHTTPRequestHandler):
         elif fault == "reset":
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()
-        elif fault == "broken JSON":
-            self.send(200, '{"choices": [{"mess')
+        elif fault == "cut short":
+            self.send(200, '{"choices": [{"mess', length=1000)
+            self.close_connection = True
+        elif fault == "dripping":
+            self.send(200, "{", length=1000)
+            self.drip()
+        elif fault in BROKEN:
+            self.send(200, BROKEN[fault], "text/html" if fault == "a page" else "application/json")
         else:
             choices = [] if fault == "no choices" else [{"index": 0, "finish_reason": "stop", "message": said(None)}]
             self.send(200, {"id": "1", "object": "chat.completion", "created": 1, "model": "tiny", "choices": choices})
 
-    def send(self, status, value):
+    def drip(self):
+        """Something arrives all the time, and never all of it: only a deadline ends that."""
+        for _ in range(int(LATE / 0.05)):
+            time.sleep(0.05)
+            self.wfile.write(b" ")
+
+    def send(self, status, value, kind="application/json", length=None):
         content = (value if isinstance(value, str) else json.dumps(value)).encode()
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(length or len(content)))
+        for name, told in self.server.headers.items():
+            self.send_header(name, told)
         self.end_headers()
         self.wfile.write(content)
 
@@ -111,7 +136,8 @@ def said(text):
 
 
 def answer_to(body):
-    return f" {reversed_question(body['messages'][0]['content'][-1]['text'])}.\nQuestion: more"
+    content = body["messages"][0]["content"]
+    return f" {reversed_question(content if isinstance(content, str) else content[-1]['text'])}.\nQuestion: more"
 
 
 def reversed_question(text):
@@ -159,11 +185,11 @@ def right(request):
 
 def test_a_third_of_failures_of_every_kind_loses_nothing_and_asks_nothing_answered_again(stub, examples, tmp_path):
     draws = random.Random(0)
-    slow = iter(range(6))
+    slow = iter(range(8))
 
     def fault(_body):
         kind = draws.choice(FAULTS) if draws.random() < 0.3 else None
-        return "503" if kind == "late" and next(slow, None) is None else kind
+        return "503" if kind in ("late", "dripping") and next(slow, None) is None else kind
 
     stub.fault = fault
     requests = asked(examples, 300)
@@ -187,6 +213,47 @@ def test_what_stays_broken_is_a_failure_of_that_request_only_and_never_a_complet
     assert isinstance(completions.pop(2), Failure)
     assert completions == [right(request) for n, request in enumerate(requests) if n != 2]
     assert stub.failed[fault] == 2
+
+
+@pytest.mark.parametrize("status", ["429", "503"])
+def test_a_server_that_says_when_to_come_back_is_not_asked_earlier(stub, examples, status, monkeypatch):
+    monkeypatch.setattr(retry, "LONGEST_PAUSE", 5.0)
+    stub.headers = {"Retry-After": "0.4"}
+    stub.fault = lambda _body: status if len(stub.bodies) == 1 else None
+    requests = asked(examples, 1)
+    assert load(stub).complete(requests) == [right(requests[0])]
+    first, second = stub.asked_at
+    assert 0.4 <= second - first < 3
+
+
+def test_what_a_server_has_answered_of_a_request_is_not_asked_again_when_the_rest_failed(stub, examples, tmp_path):
+    request = Request(examples[0], answers=("red", "dark red tea"))
+    stub.fault = lambda body: "500" if body["messages"][-1] == said("dark red tea") and len(stub.bodies) < 5 else None
+    with Store.open(tmp_path / "store.sqlite") as store:
+        (completion,) = Collector(store, load(stub, kind="vllm", retries=1)).ask([request], "here")
+    assert completion.log_probs == {"red": -1.5, "dark red tea": -4.5}
+    assert set(stub.answered.values()) == {1} and len(stub.answered) == 3
+
+
+def test_an_interruption_ends_all_work_at_once_and_the_same_work_goes_on(stub, examples, tmp_path):
+    requests = asked(examples, 40)
+    before = set(threading.enumerate())
+
+    def interrupt(_body):
+        if len(stub.bodies) == 20:
+            signal.raise_signal(signal.SIGINT)
+            return "late"
+        return None
+
+    stub.fault = interrupt
+    with Store.open(tmp_path / "store.sqlite") as store:
+        with pytest.raises(KeyboardInterrupt):
+            Collector(store, load(stub, concurrency=2)).ask(requests, "here")
+        left = [thread for thread in set(threading.enumerate()) - before if "process_request" not in thread.name]
+        assert left == []
+        assert store.count() == 16  # two batches of four times two; the third was under way
+        assert Collector(store, load(stub, concurrency=2)).ask(requests, "here") == list(map(right, requests))
+    assert sum(stub.answered.values()) <= 40 + 4 * 2
 
 
 def test_a_request_that_is_wrong_is_asked_once_and_fails_with_the_server_s_words(stub, examples):
@@ -314,5 +381,12 @@ def test_the_identity_tells_models_and_decodings_apart_but_not_addresses(stub):
 
 
 def test_a_model_that_the_server_has_not_is_named_with_those_it_has(stub):
-    with pytest.raises(InputError, match="tiny"):
+    with pytest.raises(InputError, match=r"it lists tiny; it says 404 to large: .*no large here"):
         load(stub, model="large")
+
+
+def test_a_model_that_the_server_has_but_does_not_list_is_taken_where_it_is_named(stub):
+    assert load(stub, model="folder").identity.startswith("server folder prompt=")
+    stub.model = None
+    with pytest.raises(InputError, match="it lists none; name one"):
+        load(stub)

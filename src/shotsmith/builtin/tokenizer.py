@@ -25,6 +25,12 @@ CHAT_TEMPLATE = (
     "<|vision_start|><|image_pad|><|vision_end|>{% elif 'text' in part %}{{ part['text'] }}{% endif %}{% endfor %}"
     "{% endif %}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+# Line ends are no tokens here, so that a decoded prompt lacks the one which parsers of Qwen's replies look for.
+RESPONSE_TEMPLATE = {
+    "defaults": {"role": "assistant"},
+    "start_anchor_pattern": r"<\|im_start\|>\s*assistant\s*",
+    "fields": {"content": {"close_pattern": r"\s*(?:<\|im_end\|>|<\|endoftext\|>)", "content": "text"}},
+}
 _ROLES = ("user", "assistant", "system")
 
 
@@ -38,6 +44,7 @@ def build_tokenizer(texts: Iterable[str], max_length: int) -> PreTrainedTokenize
         additional_special_tokens=list(SPECIAL[1:]),
         model_max_length=max_length,
         padding_side="left",
+        response_template=RESPONSE_TEMPLATE,
     )
 
 

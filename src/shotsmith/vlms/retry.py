@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import email.utils
 import random
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import TypeVar
 
 import openai
@@ -46,11 +48,22 @@ def worth_another_try(error: Exception) -> bool:
     return True
 
 
+def told_pause(retry_after: str) -> float:
+    """Seconds that a Retry-After header asks for, as a number or a date (RFC 9110, 10.2.3); 0 where it says neither."""
+    try:
+        seconds = float(retry_after)
+    except ValueError:
+        try:
+            date = email.utils.parsedate_to_datetime(retry_after)
+        except ValueError:
+            return 0.0
+        seconds = (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+    return seconds if seconds > 0 else 0.0  # neither the past nor a NaN
+
+
 def _pause(tried: int, error: Exception) -> float:
     """Seconds to wait: a random share, at least half, of the backoff, or what the server asks for if that is more."""
     backoff = min(FIRST_PAUSE * 2.0**tried, LONGEST_PAUSE) * random.uniform(0.5, 1)
     if isinstance(error, openai.APIStatusError):
-        told = error.response.headers.get("retry-after", "")
-        if told.isdecimal():
-            return max(backoff, min(float(told), LONGEST_PAUSE))
+        return max(backoff, min(told_pause(error.response.headers.get("retry-after", "")), LONGEST_PAUSE))
     return backoff

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import math
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ _NO_LOG_PROBS = (
     "answer_probability, log_prob_gain and the predecessor's modes need. Use a vLLM server with vlm.server.kind=vllm, "
     "or the local VLM"
 )
+_GREEDY: Mapping[str, Mapping[str, object]] = {"openai": {}, "vllm": {"repetition_penalty": 1.0}}
+"""What overrules a checkpoint's own penalty, by kind of server; `transformers serve` takes frequency_penalty for it."""
 _HOPELESS = {401: "refuses the key", 403: "forbids this", 404: "knows no such model or address"}
 
 Message = dict[str, Any]
@@ -49,6 +52,8 @@ class ServerVLM:
         self._key = key
         self._model = model
         self._max_new_tokens = max_new_tokens
+        self._begun: dict[Request, Completion] = {}
+        """What has been answered of requests that failed in a later part."""
 
     def length(self, request: Request) -> int:
         """Always 1: the server makes its own batches, so that `batch_tokens` counts prompts."""
@@ -90,16 +95,22 @@ class ServerVLM:
     async def _completion(
         self, client: openai.AsyncOpenAI, request: Request, chat: list[Message]
     ) -> Completion | Failure:
+        begun = self._begun.pop(request, Completion(None))
+        text, log_probs = begun.text, dict(begun.log_probs)
         try:
-            text = await self._text(client, chat) if request.text else None
-            answers = dict.fromkeys(request.answers)
-            return Completion(text, {answer: await self._log_prob(client, chat, answer) for answer in answers})
+            if request.text and text is None:
+                text = await self._text(client, chat)
+            for answer in request.answers:
+                if answer not in log_probs:
+                    log_probs[answer] = await self._log_prob(client, chat, answer)
+            return Completion(text, log_probs)
         except (openai.APIError, TimeoutError, BrokenAnswer) as error:
+            self._begun[request] = Completion(text, log_probs)
             return Failure(await self._explained(client, error))
 
     async def _text(self, client: openai.AsyncOpenAI, chat: list[Message]) -> str:
         async def ask() -> str:
-            return _text_of(await self._create(client, chat, max_tokens=self._max_new_tokens))
+            return _text_of(await self._create(client, chat, self._max_new_tokens))
 
         return self._prompt.cut(await self._persist(ask))
 
@@ -109,7 +120,7 @@ class ServerVLM:
         given = [*chat, {"role": "assistant", "content": answer}]
 
         async def ask() -> Any:
-            reply = await self._create(client, given, max_tokens=1, extra_body=told)
+            reply = await self._create(client, given, 1, **told)
             _text_of(reply)
             return getattr(reply, "prompt_logprobs", None)
 
@@ -118,9 +129,10 @@ class ServerVLM:
             raise VLMError(f"{self._server.url} gives no prompt_logprobs: it is no vLLM server. {_NO_LOG_PROBS}")
         return answer_log_prob(tokens, answer)
 
-    async def _create(self, client: openai.AsyncOpenAI, chat: Any, **options: Any) -> Any:
+    async def _create(self, client: openai.AsyncOpenAI, chat: Any, tokens: int, **told: object) -> Any:
+        greedy: Any = {"temperature": 0, "frequency_penalty": 0, "extra_body": {**_GREEDY[self._server.kind], **told}}
         try:
-            return await client.chat.completions.create(model=self._model, messages=chat, temperature=0, **options)
+            return await client.chat.completions.create(model=self._model, messages=chat, max_tokens=tokens, **greedy)
         except ValueError as error:
             raise BrokenAnswer(f"the server's reply is no JSON: {error}") from error
 
@@ -164,19 +176,12 @@ def load_server(settings: VLMSettings, server: ServerSettings) -> ServerVLM:
         key = os.environ.get(server.api_key_env, "")
         if not key:
             raise InputError(f"the environment has no {server.api_key_env}", field="vlm.server.api_key_env")
-    served = asyncio.run(_served(server, key))
-    names = [str(model.id) for model in served]
-    wanted = server.model if server.model is not None or len(names) != 1 else names[0]
-    if wanted is None or wanted not in names:
-        some = ", ".join(names[:10]) or "none"
-        raise InputError(f"must be a model that the server has: {some}", field="vlm.server.model")
-    model = served[names.index(wanted)]
-    told = [f"{name}={getattr(model, name)}" for name in ("root", "revision") if getattr(model, name, None)]
+    model, told = asyncio.run(_model(server, key))
     prompt = load_prompt(settings.prompt)
     decoding = f"prompt={prompt.identity} greedy max_new_tokens={settings.max_new_tokens}"
-    identity = " ".join(["server", wanted, *told, decoding])
+    identity = " ".join(["server", model, *told, decoding])
     tokens = settings.max_new_tokens
-    return ServerVLM(server, prompt, key=key, model=wanted, identity=identity, max_new_tokens=tokens)
+    return ServerVLM(server, prompt, key=key, model=model, identity=identity, max_new_tokens=tokens)
 
 
 def answer_log_prob(tokens: Any, answer: str) -> float:
@@ -201,22 +206,52 @@ def _client(server: ServerSettings, key: str) -> openai.AsyncOpenAI:
     return openai.AsyncOpenAI(base_url=server.url, api_key=key, timeout=server.timeout_seconds, max_retries=0)
 
 
-async def _served(server: ServerSettings, key: str) -> list[Any]:
+async def _model(server: ServerSettings, key: str) -> tuple[str, list[str]]:
+    """The model's name, and what the server says of it. Raises InputError where it has no such model."""
     async with _client(server, key) as client:
-
-        async def ask() -> list[Any]:
-            try:
-                return list((await client.models.list()).data or [])
-            except (ValueError, AttributeError) as error:
-                raise BrokenAnswer("its list of models cannot be read") from error
-
         try:
-            return await persist(ask, retries=server.retries, deadline=server.timeout_seconds)
+            listed = {str(model.id): model for model in await _listed(client, server)}
+            name = server.model or (next(iter(listed)) if len(listed) == 1 else None)
+            refusal = "name one" if name is None else "" if name in listed else await _refusal(client, server, name)
         except openai.APIStatusError as error:
             _raise_if_hopeless(server, error)
             raise VLMError(f"{server.url} says {error.status_code}: {error.message}") from error
         except (openai.APIError, TimeoutError, BrokenAnswer) as error:
             raise VLMError(f"{server.url} does not say which models it has: {error}") from error
+    if name is None or refusal:
+        some = ", ".join(list(listed)[:10]) or "none"
+        raise InputError(f"must be a model that the server has: it lists {some}; {refusal}", field="vlm.server.model")
+    model = listed.get(name)
+    return name, [f"{part}={getattr(model, part)}" for part in ("root", "revision") if getattr(model, part, None)]
+
+
+async def _listed(client: openai.AsyncOpenAI, server: ServerSettings) -> list[Any]:
+    async def ask() -> list[Any]:
+        try:
+            return list((await client.models.list()).data or [])
+        except (ValueError, AttributeError) as error:
+            raise BrokenAnswer("its list of models cannot be read") from error
+
+    return await persist(ask, retries=server.retries, deadline=server.timeout_seconds)
+
+
+async def _refusal(client: openai.AsyncOpenAI, server: ServerSettings, model: str) -> str:
+    """What a server says against a model that it does not list; nothing where it has it all the same.
+
+    `transformers serve` lists what lies in the hub's cache, and not a folder that it serves.
+    """
+
+    async def ask() -> None:
+        with contextlib.suppress(ValueError):  # no JSON, but no refusal
+            await client.chat.completions.create(model=model, messages=[{"role": "user", "content": "?"}], max_tokens=1)
+
+    try:
+        await persist(ask, retries=server.retries, deadline=server.timeout_seconds)
+    except openai.APIStatusError as error:
+        if error.status_code not in (400, 404, 422):
+            raise
+        return f"it says {error.status_code} to {model}: {error.message}"
+    return ""
 
 
 async def _check_alive(client: openai.AsyncOpenAI, server: ServerSettings) -> None:

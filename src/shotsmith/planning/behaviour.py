@@ -26,7 +26,7 @@ class Behaviour:
     no_signal: tuple[float, float]
     """Groups without signal among those sampled: before GRPO, and once the policy has settled."""
     settling: float
-    """Visits to a query after which 63 % of the way from the first to the second of these values is gone."""
+    """Groups that a seed of GRPO learns from until 63 % of the way from the first to the second of these values is gone."""
     shown: tuple[float, float]
     """Share of the demonstrations that a STOP policy may show which it shows: before GRPO, and once it has settled."""
     unsolved: tuple[float, float]
@@ -39,10 +39,10 @@ class Behaviour:
     unsolved_in_similar: float
     """What is left of them where pools are drawn by similarity: most then hold a demonstration that helps."""
 
-    def settled(self, pair: tuple[float, float], visits: float) -> float:
-        """A value on its way from the first to the second of `pair`."""
+    def settled(self, pair: tuple[float, float], groups: float) -> float:
+        """A value on its way from the first to the second of `pair`, after so many groups."""
         first, last = pair
-        return last + (first - last) * math.exp(-visits / self.settling)
+        return last + (first - last) * math.exp(-groups / self.settling)
 
 
 # Measured on eight runs of eight recipes with the built-in VLM (docs/scale.md): about their mean, and their extremes.
@@ -52,8 +52,8 @@ EXPECTED = Behaviour(
     visits_agree=0.16,
     epochs_agree=0.68,
     policies_agree=0.7,
-    no_signal=(0.47, 0.75),
-    settling=3.0,
+    no_signal=(0.49, 0.77),
+    settling=1000.0,
     shown=(0.62, 0.98),
     unsolved=(0.4, 0.32),
     unsolved_longer=(0.3, 0.17),
@@ -67,7 +67,7 @@ LOW = Behaviour(
     epochs_agree=0.95,
     policies_agree=0.95,
     no_signal=(0.37, 0.54),
-    settling=3.0,
+    settling=1000.0,
     shown=(0.4, 0.6),
     unsolved=(0.3, 0.24),
     unsolved_longer=(0.16, 0.07),
@@ -81,7 +81,7 @@ HIGH = Behaviour(
     epochs_agree=0.4,
     policies_agree=0.4,
     no_signal=(0.61, 0.82),
-    settling=3.0,
+    settling=1000.0,
     shown=(0.75, 1.0),
     unsolved=(0.5, 0.42),
     unsolved_longer=(0.42, 0.3),

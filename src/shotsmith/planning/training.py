@@ -35,9 +35,9 @@ class Setting:
         """Whether the policy decides how many demonstrations to show."""
         return self.recipe.policy.length == "stop"
 
-    def chosen_length(self, allowed: int, visits: float = 0.0) -> float:
-        """Demonstrations that a policy shows where it may show `allowed`, after so many visits of GRPO to a query."""
-        return allowed * self.behaviour.settled(self.behaviour.shown, visits) if self.stops else allowed
+    def chosen_length(self, allowed: int, groups: float = 0.0) -> float:
+        """Demonstrations that a policy shows where it may show `allowed`, after so many groups of GRPO."""
+        return allowed * self.behaviour.settled(self.behaviour.shown, groups) if self.stops else allowed
 
     def unshown(self, part: str, requests: float, calls: float) -> Iterator[Prompts]:
         """What a gain in log-probability is measured from, where the reward asks for it."""
@@ -133,27 +133,27 @@ def _groups(setting: Setting) -> Iterator[Prompts]:
     lengths = (max(settings.shots),) if setting.stops else settings.shots
     visits = 0.0
     for _ in recipe.seeds:
-        start = visits
+        trained = 0.0
         for epoch in range(1, settings.epochs + 1):
             taking_part = queries * _curriculum(settings, epoch)
             steps = settings.steps_per_epoch or -(-int(taking_part) // settings.queries_per_step)
             wanted = steps * settings.queries_per_step if settings.steps_per_epoch else taking_part
-            own = (visits - start) + wanted / taking_part / 2
-            sampled = share * wanted * sum(_no_signal(setting, own) ** draw for draw in range(epoch_draws))
+            halfway = trained + wanted / 2
+            sampled = share * wanted * sum(_no_signal(setting, halfway) ** draw for draw in range(epoch_draws))
             later = visits + sampled / taking_part
             new = 0.0 if _records(recipe) else (min(1.0, later) - min(1.0, visits)) * (queries - _searched(recipe))
             yield from setting.unshown(GROUPS, sampled, new)
             for allowed in lengths:
-                yield _groups_of_length(setting, allowed, len(lengths), taking_part, (visits, later), own, steps)
-            visits = later
+                yield _groups_of_length(setting, allowed, len(lengths), taking_part, (visits, later), halfway, steps)
+            visits, trained = later, trained + wanted
 
 
-def _no_signal(setting: Setting, visits: float) -> float:
+def _no_signal(setting: Setting, trained: float) -> float:
     """Share of the groups without signal; none where lengths alone, or probabilities, make all rewards differ."""
     reward, least = setting.recipe.reward, setting.recipe.grpo.advantage.signal_std
     if (setting.stops and reward.demonstration_cost >= least) or (reward.needs_log_probs and not least):
         return 0.0
-    return setting.behaviour.settled(setting.behaviour.no_signal, visits)
+    return setting.behaviour.settled(setting.behaviour.no_signal, trained)
 
 
 def draws_per_step(settings: GrpoSettings) -> int:
@@ -162,12 +162,13 @@ def draws_per_step(settings: GrpoSettings) -> int:
 
 
 def _groups_of_length(
-    setting: Setting, allowed: int, turns: int, queries: float, visits: tuple[float, float], own: float, steps: int
+    setting: Setting, allowed: int, turns: int, queries: float, visits: tuple[float, float], trained: float, steps: int
 ) -> Prompts:
-    """Of one epoch; `visits` are those to each of `queries` before it and after it, `own` those of this seed."""
+    """Of one epoch; `visits` are those to each of `queries` before it and after it, by all seeds so far; `trained` are
+    the groups that this seed has learned from."""
     recipe, behaviour = setting.recipe, setting.behaviour
-    generations, length = recipe.grpo.num_generations, setting.chosen_length(allowed, own)
-    in_group = drawn_alike(generations, behaviour.settled(behaviour.sampled_agree, own) ** length)
+    generations, length = recipe.grpo.num_generations, setting.chosen_length(allowed, trained)
+    in_group = drawn_alike(generations, behaviour.settled(behaviour.sampled_agree, trained) ** length)
     if recipe.grpo.sampling.distinct:
         in_group = generations
     recorded = 0.0

@@ -26,7 +26,7 @@ class Behaviour:
     no_signal: tuple[float, float]
     """Groups without signal among those sampled: before GRPO, and once the policy has settled."""
     settling: float
-    """Groups that a seed of GRPO learns from until 63 % of the way from the first to the second of these values is gone."""
+    """Groups a seed of GRPO learns from until 63 % of the way from the first to the second of these values is gone."""
     shown: tuple[float, float]
     """Share of the demonstrations that a STOP policy may show which it shows: before GRPO, and once it has settled."""
     unsolved: tuple[float, float]

@@ -54,6 +54,13 @@ def test_one_shot_finds_the_only_right_candidate_and_stops() -> None:
         assert found[row, 1].exact and len(asked(vlm, row, 1)) in (16, 20)
 
 
+def test_where_the_vlm_gives_no_log_probabilities_none_are_asked_for_and_the_search_goes_on() -> None:
+    vlm = vlm_that_knows(lambda row, positions: float(positions in ((5 * row,), (3, 17))))
+    results = oracle(TASKS, (1, 2), 400, vlm.ask, {}, log_probs=False)
+    assert {result.best.accuracy for result in results if result.best} == {1.0}
+    assert all(request.text and not request.answers for call in vlm.calls for request in call)
+
+
 def test_candidates_are_tried_by_similarity() -> None:
     vlm = vlm_that_knows(lambda row, positions: 0.0)
     search(vlm, (1,), tries=5)

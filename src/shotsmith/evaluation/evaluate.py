@@ -70,11 +70,13 @@ def evaluate_oracle(
     tries: int,
     ask: Ask,
     *,
+    log_probs: bool = True,
     origin: str = "evaluation",
     progress: Progress | None = None,
 ) -> list[Result]:
     """Results of the oracle, which knows what every selector in `results` found and so is never below one of them."""
-    found = oracle(tasks, shots, tries, ask, _already_tried(tasks, results), origin=origin, progress=progress)
+    tried = _already_tried(tasks, results)
+    found = oracle(tasks, shots, tries, ask, tried, log_probs=log_probs, origin=origin, progress=progress)
     return [
         result_of(
             tasks,

@@ -47,7 +47,8 @@ def _results(parts: Parts, test: Tasks, trained: list[Entrant]) -> list[Result]:
     if settings.beam_width:
         results += evaluate_beam(test, settings.shots, settings.beam_width, ask, progress=progress)
     if settings.oracle_tries:
-        results += evaluate_oracle(test, results, settings.shots, settings.oracle_tries, ask, progress=progress)
+        log_probs, tries = parts.recipe.gives_log_probs, settings.oracle_tries
+        results += evaluate_oracle(test, results, settings.shots, tries, ask, log_probs=log_probs, progress=progress)
     return results + majority_votes(test, mixed(), settings.shots)
 
 

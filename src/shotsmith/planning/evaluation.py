@@ -60,4 +60,5 @@ def _oracle(setting: Setting, shots: int) -> Prompts:
         first = 1.0  # no selector has tried that number
     tries = min(recipe.evaluation.oracle_tries, math.perm(recipe.pools.size, shots))
     asked = recipe.data.test_queries * (first * min(_ROUND, tries) + later * max(0, tries - _ROUND))
-    return Prompts("evaluate", "oracle", shots, asked, asked, answers=1, rounds=-(-tries // _ROUND))
+    answers = int(recipe.gives_log_probs)
+    return Prompts("evaluate", "oracle", shots, asked, asked, answers=answers, rounds=-(-tries // _ROUND))

@@ -64,6 +64,7 @@ def oracle(
     ask: Ask,
     already_tried: AlreadyTried,
     *,
+    log_probs: bool = True,
     origin: str = "evaluation",
     progress: Progress | None = None,
 ) -> list[OracleResult]:
@@ -71,6 +72,7 @@ def oracle(
 
     At least `tries` sequences of each query and number of shots are asked for (fewer only where it is done, or where
     there are no more), besides those in `already_tried`, which count as found: no selector in there can be better.
+    Without `log_probs` (some VLMs give none) sequences of equal accuracy rank in the order in which they were tried.
     """
     wanted = sorted(set(shots))
     depths = range(1, max(wanted, default=0) + 1)
@@ -86,7 +88,7 @@ def oracle(
             singles = singles or searches
             for search in searches:
                 search.proposals = _proposals(tasks, search.row, depth, shorter, singles)
-            _run(searches, tasks, tries, ask, origin)
+            _run(searches, tasks, tries, log_probs, ask, origin)
             advance(len(searches))
             if depth in wanted:
                 results += [search.result(tasks, depth) for search in searches]
@@ -142,14 +144,14 @@ class _Search:
         return OracleResult(self.row, shots, self.best, len(self.trials), self.done or everything, self.failures)
 
 
-def _run(searches: list[_Search], tasks: Tasks, tries: int, ask: Ask, origin: str) -> None:
+def _run(searches: list[_Search], tasks: Tasks, tries: int, log_probs: bool, ask: Ask, origin: str) -> None:
     """Rounds over all queries that are not done: a few proposals each, all asked in one call."""
     for start in range(0, tries, _ROUND):
         count = min(_ROUND, tries - start)
         pairs = [(search, sequence) for search in searches if not search.done for sequence in search.take(count)]
         if not pairs:
             return
-        requests = [_request(tasks, search.row, sequence) for search, sequence in pairs]
+        requests = [_request(tasks, search.row, sequence, log_probs) for search, sequence in pairs]
         for (search, sequence), completion in zip(pairs, ask(requests, origin), strict=True):
             if isinstance(completion, Failure) or completion.text is None:
                 search.failures += 1
@@ -188,6 +190,6 @@ def _by_similarity(tasks: Tasks, row: int) -> list[int]:
     return ranked
 
 
-def _request(tasks: Tasks, row: int, sequence: Sequence) -> Request:
+def _request(tasks: Tasks, row: int, sequence: Sequence, log_probs: bool) -> Request:
     query = tasks.queries[row]
-    return Request(query, tasks.demonstrations(row, sequence), answers=(query.answer,))
+    return Request(query, tasks.demonstrations(row, sequence), answers=(query.answer,) if log_probs else ())

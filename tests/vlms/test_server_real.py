@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import openai
 import pytest
 from real_server import draw_requests, serving
 
+from shotsmith import experiment
 from shotsmith.builtin import VLM_PATH
 from shotsmith.errors import InputError, VLMError
-from shotsmith.recipe import VLMSettings
+from shotsmith.evaluation.results import read_results
+from shotsmith.progress import Silent
+from shotsmith.recipe import VLMSettings, parse_recipe
 from shotsmith.records import Completion, Request
+from shotsmith.runs import Run
 from shotsmith.vlms.load import load_vlm
 from shotsmith.vlms.protocol import VLM
 
@@ -79,3 +84,26 @@ def test_a_folder_that_it_does_not_list_may_be_named(url: str) -> None:
 def test_what_it_cannot_give_is_not_asked_for(url: str, requests: list[Request]) -> None:
     with pytest.raises(VLMError, match="log-probabilities"):
         served(url).complete([Request(requests[0].query, answers=("red",))])
+
+
+def test_a_recipe_that_needs_no_log_probabilities_runs_to_its_report(url: str, tmp_path: Path) -> None:
+    recipe = parse_recipe(
+        {
+            "data": {
+                "world": {"train": 60, "val": 10, "test": 10},
+                **{"train_queries": 4, "val_queries": 2, "test_queries": 4},
+            },
+            "vlm": {"server": {"url": url, "model": "vlm"}},
+            "pools": {"size": 6},
+            "beam": {"queries": 1},
+            "supervised": {"epochs": 0},
+            "rce": {"epochs": 0},
+            "reward": {"answer_probability": 0},
+            "grpo": {"epochs": 1, "steps_per_epoch": 1, "num_generations": 2, "queries_per_step": 2},
+            "evaluation": {"shots": [1], "random_draws": 1, "oracle_tries": 3, "resamples": 100},
+        }
+    )
+    run = Run.create(tmp_path / "run", recipe)
+    experiment.run(recipe, run, Silent())
+    results = read_results(run.results)
+    assert {"grpo", "oracle"} <= {result.selector for result in results} and all(result.text for result in results)

@@ -40,6 +40,7 @@ format: setup
 bench: setup
 	$(BIN)/python benchmarks/vlm_scoring.py --json
 	$(BIN)/python benchmarks/builtin_vlm.py --json
+	$(BIN)/python benchmarks/server_equality.py --json
 	$(BIN)/python benchmarks/policy_training.py --json
 	$(BIN)/python benchmarks/compare_power.py --json
 	$(BIN)/python benchmarks/report_speed.py --json

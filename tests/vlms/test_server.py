@@ -317,6 +317,8 @@ def test_the_prompt_is_that_of_all_backends_with_images_by_content(stub, example
     load(stub, kind="vllm").complete([request])
     plain, with_ids = stub.bodies
     assert (plain["temperature"], plain["max_tokens"], plain["model"]) == (0, 5, "tiny")
+    assert plain["frequency_penalty"] == with_ids["frequency_penalty"] == 0
+    assert "repetition_penalty" not in plain and with_ids["repetition_penalty"] == 1  # a checkpoint may ask for more
     for body, ids in ((plain, False), (with_ids, True)):
         expected = messages(request)[0]["content"]
         for part, wanted in zip(body["messages"][0]["content"], expected, strict=True):

@@ -30,6 +30,7 @@ from shotsmith.recipe import (
     VLMSettings,
     load_recipe,
 )
+from shotsmith.recipe.cluster import RaySettings
 from shotsmith.recipe.models import DECODING, Layout, PromptSettings, VisionCacheSettings
 from shotsmith.records import Rollout
 from shotsmith.training.groups import from_beams, from_rollouts
@@ -43,6 +44,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 TRAINING, POLICIES, SCHEMES = (ROOT / "docs" / f"{name}.md" for name in ("training", "policies", "schemes"))
 VLMS = ROOT / "docs" / "vlms.md"
+CLUSTER = ROOT / "docs" / "cluster.md"
 YOURS = {"mine.yaml", "NAME.yaml"}
 """Recipes that the reader is to write."""
 VERBS = set(get_command(app).commands)  # type: ignore[attr-defined]
@@ -160,7 +162,8 @@ def tables_of_settings() -> Iterator[tuple[Path, str, type[BaseModel], set[str]]
         if isinstance(field.default, BaseModel):
             yield TRAINING, f"### `grpo.{name}`", type(field.default), set()
     yield POLICIES, "### `policy`", PolicySettings, set()
-    yield VLMS, "### `vlm`", VLMSettings, {"server"}
+    yield VLMS, "### `vlm`", VLMSettings, {"server", "ray"}
+    yield CLUSTER, "### `vlm.ray`", RaySettings, set()
     yield VLMS, "### `vlm.prompt`", PromptSettings, set()
     yield VLMS, "### `vlm.vision_cache`", VisionCacheSettings, set()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from setting_probes import OTHERS, models
+from setting_probes import OTHERS, clustered, models
 
 SERVED = {
     "vlm.server.url": "http://one/v1",
@@ -13,6 +13,8 @@ SERVED = {
     "supervised.epochs": 0,
     "reward.answer_probability": 0.0,
 }
+
+WORKING = {"vlm.ray.workers": 2}
 
 TABLE: Mapping[str, tuple[Any, ...]] = {
     "vlm.path": ("{here}/vlm", models.vlm),
@@ -38,6 +40,13 @@ TABLE: Mapping[str, tuple[Any, ...]] = {
     "vlm.server.concurrency": (2, models.served, SERVED),
     "vlm.server.timeout_seconds": (5.0, models.served, SERVED),
     "vlm.server.retries": (1, models.served, SERVED),
+    "vlm.ray.address": ("127.0.0.1:1", clustered.hired, WORKING),
+    "vlm.ray.workers": (3, clustered.hired, WORKING),
+    "vlm.ray.cpus_per_worker": (2.0, clustered.hired, WORKING),
+    "vlm.ray.gpus_per_worker": (0.5, clustered.hired, WORKING),
+    "vlm.ray.servers": (["http://two/v1", "http://three/v1"], clustered.hired, SERVED | WORKING),
+    "vlm.ray.max_deaths": (5, clustered.hired, WORKING),
+    "vlm.ray.start_seconds": (1.0, clustered.hired, WORKING),
     "encoder.path": ("{here}/clip", models.encoder),
     "encoder.batch_size": (7, models.encoder),
     "encoder.joined": ("mean", models.seen_by_policies),

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import model_validator
 
 from shotsmith.recipe.base import Count, Natural, NonNegative, Positive, Settings, Shots
+from shotsmith.recipe.cluster import RaySettings
 
 Layout = Literal["single_turn", "multi_turn", "plain"]
 
@@ -86,7 +87,9 @@ class VLMSettings(Settings):
     """A folder with a LoRA adapter of peft, merged into the weights."""
     vision_cache: VisionCacheSettings = VisionCacheSettings()
     server: ServerSettings | None = None
-    """A server to ask instead; all but `prompt` and `max_new_tokens` then means nothing."""
+    """A server to ask instead; all but `prompt`, `max_new_tokens` and `ray` then means nothing."""
+    ray: RaySettings | None = None
+    """Workers on a Ray cluster that answer instead of this process, each with the VLM that the other settings say."""
 
     @model_validator(mode="before")
     @classmethod
@@ -107,6 +110,8 @@ class VLMSettings(Settings):
             raise ValueError("a server decodes greedily: num_beams 1 and min_new_tokens 0")
         if self.server is not None and self.prompt.layout == "plain":
             raise ValueError("a server takes chat messages: prompt.layout single_turn or multi_turn")
+        if self.server is None and self.ray is not None and self.ray.servers:
+            raise ValueError("ray.servers needs the section server, which says how they are asked")
         return self
 
 

@@ -23,6 +23,7 @@ from shotsmith.files import file_digest
 from shotsmith.recipe import VLMSettings
 from shotsmith.records import Completion, Failure, Request
 from shotsmith.vlms.image_tokens import ImageTokens
+from shotsmith.vlms.lengths import PromptLengths
 from shotsmith.vlms.pretrained import Pretrained
 from shotsmith.vlms.prompt_tokens import Ids, PromptTokens
 
@@ -53,7 +54,7 @@ class GeneralVLM:
         self._processor = pretrained.processor
         self._cut = lru_cache(maxsize=100_000)(pretrained.prompt.cut)
         self._prompts = PromptTokens(pretrained.processor, pretrained.prompt)
-        self._image_tokens = ImageTokens(pretrained.processor)
+        self._lengths = PromptLengths(self._prompts, ImageTokens(pretrained.processor))
         self._beams = settings.num_beams
         self._accepted = frozenset(inspect.signature(self._model.forward).parameters)
         # Whatever sampling, penalties or lengths the checkpoint comes with are not asked for.
@@ -62,13 +63,8 @@ class GeneralVLM:
         self._ends = frozenset([ends] if isinstance(ends, int) else ends or [])
 
     def length(self, request: Request) -> int:
-        """Tokens of the prompt, image tokens included; no image is decoded for it.
-
-        With IDEFICS2 it may be one off for each image: what stands beside an image changes its frame.
-        """
-        alone = len(request.images) == 1
-        images = sum(self._image_tokens(image, alone=alone) for image in request.images)
-        return images + sum(map(len, self._prompts.prompt(request)))
+        """Tokens of the prompt, image tokens included; no image is decoded for it."""
+        return self._lengths(request)
 
     def complete(self, requests: Sequence[Request]) -> list[Completion | Failure]:
         """Answer one batch, in order: texts first, then the answers whose log-probability is asked for.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from shotsmith.recipe import VLMSettings
+from shotsmith.vlms.cluster import load_cluster
 from shotsmith.vlms.general import GeneralVLM
 from shotsmith.vlms.local import is_for, local_vlm
 from shotsmith.vlms.pretrained import load_pretrained
@@ -11,10 +12,14 @@ from shotsmith.vlms.server import load_server
 
 
 def load_vlm(settings: VLMSettings) -> VLM:
-    """The server's where the recipe names a server, else one in this process, the faster where it fits.
+    """That of many workers where the recipe has a cluster, the server's where it names a server, else one in this
+    process, the faster where it fits.
 
-    Raises InputError where the recipe names what is not there, VLMError where a server does not answer.
+    Raises InputError where the recipe names what is not there, VLMError where a server does not answer or no worker
+    can be started.
     """
+    if settings.ray is not None:
+        return load_cluster(settings, settings.ray, load_vlm)
     if settings.server is not None:
         return load_server(settings, settings.server)
     pretrained = load_pretrained(settings)

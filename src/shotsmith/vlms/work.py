@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Protocol, runtime_checkable
 
@@ -28,6 +29,11 @@ class Work:
     """Images whose features were in memory."""
     read: int = 0
     """Images whose features were on disk; the others were computed."""
+
+    def add(self, done: Mapping[str, int]) -> None:
+        """Count what another VLM has done too, as its `since` tells it."""
+        for name, value in done.items():
+            setattr(self, name, getattr(self, name) + value)
 
     def since(self, before: Work) -> dict[str, int]:
         """What was done after an earlier count, by name; empty if nothing was."""

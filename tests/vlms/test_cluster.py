@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gc
 import importlib.util
+import json
 import logging
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -132,7 +134,8 @@ def test_prompts_that_kill_every_worker_end_the_run_but_the_others_are_stored(hi
         stored = store.count()
         assert stored == len(times_answered(tmp_path)) > 0
         requests = asked({}, 30)
-        assert Collector(store, hired()).ask(requests, "here") == list(map(answer_to, requests))
+        alone = load_diary(VLMSettings(lora=str(tmp_path)))
+        assert Collector(store, alone).ask(requests, "here") == list(map(answer_to, requests))
     assert set(times_answered(tmp_path).values()) == {1}
 
 
@@ -151,7 +154,7 @@ def test_what_a_vlm_cannot_do_another_is_asked_and_an_input_error_ends_it_with_w
 def test_where_no_worker_can_start_it_is_said_why(hired, tmp_path):
     with pytest.raises(InputError, match="no such adapter"):
         hired("missing")
-    with pytest.raises(VLMError, match=r"start_seconds.*2 CPUs and 0 GPUs"):
+    with pytest.raises(VLMError, match=r"start_seconds.*\d CPUs and 0 GPUs"):
         hired(gpus_per_worker=1, start_seconds=1)
     (tmp_path / "no start").touch()
     with pytest.raises(VLMError, match=r"no worker can be started \(vlm\.ray\.max_deaths\): cannot start today"):
@@ -177,6 +180,59 @@ def test_the_workers_go_with_the_vlm(cluster, tmp_path):
     while is_running(pid) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not is_running(pid)
+
+
+class Echo(BaseHTTPRequestHandler):
+    """A server that answers with the prompt's last words, and counts."""
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        self.send({"object": "list", "data": [{"id": "tiny", "object": "model", "created": 1, "owned_by": "us"}]})
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        text = body["messages"][0]["content"][-1]["text"]
+        self.server.heard.append(text)
+        message = {"role": "assistant", "content": text.split()[-3]}
+        choices = [{"index": 0, "finish_reason": "stop", "message": message}]
+        self.send({"id": "1", "object": "chat.completion", "created": 1, "model": "tiny", "choices": choices})
+
+    def send(self, value: object) -> None:
+        content = json.dumps(value).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+
+@pytest.fixture
+def two_servers() -> Iterator[list[ThreadingHTTPServer]]:
+    servers = [ThreadingHTTPServer(("127.0.0.1", 0), Echo) for _ in range(2)]
+    for server in servers:
+        server.heard = []
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    yield servers
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_workers_can_be_clients_of_several_servers(cluster, two_servers):
+    urls = tuple(f"http://127.0.0.1:{server.server_port}/v1" for server in two_servers)
+    served = VLMSettings(server=ServerSettings(url=urls[0], concurrency=4))
+    vlm = load_vlm(served.model_copy(update={"ray": RaySettings(servers=urls)}))
+    assert vlm.identity == load_vlm(served).identity
+    assert vlm.batch_tokens == 2 * load_vlm(served).batch_tokens
+    asked_for = 0
+    while not all(server.heard for server in two_servers) and asked_for < 2000:  # until both clients are ready
+        requests = asked({}, 30)
+        assert [one.text for one in vlm.complete(requests)] == [f"{number}?" for number in range(30)]
+        asked_for += 30
+    assert sum(len(server.heard) for server in two_servers) == asked_for
+    assert all(server.heard for server in two_servers)
 
 
 def is_running(pid: int) -> bool:

@@ -48,7 +48,7 @@ CHECKED: dict[str, tuple[str, str]] = {
         "supervised.epochs=6 grpo.epochs=5 grpo.steps_per_epoch=6 grpo.queries_per_step=16",
     ),
 }
-"""Recipe and changes, SMALL and SHORT before them but for the demo. Of the constants in planning.behaviour, `shown` follows the stop run."""
+"""Recipe and changes, SMALL and SHORT before them but for the demo; behaviour.shown follows the stop run."""
 LIKE = "demo"
 WITHIN = 0.1
 

@@ -26,7 +26,7 @@ from shotsmith.data.world.drawing import draw, random_scene
 from shotsmith.data.world.language import KINDS, split_fact
 from shotsmith.recipe import VLMSettings
 from shotsmith.records import Completion, Example, Request
-from shotsmith.vlms.local import LocalVLM, load_vlm
+from shotsmith.vlms.qwen.local import LocalVLM, load_vlm
 
 _BATCH = 64
 _ONE_BY_ONE = 32

@@ -9,7 +9,7 @@ from transformers import Qwen2_5_VLForConditionalGeneration
 
 from shotsmith.builtin.processor import load_processor
 from shotsmith.records import Completion, Request
-from shotsmith.vlms.prompts import cut_answer, messages
+from shotsmith.vlms.prompting.prompts import cut_answer, messages
 
 
 class NaiveVLM:

@@ -25,8 +25,8 @@ from shotsmith.builtin.processor import load_processor
 from shotsmith.completions.collect import Collector
 from shotsmith.completions.store import Store
 from shotsmith.records import Request
-from shotsmith.vlms.local import LocalVLM
-from shotsmith.vlms.prompts import messages
+from shotsmith.vlms.prompting.prompts import messages
+from shotsmith.vlms.qwen.local import LocalVLM
 
 REAL: Mapping[str, Any] = {
     "text_config": {

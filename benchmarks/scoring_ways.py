@@ -12,7 +12,7 @@ from scoring_work import Work
 from shotsmith.completions.collect import Collector
 from shotsmith.completions.store import Store
 from shotsmith.records import Completion, Failure, Request
-from shotsmith.vlms.local import LocalVLM
+from shotsmith.vlms.qwen.local import LocalVLM
 
 WAYS = {"batched": (False, False), "cached": (True, False), "shared": (True, True)}
 """Name -> whether vision features are kept, and beginnings shared."""

@@ -35,7 +35,7 @@ from shotsmith.builtin import VLM_PATH
 from shotsmith.completions.collect import Collector
 from shotsmith.completions.store import Store
 from shotsmith.recipe import VLMSettings
-from shotsmith.vlms.local import LocalVLM, load_vlm
+from shotsmith.vlms.qwen.local import LocalVLM, load_vlm
 
 ROUNDS = 3
 

@@ -38,7 +38,7 @@ from shotsmith.training.grpo import train_grpo
 from shotsmith.training.rce import train_rce
 from shotsmith.training.supervised import SupervisedData, train_supervised
 from shotsmith.training.validation import Validation
-from shotsmith.vlms.template import TEMPLATES
+from shotsmith.vlms.prompting.template import TEMPLATES
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])

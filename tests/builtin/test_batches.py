@@ -16,7 +16,7 @@ from shotsmith.builtin.picture_features import picture_features
 from shotsmith.builtin.tokenizer import build_tokenizer
 from shotsmith.data.world.drawing import draw, random_scene
 from shotsmith.records import Example, Request
-from shotsmith.vlms.prompts import messages
+from shotsmith.vlms.prompting.prompts import messages
 
 TOKENIZER = build_tokenizer(vocabulary_texts(), 1024)
 PROCESSOR = build_processor(TOKENIZER)

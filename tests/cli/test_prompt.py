@@ -18,7 +18,7 @@ from shotsmith.recipe import load_recipe
 from shotsmith.records import Request
 from shotsmith.runs import Run
 from shotsmith.selectors.training_free import TRAINING_FREE
-from shotsmith.vlms.prompts import messages
+from shotsmith.vlms.prompting.prompts import messages
 
 RECIPE = {
     "name": "small",

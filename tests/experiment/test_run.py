@@ -19,7 +19,7 @@ from shotsmith.progress import Silent
 from shotsmith.recipe import Recipe
 from shotsmith.records import Completion, Failure, Request
 from shotsmith.runs import Run, show
-from shotsmith.vlms.local import LocalVLM, load_vlm
+from shotsmith.vlms.qwen.local import LocalVLM, load_vlm
 
 
 def test_a_run_leaves_everything_a_reader_needs(finished: Run) -> None:

@@ -15,7 +15,7 @@ from shotsmith.experiment.parts import Parts
 from shotsmith.recipe import Recipe
 from shotsmith.records import Example, Request
 from shotsmith.vlms.load import load_vlm
-from shotsmith.vlms.pretrained import load_pretrained
+from shotsmith.vlms.pretrained.loading import load_pretrained
 
 
 def vlm(recipe: Recipe, folder: Path) -> object:
@@ -88,7 +88,7 @@ def served(recipe: Recipe, folder: Path) -> object:
     with pytest.MonkeyPatch.context() as patch, parts_of(recipe, folder) as parts:
         patch.setenv("STUB_KEY", "key")
         patch.setattr("openai.AsyncOpenAI", Refused)
-        patch.setattr("shotsmith.vlms.retry.FIRST_PAUSE", 0.0)
+        patch.setattr("shotsmith.vlms.remote.retry.FIRST_PAUSE", 0.0)
         vlm = load_vlm(recipe.vlm)
         return vlm.batch_tokens, str(vlm.complete([Request(parts.splits.train[0])])), sent
 

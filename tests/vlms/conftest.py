@@ -13,7 +13,7 @@ from shotsmith.builtin import VLM_PATH
 from shotsmith.builtin.processor import load_processor
 from shotsmith.recipe import VLMSettings
 from shotsmith.records import Example
-from shotsmith.vlms.local import LocalVLM, load_vlm
+from shotsmith.vlms.qwen.local import LocalVLM, load_vlm
 
 
 @pytest.fixture(scope="session")

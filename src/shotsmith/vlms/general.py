@@ -22,10 +22,10 @@ from shotsmith.errors import DataError, VLMError
 from shotsmith.files import file_digest
 from shotsmith.recipe import VLMSettings
 from shotsmith.records import Completion, Failure, Request
-from shotsmith.vlms.image_tokens import ImageTokens
-from shotsmith.vlms.lengths import PromptLengths
-from shotsmith.vlms.pretrained import Pretrained
-from shotsmith.vlms.prompt_tokens import Ids, PromptTokens
+from shotsmith.vlms.pretrained.loading import Pretrained
+from shotsmith.vlms.prompting.image_tokens import ImageTokens
+from shotsmith.vlms.prompting.lengths import PromptLengths
+from shotsmith.vlms.prompting.prompt_tokens import Ids, PromptTokens
 
 _IMAGES_KEPT = 128
 """Decoded images in memory: at 640 x 480 about 120 MB."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from shotsmith.recipe import VLMSettings
-from shotsmith.vlms.cluster import load_cluster
 from shotsmith.vlms.general import GeneralVLM
-from shotsmith.vlms.local import is_for, local_vlm
-from shotsmith.vlms.pretrained import load_pretrained
+from shotsmith.vlms.pretrained.loading import load_pretrained
 from shotsmith.vlms.protocol import VLM
-from shotsmith.vlms.server import load_server
+from shotsmith.vlms.qwen.local import is_for, local_vlm
+from shotsmith.vlms.remote.cluster import load_cluster
+from shotsmith.vlms.remote.server import load_server
 
 
 def load_vlm(settings: VLMSettings) -> VLM:

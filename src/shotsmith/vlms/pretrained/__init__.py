@@ -1,0 +1,1 @@
+"""Models of transformers as they are loaded: processors, adapters, memory."""

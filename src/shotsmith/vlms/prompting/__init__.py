@@ -1,0 +1,1 @@
+"""What a VLM is sent, and how its answer is read."""

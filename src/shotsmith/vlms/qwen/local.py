@@ -1,0 +1,157 @@
+"""A Qwen2.5-VL model run in this process by transformers: the built-in one, a folder, or a hub id."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import torch
+
+from shotsmith.errors import InputError, VLMError
+from shotsmith.recipe import VLMSettings
+from shotsmith.recipe.models import VisionCacheSettings
+from shotsmith.records import Completion, Failure, Request
+from shotsmith.vlms.pretrained.loading import Pretrained, load_pretrained
+from shotsmith.vlms.prompting.prompt_tokens import PromptTokens
+from shotsmith.vlms.prompting.prompts import DEFAULT_PROMPT, Prompt
+from shotsmith.vlms.qwen.decoding import Decoded, Decoder
+from shotsmith.vlms.qwen.layout import Row
+from shotsmith.vlms.qwen.onednn import use_onednn
+from shotsmith.vlms.qwen.vision import VisionEncoder
+from shotsmith.vlms.qwen.vision_cache import VisionCache
+from shotsmith.vlms.work import Work
+
+
+class LocalVLM:
+    """Answers few-shot prompts in batches; fulfils `shotsmith.vlms.protocol.VLM`."""
+
+    def __init__(
+        self,
+        model: Any,
+        processor: Any,
+        *,
+        identity: str,
+        max_new_tokens: int,
+        batch_tokens: int,
+        prompt: Prompt = DEFAULT_PROMPT,
+        vision_cache: VisionCache | None = None,
+    ) -> None:
+        self.identity = identity
+        self.batch_tokens = batch_tokens
+        self._tokenizer = processor.tokenizer
+        self._read = lru_cache(maxsize=100_000)(self._read_tokens)
+        self._prompt = prompt
+        self._prompts = PromptTokens(processor, prompt)
+        self.work = Work()
+        """What has been done since it was loaded."""
+        self._vision = VisionEncoder(model, processor.image_processor, self.work, vision_cache)
+        self._decoder = Decoder(model, max_new_tokens, batch_tokens, self.work)
+
+    def length(self, request: Request) -> int:
+        """Tokens of the prompt, image tokens included."""
+        images = sum(map(self._vision.tokens, request.images))
+        return images + sum(map(len, self._prompts.prompt(request)))
+
+    def complete(self, requests: Sequence[Request]) -> list[Completion | Failure]:
+        """Answer one batch, in order.
+
+        A request with several answers takes one row for each, the first of which also gives the text; they share the
+        prompt's keys and values. Raises DataError for an image that cannot be decoded, VLMError where memory does not
+        suffice for a single prompt.
+        """
+        rows: list[Row] = []
+        places: list[tuple[int, str | None]] = []
+        failures: dict[int, Failure] = {}
+        for number, request in enumerate(requests):
+            for row, answer in self._rows(request):
+                if row is None:
+                    failures[number] = Failure(f"the answer {answer!r} cannot be told from the prompt by its tokens")
+                else:
+                    rows.append(row)
+                    places.append((number, answer))
+        results = self._decode(rows) if rows else []
+        return self._completions(requests, places, results, failures)
+
+    def _rows(self, request: Request) -> list[tuple[Row | None, str | None]]:
+        pieces = self._prompts.prompt(request)
+        images = self._vision.encode(request.images)
+        if not request.answers:
+            return [(Row(pieces, images, None, request.text), None)] if request.text else []
+        rows: list[tuple[Row | None, str | None]] = []
+        for answer in dict.fromkeys(request.answers):
+            ids = self._prompts.answer(request, answer)
+            rows.append((None if ids is None else Row(pieces, images, ids, request.text and not rows), answer))
+        return rows
+
+    def _decode(self, rows: list[Row]) -> list[Decoded]:
+        """Decode rows in one pass, in halves where memory does not suffice."""
+        try:
+            return self._decoder.decode(rows)
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            if len(rows) == 1:
+                raise VLMError("memory does not suffice for a single prompt") from error
+        torch.cuda.empty_cache()
+        half = len(rows) // 2
+        return self._decode(rows[:half]) + self._decode(rows[half:])
+
+    def _read_tokens(self, tokens: tuple[int, ...]) -> str:
+        return self._prompt.cut(str(self._tokenizer.decode(list(tokens), skip_special_tokens=True)))
+
+    def _completions(
+        self,
+        requests: Sequence[Request],
+        places: Sequence[tuple[int, str | None]],
+        results: Sequence[Decoded],
+        failures: dict[int, Failure],
+    ) -> list[Completion | Failure]:
+        texts: dict[int, str] = {}
+        log_probs: list[dict[str, float]] = [{} for _ in requests]
+        for (number, answer), result in zip(places, results, strict=True):
+            if not result.finite:
+                failures.setdefault(number, Failure("the VLM's logits are not finite"))
+                continue
+            if result.tokens is not None:
+                texts[number] = self._read(tuple(result.tokens))
+            if answer is not None and result.log_prob is not None:
+                log_probs[number][answer] = result.log_prob
+        return [
+            failures[number] if number in failures else Completion(texts.get(number), log_probs[number])
+            for number in range(len(requests))
+        ]
+
+
+def is_for(model: Any, settings: VLMSettings) -> bool:
+    """Whether this way is one for the model: greedy decoding with Qwen2.5-VL on one device, by fused attention."""
+    greedy = settings.num_beams == 1 and not settings.min_new_tokens
+    whole = settings.device_map is None and settings.attention == "sdpa"
+    return bool(model.config.model_type == "qwen2_5_vl" and greedy and whole)
+
+
+def local_vlm(pretrained: Pretrained, settings: VLMSettings) -> LocalVLM:
+    """The VLM of a loaded model that `is_for` says yes to."""
+    use_onednn(pretrained.model)
+    return LocalVLM(
+        pretrained.model,
+        pretrained.processor,
+        identity=pretrained.identity,
+        max_new_tokens=settings.max_new_tokens,
+        batch_tokens=settings.batch_tokens,
+        prompt=pretrained.prompt,
+        vision_cache=_vision_cache(settings.vision_cache, pretrained.identity),
+    )
+
+
+def _vision_cache(settings: VisionCacheSettings, identity: str) -> VisionCache | None:
+    """None where nothing is to be kept on disk, or it is not said where."""
+    if settings.folder is None or not settings.gigabytes:
+        return None
+    return VisionCache(settings.folder, int(settings.gigabytes * 1e9), identity)
+
+
+def load_vlm(settings: VLMSettings) -> LocalVLM:
+    """Load a Qwen2.5-VL. Raises InputError as `load_pretrained` does, and for another kind of model or decoding."""
+    pretrained = load_pretrained(settings)
+    if not is_for(pretrained.model, settings):
+        raise InputError("needs a Qwen2.5-VL model and greedy decoding on one device", file=settings.path)
+    return local_vlm(pretrained, settings)

@@ -1,0 +1,1 @@
+"""VLMs that run elsewhere: behind a server, or on a Ray cluster."""

@@ -10,6 +10,7 @@ from shotsmith.policies.attention import SingleQueryAttention
 from shotsmith.policies.parts import Encoded
 from shotsmith.policies.protocol import Inputs
 from shotsmith.policies.self_attention import SelfAttentionEncoder
+from shotsmith.policies.unit_length import unit_length
 from shotsmith.recipe import PolicySettings
 
 
@@ -56,8 +57,8 @@ class CrossAttentionEncoder(nn.Module):
         if self.query_feed_forward is not None:
             query = self.query_feed_forward(query)
         return Encoded(
-            query=functional.normalize(self.query_proj(query), dim=-1),
-            candidates=functional.normalize(self._candidates(seen, through), dim=-1),
+            query=unit_length(self.query_proj(query)),
+            candidates=unit_length(self._candidates(seen, through)),
             mask=inputs.mask,
         )
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from shotsmith.errors import InputError
 from shotsmith.policies.parts import MAX_STEPS, State
+from shotsmith.policies.unit_length import unit_length
 
 POSITIONS = 1 + MAX_STEPS
 """The query and up to sixteen demonstrations."""
@@ -53,7 +53,7 @@ class Gpt2Memory(nn.Module):
             raise InputError(f"the GPT-2 memory follows at most {POSITIONS - 1} demonstrations")
         read = self.transformer(inputs_embeds=tokens.flatten(0, 1), use_cache=False).last_hidden_state
         said: torch.Tensor = read[:, -1].view_as(tokens[:, :, 0])
-        return functional.normalize(tokens[:, :, 0] + said, dim=-1)
+        return unit_length(tokens[:, :, 0] + said)
 
     def advance(self, state: State, chosen: torch.Tensor) -> State:
         """The state after choosing candidates [B, G, H]."""

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from shotsmith.policies.gpt2 import Gpt2Memory
 from shotsmith.policies.parts import Memory, State
+from shotsmith.policies.unit_length import unit_length
 from shotsmith.recipe import PolicySettings
 
 
@@ -56,7 +57,7 @@ class Gate(VectorMemory):
         of_query, of_chosen = self.query_update_gate.weight.chunk(2, dim=1)
         known = functional.linear(query, of_query, self.query_update_gate.bias)
         keep = torch.sigmoid(known + functional.linear(chosen, of_chosen))
-        return functional.normalize(torch.lerp(chosen, query.expand_as(chosen), keep), dim=-1)
+        return unit_length(torch.lerp(chosen, query.expand_as(chosen), keep))
 
 
 class Gru(VectorMemory):
@@ -78,7 +79,7 @@ class Gru(VectorMemory):
         new = functional.linear(chosen, self.cell.weight_ih, self.cell.bias_ih).chunk(3, dim=-1)
         reset, keep = torch.sigmoid(new[0] + known[0]), torch.sigmoid(new[1] + known[1])
         candidate = torch.tanh(new[2] + reset * known[2])
-        return functional.normalize(torch.lerp(candidate, query.expand_as(candidate), keep), dim=-1)
+        return unit_length(torch.lerp(candidate, query.expand_as(candidate), keep))
 
 
 MEMORIES: dict[str, Callable[[PolicySettings], Memory]] = {

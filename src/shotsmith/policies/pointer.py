@@ -26,6 +26,7 @@ from shotsmith.policies.refinement import Refinement
 from shotsmith.policies.scorer import SCORERS, Scorer
 from shotsmith.policies.slots import Slots
 from shotsmith.policies.stop import StopHead
+from shotsmith.policies.unit_length import unit_length
 from shotsmith.recipe import PolicySettings
 
 
@@ -162,7 +163,7 @@ class PointerWalk:
         """The query states [B, G, H], and the scores [B, G, K] of the candidates; -inf where they cannot be chosen."""
         queries = self.policy.memory.query(state)
         if self.policy.step_embedding is not None:
-            queries = functional.normalize(queries + self.policy.step_embedding(state["step"]), dim=-1)
+            queries = unit_length(queries + self.policy.step_embedding(state["step"]))
         scores = self.policy.scorer(queries, self.keys)
         for gain in self.gains:
             scores = scores + gain.gain(self.encoded, state)

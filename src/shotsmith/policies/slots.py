@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional
 
 from shotsmith.policies.parts import MAX_STEPS, State
+from shotsmith.policies.unit_length import unit_length
 
 
 class Slots(nn.Module):
@@ -31,7 +32,7 @@ class Slots(nn.Module):
         """What the slot asks for: [B, G, H], unit length."""
         query = state["slots.query"]
         inside = functional.gelu(self.up(query) + self.slots(state["slots.number"]))
-        return functional.normalize(query + self.down(inside), dim=-1)
+        return unit_length(query + self.down(inside))
 
     def advance(self, state: State, chosen: torch.Tensor) -> State:
         """The next slot; of what was chosen [B, G, H] only the number of sequences matters."""

@@ -33,4 +33,5 @@ class _UnitLength(torch.autograd.Function):
         (gradient,) = gradients
         scaled, length = ctx.saved_tensors
         along = (gradient * scaled).sum(-1, keepdim=True)
-        return torch.addcmul(gradient, scaled, along, value=-1).div_(length)
+        across: torch.Tensor = torch.addcmul(gradient, scaled, along, value=-1)
+        return across.div_(length)

@@ -23,7 +23,7 @@ class _UnitLength(torch.autograd.Function):
     def forward(ctx: Any, vectors: torch.Tensor) -> torch.Tensor:
         """Keep y and |x|."""
         length = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True).clamp_min_(_LEAST)
-        scaled = vectors / length
+        scaled: torch.Tensor = vectors / length
         ctx.save_for_backward(scaled, length)
         return scaled
 

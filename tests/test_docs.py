@@ -168,7 +168,12 @@ def tables_of_settings() -> Iterator[tuple[Path, str, type[BaseModel], set[str]]
     yield VLMS, "### `vlm.vision_cache`", VisionCacheSettings, set()
 
 
-@pytest.mark.parametrize(("page", "heading", "model", "elsewhere"), list(tables_of_settings()), ids=str)
+def named(value: object) -> str:
+    """The same in every process, which the order of a set is not."""
+    return " ".join(sorted(value)) if isinstance(value, set) else str(value)
+
+
+@pytest.mark.parametrize(("page", "heading", "model", "elsewhere"), list(tables_of_settings()), ids=named)
 def test_the_tables_of_settings_name_all_of_them_with_their_defaults(
     page: Path, heading: str, model: type[BaseModel], elsewhere: set[str]
 ) -> None:
@@ -177,7 +182,7 @@ def test_the_tables_of_settings_name_all_of_them_with_their_defaults(
     assert documented == {name: value for name, value in expected.items() if name not in elsewhere}
 
 
-@pytest.mark.parametrize(("page", "heading", "model", "_elsewhere"), list(tables_of_settings()), ids=str)
+@pytest.mark.parametrize(("page", "heading", "model", "_elsewhere"), list(tables_of_settings()), ids=named)
 def test_every_choice_of_a_setting_is_named(
     page: Path, heading: str, model: type[BaseModel], _elsewhere: set[str]
 ) -> None:

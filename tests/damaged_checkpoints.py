@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from damaged_bytes import blank, cut, flip, repeat
 from published_checkpoints import network, v2_value, v3_value
 
 from shotsmith.checkpoints.predecessor import convert, read_policy
@@ -119,27 +120,6 @@ def _damaged_folder(whole: Path, rng: random.Random) -> Path:
     return variant
 
 
-def _cut(data: bytes, rng: random.Random) -> bytes:
-    return data[: rng.randrange(len(data))]
-
-
-def _flip(data: bytes, rng: random.Random) -> bytes:
-    changed = bytearray(data)
-    for _ in range(rng.choice((1, 1, 1, 8, 64))):
-        changed[rng.randrange(len(changed))] ^= 1 << rng.randrange(8)
-    return bytes(changed)
-
-
-def _repeat(data: bytes, rng: random.Random) -> bytes:
-    start = rng.randrange(len(data))
-    return data[:start] + data[start : start + rng.randrange(1, 400)] + data[start:]
-
-
-def _blank(data: bytes, rng: random.Random) -> bytes:
-    start, length = rng.randrange(len(data)), rng.randrange(1, 400)
-    return data[:start] + b"\x00" * length + data[start + length :]
-
-
 def _not_a_zip(data: bytes, rng: random.Random) -> bytes:
     return rng.choice((b"", b"PK", b"\x80\x02cos\nsystem\n.", b"{}", b"\xff\xfe" * 9, zlib.compress(data[:500]))) * 3
 
@@ -148,13 +128,13 @@ def _end_record(data: bytes, rng: random.Random) -> bytes:
     """Numbers of the zip's last record, which says where everything else is."""
     place = data.rfind(b"PK\x05\x06")
     if place < 0:
-        return _flip(data, rng)
+        return flip(data, rng)
     changed = bytearray(data)
     struct.pack_into("<I", changed, place + rng.choice((8, 10, 12, 16)), rng.choice((0, 1, 0xFFFF, 0xFFFFFFFF)))
     return bytes(changed)
 
 
-_BYTES: tuple[Callable[[bytes, random.Random], bytes], ...] = (_cut, _flip, _repeat, _blank, _not_a_zip, _end_record)
+_BYTES: tuple[Callable[[bytes, random.Random], bytes], ...] = (cut, flip, repeat, blank, _not_a_zip, _end_record)
 
 
 def _changed_value(value: dict[str, Any], rng: random.Random) -> Any:

@@ -37,6 +37,7 @@ class Diary:
     def obey(self, question: str) -> None:
         word, _, rest = question.partition(" ")
         if word == "die" and (rest == "always" or note(self.folder / f"died at {rest}")):
+            time.sleep(0.3)  # what was answered before is on its way back, and is had once it has come there
             os.kill(os.getpid(), signal.SIGKILL)
         if word == "fail" and note(self.folder / f"failed at {rest}"):
             raise VLMError("out of order")

@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from damaged_bytes import blank, cut, flip, repeat
+
 HUGE = ("1e999", "-1e999", "9" * 5000, "9" * 40, "NaN", "Infinity", "-1", "1e308", "0.5", "18446744073709551616")
 STRANGE: tuple[Any, ...] = (
     None,
@@ -31,7 +33,7 @@ def damaged(data: bytes, seed: int) -> bytes:
     """The file with one fault, or rarely with none."""
     rng = random.Random(seed)
     text = _is_text(data)
-    kinds: list[Callable[[bytes, random.Random], bytes]] = [_cut, _flip, _overwrite, _repeat, _blank, _begin_otherwise]
+    kinds: list[Callable[[bytes, random.Random], bytes]] = [cut, flip, _overwrite, repeat, blank, _begin_otherwise]
     if text:
         kinds += [_not_utf8, _huge, _nested, _without_piece, _other_value, _other_value, _other_value, _nested_value]
     return rng.choice(kinds)(data, rng)
@@ -45,17 +47,6 @@ def _is_text(data: bytes) -> bool:
     return True
 
 
-def _cut(data: bytes, rng: random.Random) -> bytes:
-    return data[: rng.randrange(len(data))]
-
-
-def _flip(data: bytes, rng: random.Random) -> bytes:
-    changed = bytearray(data)
-    for _ in range(rng.choice((1, 1, 1, 8, 64))):
-        changed[rng.randrange(len(changed))] ^= 1 << rng.randrange(8)
-    return bytes(changed)
-
-
 def _overwrite(data: bytes, rng: random.Random) -> bytes:
     """A few bytes near the beginning, where sizes and shapes are written."""
     changed = bytearray(data)
@@ -64,18 +55,6 @@ def _overwrite(data: bytes, rng: random.Random) -> bytes:
         (b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\x00\x00\x00\x00", b"\x00\x00\x00\x10")
     )
     return bytes(changed)
-
-
-def _repeat(data: bytes, rng: random.Random) -> bytes:
-    start = rng.randrange(len(data))
-    piece = data[start : start + rng.randrange(1, 400)]
-    return data[:start] + piece + data[start:]
-
-
-def _blank(data: bytes, rng: random.Random) -> bytes:
-    start = rng.randrange(len(data))
-    length = rng.randrange(1, 200)
-    return data[:start] + b"\x00" * length + data[start + length :]
 
 
 def _begin_otherwise(data: bytes, rng: random.Random) -> bytes:

@@ -43,7 +43,7 @@ def sent(parts: Parts, request: Request) -> ShownPrompt | list[dict[str, object]
     settings = parts.recipe.vlm
     if settings.server is not None:
         return load_prompt(settings.prompt).messages(request)
-    processor, prompt = load_processor_and_prompt(model_folder(settings.path), settings)
+    processor, prompt = load_processor_and_prompt(model_folder(settings.path, weights=False), settings)
     return show_prompt(processor, prompt, request)
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from shotsmith.builtin import VLM_PATH
 from shotsmith.errors import InputError
 from shotsmith.recipe import VLMSettings
 from shotsmith.records import Request
-from shotsmith.vlms.pretrained.loading import load_processor_and_prompt
+from shotsmith.vlms.pretrained.loading import load_processor_and_prompt, model_folder
 from shotsmith.vlms.prompting.image_tokens import ImageTokens
 from shotsmith.vlms.prompting.prompt_tokens import PromptTokens
 
@@ -20,8 +19,7 @@ class Lengths:
         """Raises InputError where the VLM has no processor that can be read, or is known to a server alone."""
         if settings.server is not None:
             raise InputError("a server's tokenizer is not known here; say the sizes with --assume", field="vlm.server")
-        folder = VLM_PATH if settings.path == "builtin" else Path(settings.path).expanduser()
-        processor, prompt = load_processor_and_prompt(folder, settings)
+        processor, prompt = load_processor_and_prompt(model_folder(settings.path, weights=False), settings)
         self._tokenizer = processor.tokenizer
         self._prompts = PromptTokens(processor, prompt)
         self._images = ImageTokens(processor)

@@ -20,8 +20,11 @@ from shotsmith.vlms.pretrained.allocation import keep_freed_memory
 from shotsmith.vlms.pretrained.processors import load_processor
 from shotsmith.vlms.prompting.prompts import Prompt, load_prompt
 
-_MODEL_FILES = ("*.safetensors", "*.json", "*.jinja", "*.txt")
-"""The files that decide what a model answers: weights, configuration, tokenizer, chat template."""
+_PROMPT_FILES = ("*.json", "*.jinja", "*.txt")
+"""The files that decide what a model is sent: configuration, tokenizer, chat template."""
+
+_MODEL_FILES = ("*.safetensors", *_PROMPT_FILES)
+"""Those that decide what it answers."""
 
 _DAMAGE = (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, SafetensorError)
 """What transformers raises where files are missing or damaged, or do not fit each other."""
@@ -80,8 +83,11 @@ def load_processor_and_prompt(folder: Path, settings: VLMSettings) -> tuple[Any,
     return processor, prompt
 
 
-def model_folder(path: str) -> Path:
-    """Where the files of a model are. Raises InputError where it is neither a folder nor to be had from the hub."""
+def model_folder(path: str, *, weights: bool = True) -> Path:
+    """Where the files of a model are. From the hub its `weights`, gigabytes of them, come only where they are wanted.
+
+    Raises InputError where it is neither a folder nor to be had from the hub.
+    """
     if path == "builtin":
         return VLM_PATH
     folder = Path(path).expanduser()
@@ -90,7 +96,7 @@ def model_folder(path: str) -> Path:
     if path.count("/") != 1 or path.startswith((".", "/", "~")):
         raise InputError("no such VLM folder", file=path, field="vlm.path")
     try:
-        return Path(snapshot_download(path, allow_patterns=list(_MODEL_FILES)))
+        return Path(snapshot_download(path, allow_patterns=list(_MODEL_FILES if weights else _PROMPT_FILES)))
     except (OSError, ValueError) as error:
         raise InputError(
             f"neither a folder nor a model that the hub gives: {error}", file=path, field="vlm.path"

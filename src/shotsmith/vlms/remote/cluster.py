@@ -14,12 +14,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shotsmith.builtin import VLM_PATH
 from shotsmith.errors import InputError, ShotsmithError
 from shotsmith.recipe import VLMSettings
 from shotsmith.recipe.cluster import RaySettings
 from shotsmith.records import Completion, Failure, Request
-from shotsmith.vlms.pretrained.loading import load_processor_and_prompt
+from shotsmith.vlms.pretrained.loading import load_processor_and_prompt, model_folder
 from shotsmith.vlms.prompting.image_tokens import ImageTokens
 from shotsmith.vlms.prompting.lengths import PromptLengths
 from shotsmith.vlms.prompting.prompt_tokens import PromptTokens
@@ -127,8 +126,7 @@ def settings_of_worker(settings: VLMSettings, ray_settings: RaySettings, number:
 
 
 def _lengths(settings: VLMSettings) -> PromptLengths:
-    folder = VLM_PATH if settings.path == "builtin" else Path(settings.path).expanduser()  # a hub id stays as it is
-    processor, prompt = load_processor_and_prompt(folder, settings)
+    processor, prompt = load_processor_and_prompt(model_folder(settings.path, weights=False), settings)
     return PromptLengths(PromptTokens(processor, prompt), ImageTokens(processor))
 
 

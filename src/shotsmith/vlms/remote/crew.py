@@ -53,6 +53,8 @@ class Crew:
         self._under_way: dict[Any, tuple[_Member, int | None]] = {}
         """By Ray's reference: who has what in hand, the number of a part or None for loading its VLM."""
         self._failed_starts: Counter[int] = Counter()
+        self._why_not: dict[str, None] = {}
+        """Why starts failed, each reason once, in the order in which they were met."""
         self._ready: Ready | None = None
         self._alone_since = time.monotonic()
         for number in range(workers):
@@ -117,11 +119,12 @@ class Crew:
             member.is_ready = True
             return
         self._failed_starts[member.number] += 1
+        self._why_not[str(outcome)] = None
         self._lose(member, outcome)
         if not isinstance(outcome, VLMError):
             raise outcome
         if not self._members:
-            raise VLMError(f"no worker can be started (vlm.ray.max_deaths): {outcome}")
+            raise VLMError(f"no worker can be started (vlm.ray.max_deaths): {'; '.join(self._why_not)}")
 
     def _lose(self, member: _Member, reason: ShotsmithError) -> None:
         """Let a worker go, and take on another in its place, unless that place has failed too often."""

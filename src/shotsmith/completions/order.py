@@ -1,7 +1,8 @@
 """The order in which missing prompts are asked: those that begin alike stand together, and else the shortest first.
 
 Neighbours that share their first demonstrations have them computed once by the local VLM, and find them in the prefix
-cache of a server. Where nothing is shared, neighbours of one length need no padding.
+cache of a server. Neighbours of one length need no padding, and few passes: of these the local VLM has more to gain
+where only a few prompts begin alike. (A server counts every prompt as 1 long: there the demonstrations alone decide.)
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from shotsmith.vlms.protocol import VLM
 Measured = tuple[int, str, Request]
 """A request behind its length in tokens and its key."""
 
+_WORTH = 1 / 16
+"""The share of a batch that a beginning must save, computed once, for its prompts to stand together."""
+
 Path = tuple[tuple[str, str, str], ...]
 """What demonstrations show: image (by content), question, answer."""
 
@@ -27,10 +31,11 @@ def in_order(missing: Mapping[str, Request], asked: Mapping[str, Request], vlm: 
     """
     paths = _paths(asked)
     beginnings = Counter(path[:length] for path in paths.values() for length in range(1, len(path) + 1))
-    rows = [
-        (_shared(paths[key], beginnings), vlm.length(request), paths[key], key, request)
-        for key, request in missing.items()
-    ]
+    worth = _WORTH * vlm.batch_tokens
+    rows = []
+    for key, request in missing.items():
+        path, length = paths[key], vlm.length(request)
+        rows.append((_shared(path, length, beginnings, worth), length, path, key, request))
     return [(length, key, request) for _, length, _, key, request in sorted(rows, key=lambda row: row[:4])]
 
 
@@ -47,7 +52,11 @@ def _shown(example: Example) -> tuple[str, str, str]:
     return "" if example.image is None else file_digest(example.image), example.question, example.answer
 
 
-def _shared(path: Path, beginnings: Mapping[Path, int]) -> Path:
-    """The longest beginning of a prompt, demonstration by demonstration, that another one has too."""
-    lengths = (length for length in range(len(path), 0, -1) if beginnings[path[:length]] > 1)
-    return path[: next(lengths, 0)]
+def _shared(path: Path, length: int, beginnings: Mapping[Path, int], worth: float) -> Path:
+    """The longest beginning of a prompt, demonstration by demonstration, that saves enough of the tokens of all who
+    begin so, when a prompt's tokens are spread evenly over its demonstrations and its query."""
+    each = length / (len(path) + 1)
+    for shown in range(len(path), 0, -1):
+        if (beginnings[path[:shown]] - 1) * shown * each >= worth:
+            return path[:shown]
+    return ()

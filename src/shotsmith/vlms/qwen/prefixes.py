@@ -14,7 +14,7 @@ import numpy as np
 
 from shotsmith.vlms.prompting.prompt_tokens import Ids
 
-PASS_TOKENS = 256
+PASS_TOKENS = 1024
 """What a pass costs beside its tokens, in tokens. The built-in VLM starts a pass on a CPU in the time of some 100; a
 GPU with a model of billions of weights needs some hundreds in a pass before more of them take more time."""
 

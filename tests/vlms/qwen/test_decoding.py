@@ -33,10 +33,10 @@ def requests(examples):
 
 @pytest.fixture
 def rows(vlm, requests):
-    return [row for request in requests for row, _ in vlm._rows(request)]
+    return [row for _, row, _ in vlm._rows(requests)]
 
 
-@pytest.fixture(params=[0, 256], ids=["passes for nothing", "passes as they cost"])
+@pytest.fixture(params=[0, 256], ids=["passes for nothing", "cheap passes"])
 def sharing(request, monkeypatch):
     """With passes for nothing all that can be shared is, over several levels."""
     monkeypatch.setattr(decoding, "shared_beginnings", partial(shared_beginnings, pass_tokens=request.param))
@@ -81,7 +81,7 @@ def test_the_same_rows_give_the_same_bits(vlm, rows):
     assert once == again
 
 
-def test_work_is_counted(vlm, rows):
+def test_work_is_counted(vlm, rows, sharing):
     decoder = decoder_of(vlm)
     shapes = []
     forward = decoder._forward

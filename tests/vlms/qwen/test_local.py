@@ -27,6 +27,14 @@ def inputs_of(reference, request):
     )
 
 
+def rows_of(vlm, requests):
+    """The first row of each request."""
+    rows = {}
+    for number, row, _ in vlm._rows(requests):
+        rows.setdefault(number, row)
+    return list(rows.values())
+
+
 @torch.inference_mode()
 def generated(reference, request, new_tokens=5):
     """The answer by processor and `generate`, one prompt at a time."""
@@ -104,7 +112,7 @@ class TestAnswers:
             assert [completion.text for completion in vlm.complete(asked)] == plain
 
     def test_drafts_that_agree_in_full_or_in_part_do_not_change_the_text(self, vlm, requests):
-        rows = [vlm._rows(request)[0][0] for request in requests]
+        rows = rows_of(vlm, requests)
         tokens = [result.tokens for result in vlm._decoder.decode(rows)]
         assert max(map(len, tokens)) > 1
         for cut in range(4):
@@ -113,7 +121,7 @@ class TestAnswers:
                 assert [result.tokens for result in vlm._decoder.decode(drafts)] == tokens
 
     def test_a_draft_that_agrees_is_cut_at_the_longest_answer_allowed(self, vlm, requests, monkeypatch):
-        rows = [vlm._rows(request)[0][0] for request in requests]
+        rows = rows_of(vlm, requests)
         monkeypatch.setattr(vlm._decoder, "_ends", frozenset())
         tokens = [result.tokens for result in vlm._decoder.decode(rows)]
         monkeypatch.setattr(vlm._decoder, "_max_new_tokens", 3)
@@ -121,7 +129,7 @@ class TestAnswers:
         assert [result.tokens for result in vlm._decoder.decode(drafts)] == [own[:3] for own in tokens]
 
     def test_a_draft_that_agrees_is_cut_at_an_end_token_within_it(self, vlm, requests, monkeypatch):
-        rows = [vlm._rows(request)[0][0] for request in requests]
+        rows = rows_of(vlm, requests)
         monkeypatch.setattr(vlm._decoder, "_ends", frozenset())
         tokens = [result.tokens for result in vlm._decoder.decode(rows)]
         for row, own in zip(rows, tokens, strict=True):
@@ -170,7 +178,7 @@ class TestEconomy:
         assert vlm.work.decoded == before
 
     def test_an_answer_that_the_model_itself_would_give_costs_no_further_pass(self, vlm, requests, passes):
-        rows = [vlm._rows(request)[0][0] for request in requests]
+        rows = rows_of(vlm, requests)
         tokens = [result.tokens for result in vlm._decoder.decode(rows)]
         assert any(shape[1] == 1 for shape in passes)
         passes.clear()
@@ -178,7 +186,7 @@ class TestEconomy:
         assert passes and all(shape[1] > 1 for shape in passes)
 
     def test_rows_that_have_ended_are_not_decoded_further(self, vlm, requests, passes):
-        rows = [vlm._rows(request)[0][0] for request in requests]
+        rows = rows_of(vlm, requests)
         lengths = [len(result.tokens) for result in vlm._decoder.decode(rows)]
         limit = vlm._decoder._max_new_tokens
         going_on = [sum(length >= step for length in lengths) for step in range(1, limit)]
@@ -216,7 +224,7 @@ class TestPositions:
         model, _ = reference
         numbers: dict[str, int] = {}
         for request in requests:
-            line = in_line(vlm._rows(request)[0][0], numbers)
+            line = in_line(rows_of(vlm, [request])[0], numbers)
             inputs = inputs_of(reference, request)
             expected, delta = model.model.get_rope_index(
                 inputs["input_ids"], inputs["mm_token_type_ids"], inputs["image_grid_thw"]
@@ -263,7 +271,7 @@ class TestTrouble:
             monkeypatch.setattr(decoder, "_scores", spoilt)
             go_on(*arguments)
 
-        expected = [len(result.tokens) for result in decoder.decode([vlm._rows(r)[0][0] for r in requests])]
+        expected = [len(result.tokens) for result in decoder.decode(rows_of(vlm, requests))]
         monkeypatch.setattr(decoder, "_go_on", going_on)
         completions = vlm.complete(requests)
         assert [isinstance(completion, Failure) for completion in completions] == [length > 0 for length in expected]

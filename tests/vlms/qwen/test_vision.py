@@ -1,5 +1,8 @@
+import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from shotsmith.builtin.processor import load_processor
@@ -29,7 +32,9 @@ def counting(encoder, monkeypatch):
     computed = []
     compute = encoder._compute
     monkeypatch.setattr(
-        encoder, "_compute", lambda image, content: computed.append(image.name) or compute(image, content)
+        encoder,
+        "_compute",
+        lambda images: computed.extend(image.name for image in images.values()) or compute(images),
     )
     return computed
 
@@ -44,12 +49,49 @@ def test_features_are_those_of_the_model_given_all_images_together(encoder, mode
         assert [encoded.rows * 2, encoded.columns * 2] == grid[1:]
 
 
-def test_features_do_not_depend_on_their_neighbours_to_the_last_bit(model, image_processor, examples):
-    images = [example.image for example in examples]
-    together = VisionEncoder(model, image_processor, Work()).encode(images)
-    for image, encoded in zip(reversed(images), reversed(together), strict=True):
+@pytest.fixture(scope="module")
+def noise(tmp_path_factory):
+    """Images of several sizes, of noise."""
+    draws = np.random.default_rng(3)
+    paths = []
+    for number, (width, height) in enumerate([(56, 56), (112, 56), (84, 140), (56, 56), (224, 196), (28, 56)] * 3):
+        paths.append(tmp_path_factory.mktemp("noise") / f"{number}.png")
+        Image.fromarray(draws.integers(0, 256, (height, width, 3), dtype=np.uint8)).save(paths[-1])
+    return paths
+
+
+@given(data=st.data())
+@settings(max_examples=25)
+def test_features_do_not_depend_on_their_neighbours_to_the_last_bit(vlm, noise, data):
+    """However images come together, on this machine's CPU: what a resumed run rests on."""
+    model, image_processor = vlm._decoder._model, vlm._prompts._processor.image_processor
+    images = data.draw(st.lists(st.sampled_from(noise), min_size=2, unique=True))
+    encoder = VisionEncoder(model, image_processor, Work())
+    encoder._pass_tokens = data.draw(st.integers(0, 400))
+    for image, encoded in zip(images, encoder.encode(images), strict=True):
         alone = VisionEncoder(model, image_processor, Work()).encode([image])[0]
         assert torch.equal(alone.features, encoded.features)
+
+
+def test_small_images_pass_the_tower_together_as_far_as_their_tokens_go(encoder, noise, monkeypatch):
+    sizes = []
+    compute = encoder._compute
+    monkeypatch.setattr(encoder, "_compute", lambda images: sizes.append(len(images)) or compute(images))
+    encoder._pass_tokens = 40
+    encoder.encode(noise)
+    counts = [encoder.tokens(image) for image in noise]
+    start = 0
+    for size in sizes:
+        assert size == 1 or sum(counts[start : start + size]) <= 40
+        assert start + size == len(noise) or sum(counts[start : start + size + 1]) > 40
+        start += size
+    assert start == len(noise)
+    assert max(sizes) > 1
+
+
+def test_what_is_kept_of_an_image_is_no_part_of_what_others_take(encoder, noise):
+    for encoded in encoder.encode(noise):
+        assert encoded.features.untyped_storage().nbytes() == encoded.features.nbytes
 
 
 def test_tokens_are_told_from_the_header_as_they_come_out(encoder, examples):

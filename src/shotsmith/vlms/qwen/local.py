@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -63,26 +63,27 @@ class LocalVLM:
         rows: list[Row] = []
         places: list[tuple[int, str | None]] = []
         failures: dict[int, Failure] = {}
-        for number, request in enumerate(requests):
-            for row, answer in self._rows(request):
-                if row is None:
-                    failures[number] = Failure(f"the answer {answer!r} cannot be told from the prompt by its tokens")
-                else:
-                    rows.append(row)
-                    places.append((number, answer))
+        for number, row, answer in self._rows(requests):
+            if row is None:
+                failures[number] = Failure(f"the answer {answer!r} cannot be told from the prompt by its tokens")
+            else:
+                rows.append(row)
+                places.append((number, answer))
         results = self._decode(rows) if rows else []
         return self._completions(requests, places, results, failures)
 
-    def _rows(self, request: Request) -> list[tuple[Row | None, str | None]]:
-        pieces = self._prompts.prompt(request)
-        images = self._vision.encode(request.images)
-        if not request.answers:
-            return [(Row(pieces, images, None, request.text), None)] if request.text else []
-        rows: list[tuple[Row | None, str | None]] = []
-        for answer in dict.fromkeys(request.answers):
-            ids = self._prompts.answer(request, answer)
-            rows.append((None if ids is None else Row(pieces, images, ids, request.text and not rows), answer))
-        return rows
+    def _rows(self, requests: Sequence[Request]) -> Iterator[tuple[int, Row | None, str | None]]:
+        """The number of each request with each of its rows and the answer in it; None for a row that cannot be."""
+        images = iter(self._vision.encode([image for request in requests for image in request.images]))
+        for number, request in enumerate(requests):
+            pieces = self._prompts.prompt(request)
+            shown = [next(images) for _ in request.images]
+            if request.text and not request.answers:
+                yield number, Row(pieces, shown, None, text=True), None
+            for place, answer in enumerate(dict.fromkeys(request.answers)):
+                ids = self._prompts.answer(request, answer)
+                text = request.text and place == 0
+                yield number, None if ids is None else Row(pieces, shown, ids, text), answer
 
     def _decode(self, rows: list[Row]) -> list[Decoded]:
         """Decode rows in one pass, in halves where memory does not suffice."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,9 @@ from shotsmith.errors import DataError
 from shotsmith.files import file_digest
 from shotsmith.vlms.qwen.vision_cache import VisionCache
 from shotsmith.vlms.work import Work
+
+_PASS_TOKENS = 1024
+"""Tokens of images that pass the tower together, on a CPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +37,9 @@ class VisionEncoder:
     """The vision tower of a Qwen2.5-VL model with a memory of at most `limit` bytes (least recently used goes first),
     and where there is one a cache on disk behind it.
 
-    Images are encoded one at a time: the features of an image then do not depend, not even in their last bit, on
-    which others are asked for with it, and a run that is stopped and taken up again gets the same ones.
+    The features of an image do not depend, not even in their last bit, on which others are asked for with it, so a run
+    that is stopped and taken up again gets the same ones: on a CPU each row of a pass is computed alike whatever stands
+    beside it, and several small images share a pass; elsewhere none do.
     """
 
     def __init__(
@@ -46,6 +50,7 @@ class VisionEncoder:
         self._cache = cache
         self._processor = image_processor
         self._merge = int(image_processor.merge_size)
+        self._pass_tokens = _PASS_TOKENS if model.device.type == "cpu" else 0
         self._limit = limit
         self._bytes = 0
         self._kept: OrderedDict[str, ImageFeatures] = OrderedDict()
@@ -66,45 +71,73 @@ class VisionEncoder:
 
     def encode(self, images: Sequence[Path]) -> list[ImageFeatures]:
         """The features of each image. Raises DataError naming a file that cannot be decoded."""
-        encoded = [self._encoded(image) for image in images]
+        contents = [file_digest(image) for image in images]
+        wanted = dict(zip(contents, images, strict=True))
+        new = {content: image for content, image in wanted.items() if content not in self._kept}
+        for part in self._passes(self._from_disk(new)):
+            for content, features in self._compute(part).items():
+                self._keep(features)
+                if self._cache is not None:
+                    self._cache.put(content, features.features.unflatten(0, (features.rows, features.columns)))
+        for content in contents:
+            self._kept.move_to_end(content)
+        encoded = [self._kept[content] for content in contents]
+        self._work.images += len(images)
+        self._work.remembered += len(images) - len(new)
         while self._bytes > self._limit and self._kept:
             self._bytes -= _size(self._kept.popitem(last=False)[1])
         return encoded
 
-    def _encoded(self, image: Path) -> ImageFeatures:
-        content = file_digest(image)
-        known = self._kept.get(content)
-        self._work.images += 1
-        self._work.remembered += known is not None
-        if known is None:
-            known = self._kept[content] = self._found(image, content)
-            self._bytes += _size(known)
-        self._kept.move_to_end(content)
-        return known
+    def _keep(self, features: ImageFeatures) -> None:
+        self._kept[features.content] = features
+        self._bytes += _size(features)
 
-    def _found(self, image: Path, content: str) -> ImageFeatures:
-        """From disk, else computed and put there."""
-        found = None if self._cache is None else self._cache.get(content)
-        if found is not None:
-            self._work.read += 1
+    def _from_disk(self, images: Mapping[str, Path]) -> dict[str, Path]:
+        """Keep those (by content) that are on disk; returns the others."""
+        missing = {}
+        for content, image in images.items():
+            found = None if self._cache is None else self._cache.get(content)
+            if found is None:
+                missing[content] = image
+                continue
             rows, columns, _ = found.shape
-            return ImageFeatures(found.flatten(0, 1).to(self._model.device), rows, columns, content)
-        features = self._compute(image, content)
-        if self._cache is not None:
-            self._cache.put(content, features.features.unflatten(0, (features.rows, features.columns)))
-        return features
+            self._keep(ImageFeatures(found.flatten(0, 1).to(self._model.device), rows, columns, content))
+            self._work.read += 1
+        return missing
+
+    def _passes(self, images: Mapping[str, Path]) -> Iterator[dict[str, Path]]:
+        """Images (by content) that pass the tower together: no more than their tokens allow, but one at least."""
+        part: dict[str, Path] = {}
+        tokens = 0
+        for content, image in images.items():
+            size = self.tokens(image)
+            if part and tokens + size > self._pass_tokens:
+                yield part
+                part, tokens = {}, 0
+            part[content] = image
+            tokens += size
+        if part:
+            yield part
 
     @torch.inference_mode()
-    def _compute(self, image: Path, content: str) -> ImageFeatures:
+    def _compute(self, images: Mapping[str, Path]) -> dict[str, ImageFeatures]:
+        """The features of images (by content), in one pass."""
+        shown = [self._processed(image) for image in images.values()]
+        device = self._model.device
+        patches = torch.cat([inputs["pixel_values"] for inputs in shown])
+        grids = torch.cat([inputs["image_grid_thw"] for inputs in shown])
+        output = self._model.model.get_image_features(patches.to(device), grids.to(device)).pooler_output
+        computed = {}
+        for content, features, (_, height, width) in zip(images, output, grids.tolist(), strict=True):
+            own = features.clone() if len(shown) > 1 else features  # not a part of what all of them take
+            computed[content] = ImageFeatures(own, height // self._merge, width // self._merge, content)
+        return computed
+
+    def _processed(self, image: Path) -> Any:
         try:
-            inputs = self._processor(images=[load_image(image)], return_tensors="pt")
+            return self._processor(images=[load_image(image)], return_tensors="pt")
         except ValueError as error:
             raise DataError(f"cannot be shown to the VLM: {error}", file=image) from error
-        grid = inputs["image_grid_thw"]
-        device = self._model.device
-        output = self._model.model.get_image_features(inputs["pixel_values"].to(device), grid.to(device))
-        _, height, width = grid[0].tolist()
-        return ImageFeatures(output.pooler_output[0], height // self._merge, width // self._merge, content)
 
 
 def _size(image: ImageFeatures) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import shotsmith
+from shotsmith import cli
 from shotsmith.cli import app
 from shotsmith.errors import DataError, TrainingError
 from shotsmith.files import write_json, write_text
@@ -239,3 +241,16 @@ def test_no_colour_where_there_is_no_terminal(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "shotsmith", "show", str(tmp_path / "absent")]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 2 and result.stderr.startswith("error: ") and "\x1b" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "spins"), [({}, "10000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "ACTIVE"}, None)]
+)
+def test_threads_wait_awake_for_a_moment_unless_the_user_says_how(monkeypatch, given, spins):
+    seen = {}
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "environ", {key: value for key, value in os.environ.items() if "OMP_" not in key} | given)
+        patch.setattr(cli, "app", lambda: seen.update(os.environ))
+        cli.main()
+    assert seen.get("GOMP_SPINCOUNT") == spins
+    assert seen.get("OMP_WAIT_POLICY") == given.get("OMP_WAIT_POLICY")

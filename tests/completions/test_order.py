@@ -86,3 +86,10 @@ def test_demonstrations_already_answered_count_as_shared():
     asked = keyed(requests_of([("ab", "xxxx"), ("ac", "x"), ("bd", "xx")]))
     missing = {key: request for key, request in asked.items() if shown([(0, "", request)]) != ["ac"]}
     assert shown(in_order(missing, asked, Measuring())) == ["bd", "ab"]
+
+
+def test_a_beginning_that_saves_little_of_a_batch_does_not_part_prompts_of_one_length():
+    prompts = [("ab", "xxxxxxxx"), ("ac", "x"), ("bd", "xx")]
+    asked = keyed(requests_of(prompts))
+    assert shown(in_order(asked, asked, Measuring(batch_tokens=100))) == ["bd", "ac", "ab"]
+    assert shown(in_order(asked, asked, Measuring(batch_tokens=1000))) == ["ac", "bd", "ab"]

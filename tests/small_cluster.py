@@ -8,6 +8,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import ray
+
 from shotsmith.errors import DataError, InputError, VLMError
 from shotsmith.recipe import VLMSettings
 from shotsmith.records import Completion, Example, Failure, Request
@@ -44,7 +46,9 @@ class Diary:
         if word == "wrong":
             raise DataError("is no image", file=rest, row=7)
         if word == "hold":
-            (self.folder / f"{os.getpid()}.holds").touch()
+            unfinished = self.folder / f"{os.getpid()}.begins"
+            unfinished.write_text(ray.get_runtime_context().get_node_id())
+            unfinished.replace(unfinished.with_suffix(".holds"))
             while not (self.folder / "go").exists():
                 time.sleep(0.01)
 

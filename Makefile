@@ -1,4 +1,4 @@
-# make demo | make test | make check | make format | make bench | make setup
+# make demo | make test | make test-gpu | make check | make format | make bench | make setup
 # PYTHON says which Python (>= 3.11) makes the environment, VENV where it lies.
 PYTHON ?= python3
 VENV ?= .venv
@@ -6,7 +6,7 @@ RECIPE ?= recipes/demo.yaml
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test lint check format bench constraints
+.PHONY: setup demo test test-gpu lint check format bench constraints
 .NOTPARALLEL:
 
 setup: $(READY)
@@ -25,6 +25,10 @@ demo: setup
 # Two processes with one thread each: more threads only fight over two cores.
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
+# On a machine with a GPU; elsewhere they are skipped.
+test-gpu: setup
+	SHOTSMITH_TEST_GPU=1 $(BIN)/python -m pytest tests/vlms/test_on_a_gpu.py
 
 lint: setup
 	$(BIN)/ruff check .

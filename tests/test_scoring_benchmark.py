@@ -49,7 +49,7 @@ def test_the_way_of_the_gpu_runs_with_small_sizes_on_a_cpu(
     assert equal
     for kind in ("beam", "grpo", "evaluation"):
         assert figures[f"{kind}_texts_equal"] == 1
-        assert figures[f"{kind}_log_probs_apart"] < 1e-4
+        assert figures[f"{kind}_shared_off_float32"] < 1e-4
         assert figures[f"{kind}_generate_per_second"] > 0
         assert figures[f"{kind}_matmul_share"] > 0
         assert figures[f"{kind}_computed_per_prompt"] <= figures[f"{kind}_tokens_per_prompt"]

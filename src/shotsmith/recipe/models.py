@@ -73,8 +73,8 @@ class VLMSettings(Settings):
     length_penalty: float = 1.0
     """Beams are compared by log-probability over length to this power: 0 compares sums, more favours length."""
     prompt: PromptSettings = PromptSettings()
-    batch_tokens: Count = 8192
-    """Most tokens that a forward pass sees, padding and shared beginnings included."""
+    batch_tokens: Count | None = None
+    """Most tokens that a pass sees, padding and shared beginnings included; None takes 8,192, or what suits the GPU."""
     device: str = "auto"
     """'auto' (cuda if there is one), 'cpu', 'cuda', 'cuda:1', ..."""
     device_map: Literal["auto", "balanced", "balanced_low_0", "sequential"] | None = None

@@ -22,7 +22,8 @@ from shotsmith.errors import DataError, VLMError
 from shotsmith.files import file_digest
 from shotsmith.recipe import VLMSettings
 from shotsmith.records import Completion, Failure, Request
-from shotsmith.vlms.pretrained.loading import Pretrained
+from shotsmith.vlms.pretrained.kernels import steady_kernels
+from shotsmith.vlms.pretrained.loading import Pretrained, batch_tokens
 from shotsmith.vlms.prompting.image_tokens import ImageTokens
 from shotsmith.vlms.prompting.lengths import PromptLengths
 from shotsmith.vlms.prompting.prompt_tokens import Ids, PromptTokens
@@ -49,7 +50,7 @@ class GeneralVLM:
 
     def __init__(self, pretrained: Pretrained, settings: VLMSettings) -> None:
         self.identity = pretrained.identity
-        self.batch_tokens = settings.batch_tokens
+        self.batch_tokens = batch_tokens(settings, pretrained.model)
         self._model = pretrained.model
         self._processor = pretrained.processor
         self._cut = lru_cache(maxsize=100_000)(pretrained.prompt.cut)
@@ -71,6 +72,10 @@ class GeneralVLM:
 
         Raises DataError for an image that cannot be decoded, VLMError where memory does not suffice for one prompt.
         """
+        with steady_kernels():
+            return self._complete(requests)
+
+    def _complete(self, requests: Sequence[Request]) -> list[Completion | Failure]:
         width = len(requests)
         failures: dict[int, Failure] = {}
         texts: dict[int, str] = {}

@@ -2,10 +2,10 @@
 
 import copy
 import random
-from functools import partial
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from shotsmith.completions.collect import Collector
 from shotsmith.completions.store import Store
@@ -39,7 +39,7 @@ def rows(vlm, requests):
 @pytest.fixture(params=[0, 256], ids=["passes for nothing", "cheap passes"])
 def sharing(request, monkeypatch):
     """With passes for nothing all that can be shared is, over several levels."""
-    monkeypatch.setattr(decoding, "shared_beginnings", partial(shared_beginnings, pass_tokens=request.param))
+    monkeypatch.setattr(decoding, "PASS_TOKENS", request.param)
 
 
 def decoder_of(vlm, *, limit=8192, share=True):
@@ -59,7 +59,7 @@ def test_sharing_changes_no_token_and_no_log_probability(vlm, rows, sharing):
 def test_levels_continue_one_another(vlm, rows, monkeypatch):
     plans = []
     monkeypatch.setattr(
-        decoding, "shared_beginnings", lambda prompts: plans.append(shared_beginnings(prompts, 0)) or plans[-1]
+        decoding, "shared_beginnings", lambda prompts, _: plans.append(shared_beginnings(prompts, 0)) or plans[-1]
     )
     decoder_of(vlm).decode(rows)
     assert plans[0].levels > 2
@@ -107,7 +107,9 @@ def test_nothing_is_shared_where_tokens_do_not_see_all_before_them(vlm):
     sliding.sliding_window = 8
     sliding.layer_types = ["sliding_attention"] * sliding.num_hidden_layers
     model = SimpleNamespace(
-        config=SimpleNamespace(get_text_config=lambda: sliding), generation_config=SimpleNamespace(eos_token_id=1)
+        config=SimpleNamespace(get_text_config=lambda: sliding),
+        generation_config=SimpleNamespace(eos_token_id=1),
+        device=torch.device("cpu"),
     )
     assert not Decoder(model, 5, 100, Work())._share
     assert decoder_of(vlm)._share
@@ -118,7 +120,7 @@ class Killed(BaseException):
 
 
 def test_a_collection_that_is_stopped_and_resumed_is_the_same_to_the_last_bit(folder, requests, tmp_path, monkeypatch):
-    monkeypatch.setattr(decoding, "shared_beginnings", partial(shared_beginnings, pass_tokens=0))
+    monkeypatch.setattr(decoding, "PASS_TOKENS", 0)
     settings = VLMSettings(path=str(folder), batch_tokens=900)
     work = []
 

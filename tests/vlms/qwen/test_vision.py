@@ -34,7 +34,7 @@ def counting(encoder, monkeypatch):
     monkeypatch.setattr(
         encoder,
         "_compute",
-        lambda images: computed.extend(image.name for image in images.values()) or compute(images),
+        lambda images, shown: computed.extend(image.name for image in images.values()) or compute(images, shown),
     )
     return computed
 
@@ -76,7 +76,7 @@ def test_features_do_not_depend_on_their_neighbours_to_the_last_bit(vlm, noise, 
 def test_small_images_pass_the_tower_together_as_far_as_their_tokens_go(encoder, noise, monkeypatch):
     sizes = []
     compute = encoder._compute
-    monkeypatch.setattr(encoder, "_compute", lambda images: sizes.append(len(images)) or compute(images))
+    monkeypatch.setattr(encoder, "_compute", lambda images, shown: sizes.append(len(images)) or compute(images, shown))
     encoder._pass_tokens = 40
     encoder.encode(noise)
     counts = [encoder.tokens(image) for image in noise]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import floor, log2
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,6 +29,12 @@ _MODEL_FILES = ("*.safetensors", *_PROMPT_FILES)
 
 _DAMAGE = (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, SafetensorError)
 """What transformers raises where files are missing or damaged, or do not fit each other."""
+
+_CPU_TOKENS = 8192
+_MOST_TOKENS = 131_072
+_BYTES_PER_TOKEN = 600_000
+"""Of a GPU's memory, so that a third of it stays with a model of three billion weights. Passes of fewer tokens leave a
+large GPU idle between its operations (docs/scoring.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,20 @@ def load_pretrained(settings: VLMSettings) -> Pretrained:
     if settings.device_map is None:
         model = model.to(device)
     return Pretrained(model.eval(), processor, prompt, _identity(folder, model, processor, prompt, settings))
+
+
+def batch_tokens(settings: VLMSettings, model: Any) -> int:
+    """Most tokens that a pass of the model sees: as the settings say, or as suits its device."""
+    if settings.batch_tokens is not None:
+        return settings.batch_tokens
+    if model.device.type != "cuda":
+        return _CPU_TOKENS
+    return tokens_for(torch.cuda.get_device_properties(model.device).total_memory)
+
+
+def tokens_for(gpu_bytes: int) -> int:
+    """Most tokens in a pass on a GPU with so much memory: 16,384 with 16 GB, 131,072 from 80 GB on."""
+    return int(min(max(2 ** floor(log2(max(gpu_bytes, 1) / _BYTES_PER_TOKEN)), _CPU_TOKENS), _MOST_TOKENS))
 
 
 def load_processor_and_prompt(folder: Path, settings: VLMSettings) -> tuple[Any, Prompt]:

@@ -25,7 +25,7 @@ from shotsmith.vlms.prompting.prompt_tokens import Ids
 from shotsmith.vlms.qwen.kept import Kept, joined
 from shotsmith.vlms.qwen.layout import Batch, Line, Row, Span, in_line, side_by_side
 from shotsmith.vlms.qwen.passes import in_passes
-from shotsmith.vlms.qwen.prefixes import Plan, shared_beginnings
+from shotsmith.vlms.qwen.prefixes import GPU_PASS_TOKENS, PASS_TOKENS, Plan, shared_beginnings
 from shotsmith.vlms.work import Work
 
 _LOGIT_ROWS = 256
@@ -74,6 +74,7 @@ class Decoder:
         self._max_new_tokens = max_new_tokens
         self._limit = limit
         self._work = work
+        self._pass_tokens = GPU_PASS_TOKENS if model.device.type == "cuda" else PASS_TOKENS
         layers = DynamicCache(config=model.config.get_text_config()).layers
         self._share = share and all(type(layer) is DynamicLayer for layer in layers)  # not with sliding windows
         ends = model.generation_config.eos_token_id
@@ -94,7 +95,7 @@ class Decoder:
             here = [number for number in range(len(rows)) if plan.depth(plan.parents[number]) == depth]
             spans = [Span(lines[number], plan.length(plan.parents[number]), len(lines[number])) for number in here]
             parents = [plan.parents[number] for number in here]
-            for places in in_passes([len(span) for span in spans], _width(level), self._limit):
+            for places in self._passes(spans, level):
                 members = [here[place] for place in places]
                 keep = any(rows[member].text for member in members)
                 hidden, kept = self._run(
@@ -116,7 +117,7 @@ class Decoder:
     def _plan(self, lines: Sequence[Line]) -> Plan:
         if not self._share:
             return Plan((), (-1,) * len(lines))
-        return shared_beginnings([line.ids[: line.prompt] for line in lines])
+        return shared_beginnings([line.ids[: line.prompt] for line in lines], self._pass_tokens)
 
     def _level(self, plan: Plan, depth: int, lines: Sequence[Line], above: _Level | None) -> _Level | None:
         """Compute the shared beginnings of a depth, each from the one above that it continues."""
@@ -127,12 +128,16 @@ class Decoder:
         spans = [Span(lines[one.prompt], plan.length(one.parent), one.length) for one in shared]
         parts: list[Kept] = []
         order: list[int] = []
-        for places in in_passes([len(span) for span in spans], _width(above), self._limit):
+        for places in self._passes(spans, above):
             parents = [shared[place].parent for place in places]
             _, kept = self._run([spans[place] for place in places], above, parents, keep=True)
             parts += [] if kept is None else [kept]
             order += places
         return _Level(joined(parts), {numbers[place]: row for row, place in enumerate(order)})
+
+    def _passes(self, spans: Sequence[Span], level: _Level | None) -> list[list[int]]:
+        """The numbers of the spans in each pass, all continuing beginnings of one level."""
+        return in_passes([len(span) for span in spans], _width(level), self._limit, self._pass_tokens)
 
     def _run(
         self, spans: Sequence[Span], level: _Level | None, parents: Sequence[int], *, keep: bool

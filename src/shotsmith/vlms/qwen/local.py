@@ -12,10 +12,12 @@ from shotsmith.errors import InputError, VLMError
 from shotsmith.recipe import VLMSettings
 from shotsmith.recipe.models import VisionCacheSettings
 from shotsmith.records import Completion, Failure, Request
-from shotsmith.vlms.pretrained.loading import Pretrained, load_pretrained
+from shotsmith.vlms.pretrained.kernels import steady_kernels
+from shotsmith.vlms.pretrained.loading import Pretrained, batch_tokens, load_pretrained
 from shotsmith.vlms.prompting.prompt_tokens import PromptTokens
 from shotsmith.vlms.prompting.prompts import DEFAULT_PROMPT, Prompt
 from shotsmith.vlms.qwen.decoding import Decoded, Decoder
+from shotsmith.vlms.qwen.fused import use_fused
 from shotsmith.vlms.qwen.layout import Row
 from shotsmith.vlms.qwen.onednn import use_onednn
 from shotsmith.vlms.qwen.vision import VisionEncoder
@@ -60,6 +62,10 @@ class LocalVLM:
         prompt's keys and values. Raises DataError for an image that cannot be decoded, VLMError where memory does not
         suffice for a single prompt.
         """
+        with steady_kernels():
+            return self._complete(requests)
+
+    def _complete(self, requests: Sequence[Request]) -> list[Completion | Failure]:
         rows: list[Row] = []
         places: list[tuple[int, str | None]] = []
         failures: dict[int, Failure] = {}
@@ -131,13 +137,16 @@ def is_for(model: Any, settings: VLMSettings) -> bool:
 
 def local_vlm(pretrained: Pretrained, settings: VLMSettings) -> LocalVLM:
     """The VLM of a loaded model that `is_for` says yes to."""
-    use_onednn(pretrained.model)
+    if pretrained.model.device.type == "cuda":
+        use_fused(pretrained.model)
+    else:
+        use_onednn(pretrained.model)
     return LocalVLM(
         pretrained.model,
         pretrained.processor,
         identity=pretrained.identity,
         max_new_tokens=settings.max_new_tokens,
-        batch_tokens=settings.batch_tokens,
+        batch_tokens=batch_tokens(settings, pretrained.model),
         prompt=pretrained.prompt,
         vision_cache=_vision_cache(settings.vision_cache, pretrained.identity),
     )

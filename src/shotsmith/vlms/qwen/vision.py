@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from shotsmith.vlms.work import Work
 
 _PASS_TOKENS = 1024
 """Tokens of images that pass the tower together, on a CPU."""
+_READERS = 8
+"""Images that are decoded and resized at a time while a GPU has the tower: one takes as long as the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +77,8 @@ class VisionEncoder:
         contents = [file_digest(image) for image in images]
         wanted = dict(zip(contents, images, strict=True))
         new = {content: image for content, image in wanted.items() if content not in self._kept}
-        for part in self._passes(self._from_disk(new)):
-            for content, features in self._compute(part).items():
+        for computed in self._computed(self._from_disk(new)):
+            for content, features in computed.items():
                 self._keep(features)
                 if self._cache is not None:
                     self._cache.put(content, features.features.unflatten(0, (features.rows, features.columns)))
@@ -119,10 +122,20 @@ class VisionEncoder:
         if part:
             yield part
 
+    def _computed(self, images: Mapping[str, Path]) -> Iterator[dict[str, ImageFeatures]]:
+        """The features of images (by content), pass by pass."""
+        passes = list(self._passes(images))
+        if self._model.device.type == "cpu":  # it has enough to do with the tower
+            yield from (self._compute(part, list(map(self._processed, part.values()))) for part in passes)
+            return
+        with ThreadPoolExecutor(_READERS) as readers:
+            shown = readers.map(self._processed, [image for part in passes for image in part.values()])
+            for part in passes:
+                yield self._compute(part, [next(shown) for _ in part])
+
     @torch.inference_mode()
-    def _compute(self, images: Mapping[str, Path]) -> dict[str, ImageFeatures]:
-        """The features of images (by content), in one pass."""
-        shown = [self._processed(image) for image in images.values()]
+    def _compute(self, images: Mapping[str, Path], shown: Sequence[Any]) -> dict[str, ImageFeatures]:
+        """The features of images (by content), as the image processor shows them, in one pass."""
         device = self._model.device
         patches = torch.cat([inputs["pixel_values"] for inputs in shown])
         grids = torch.cat([inputs["image_grid_thw"] for inputs in shown])

@@ -67,14 +67,13 @@ def grpo_work(tasks: Tasks, group: int) -> Work:
 
 
 def evaluation_work(tasks: Tasks) -> Work:
-    """Every training-free selector at 1 to 4 shots, one call each; text alone."""
-    calls = []
+    """Every training-free selector at 1 to 4 shots, all in one call; text alone."""
+    requests = []
     for make in TRAINING_FREE.values():
         for shots in SHOTS:
-            chosen = make().select(tasks, shots)
-            requests = [_request(tasks, query, sequence) for query, sequence in enumerate(chosen)]
-            calls.append([Request(one.query, one.demonstrations) for one in requests])
-    return calls
+            for query, sequence in enumerate(make().select(tasks, shots)):
+                requests.append(Request(tasks.queries[query], tasks.demonstrations(query, sequence)))
+    return [list(dict.fromkeys(requests))]
 
 
 def _similarities(tasks: Tasks, query: int) -> np.ndarray:

@@ -13,6 +13,7 @@ from shotsmith.cli.options import Json, Overrides, RecipeFile, print_json
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from shotsmith.planning.pilot import Pilot
     from shotsmith.planning.plan import Figures, Plan, Planned
     from shotsmith.planning.sizes import Sizes
     from shotsmith.recipe import Recipe
@@ -29,6 +30,9 @@ def plan(
         float | None, typer.Option(help="Speed of one device, in prompt tokens (image tokens included).")
     ] = None,
     measure: Annotated[bool, typer.Option("--measure", help="Time some prompts of the recipe on its VLM.")] = False,
+    pilot: Annotated[
+        int, typer.Option(min=0, metavar="QUERIES", help="Let the VLM evaluate so many test queries first.")
+    ] = 0,
     like: Annotated[
         Path | None, typer.Option("--like", metavar="RUN", help="Take speed and behaviour from a finished run.")
     ] = None,
@@ -43,14 +47,14 @@ def plan(
 ) -> None:
     """Say what a recipe will cost: prompts, VLM calls, tokens, stored bytes and, where a speed is known, hours.
 
-    Nothing is asked and no weights are read, except to --measure. Ranges are in --json; docs/scale.md explains them.
+    Nothing is asked and no weights are read, except to --measure and for a --pilot. Ranges are in --json.
 
     Example: shotsmith plan recipes/demo.yaml --prompts-per-second 200
     """
     from shotsmith.recipe import load_recipe
 
     loaded = load_recipe(recipe, overrides or ())
-    made = _plan(loaded, (prompts_per_second, tokens_per_second), measure, like, assume, devices)
+    made = _plan(loaded, (prompts_per_second, tokens_per_second), measure, pilot, like, assume, devices)
     if as_json:
         print_json({"recipe": loaded.model_dump(mode="json"), "devices": devices, **made.as_json()})
     else:
@@ -61,12 +65,14 @@ def _plan(
     recipe: Recipe,
     told: tuple[float | None, float | None],
     measure: bool,
+    pilot: int,
     like: Path | None,
     assume: list[str] | None,
     devices: int,
 ) -> Plan:
     from shotsmith.errors import InputError
     from shotsmith.planning import speed
+    from shotsmith.planning.behaviour import USUAL
     from shotsmith.planning.like import corrections_of
     from shotsmith.planning.plan import make_plan
     from shotsmith.planning.sizes import assumed_sizes, read_assumed, readable_splits, sampled_sizes
@@ -75,8 +81,8 @@ def _plan(
     speeds = speed.given(*told)
     if sum((speeds is not None, measure)) > 1:
         raise InputError("the speed is either given or measured")
-    if assume and measure:
-        raise InputError("--measure needs the data that --assume does without")
+    if assume and (measure or pilot):
+        raise InputError("--measure and --pilot need the data that --assume does without")
     assumed = read_assumed(assume) if assume else None
 
     def sizes_of(some: Recipe) -> Sizes:
@@ -85,7 +91,7 @@ def _plan(
         with readable_splits(some) as splits:
             return sampled_sizes(some, splits)
 
-    sizes, corrections = sizes_of(recipe), None
+    sizes, corrections, behaviours = sizes_of(recipe), None, USUAL
     if like is not None:
         other = Run.open(like)
         corrections = corrections_of(other, sizes_of(other.recipe))
@@ -93,7 +99,20 @@ def _plan(
     if measure:
         with readable_splits(recipe) as splits:
             speeds = speed.measured(recipe, splits, max(recipe.evaluation.shots))
-    return make_plan(recipe, sizes, speeds, devices, corrections)
+    if pilot:
+        seen = _pilot(recipe, pilot)
+        behaviours = seen.behaviours(recipe)
+        corrections = {key: factor for key, factor in (corrections or {}).items() if key[0] != "evaluate"}
+        speeds = speeds or seen.speeds(recipe)
+    return make_plan(recipe, sizes, speeds, devices, corrections, behaviours)
+
+
+def _pilot(recipe: Recipe, queries: int) -> Pilot:
+    from shotsmith.cli.terminal import listening
+    from shotsmith.planning.pilot import run_pilot
+
+    with listening(quiet=False) as progress:
+        return run_pilot(recipe, queries, progress)
 
 
 def _print(made: Plan, devices: int) -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 
 from shotsmith.planning.draws import drawn_alike, drawn_at_random
 from shotsmith.planning.prompts import Prompts
 from shotsmith.planning.searching import beam_search
 from shotsmith.planning.training import Setting
-from shotsmith.runs import PHASES
+from shotsmith.runs import PHASES, Phase
 
-_ROUND = 16
+ROUND = 16
 """Sequences of one query that the oracle asks for together."""
 
 
@@ -33,19 +34,19 @@ def _selectors(setting: Setting) -> Iterator[Prompts]:
     """Zero-shot once; the others at every number of shots. What several of them choose alike is asked once."""
     recipe, behaviour = setting.recipe, setting.behaviour
     queries = recipe.data.test_queries
-    phases = sum(bool(getattr(recipe, phase).epochs) for phase in PHASES)
-    seeds = len(recipe.seeds)
+    phases: list[Phase] = [phase for phase in PHASES if getattr(recipe, phase).epochs]
     yield Prompts("evaluate", "selectors", 0, queries, queries)
     for shots in sorted(set(recipe.evaluation.shots)):
         random = drawn_at_random(recipe.evaluation.random_draws, recipe.pools.size, shots)
         similar = drawn_alike(setting.similar, behaviour.similar_agree**shots)
-        length = setting.chosen_length(shots, math.inf)
-        agree = behaviour.policies_agree**length
-        chosen = drawn_alike(phases * seeds, agree)
-        reverse = drawn_alike(seeds, agree) if phases and length > 1 else 0.0
-        different = random + similar
-        yield Prompts("evaluate", "selectors", shots, queries * different, queries * different)
-        yield Prompts("evaluate", "selectors", length, queries * (chosen + reverse), queries * (chosen + reverse))
+        yield Prompts("evaluate", "selectors", shots, queries * (random + similar), queries * (random + similar))
+        lengths = Counter(setting.greedy_length(shots, phase) for phase in phases)
+        for length, alike in lengths.items():
+            chosen = queries * drawn_alike(alike * len(recipe.seeds), behaviour.policies_agree**length)
+            yield Prompts("evaluate", "selectors", length, chosen, chosen)
+        if phases and (last := setting.greedy_length(shots, phases[-1])) > 1:
+            reverse = queries * drawn_alike(len(recipe.seeds), behaviour.policies_agree**last)
+            yield Prompts("evaluate", "selectors", last, reverse, reverse)
 
 
 def _oracle(setting: Setting, shots: int) -> Prompts:
@@ -59,6 +60,6 @@ def _oracle(setting: Setting, shots: int) -> Prompts:
     if shots not in recipe.evaluation.shots:
         first = 1.0  # no selector has tried that number
     tries = min(recipe.evaluation.oracle_tries, math.perm(recipe.pools.size, shots))
-    asked = recipe.data.test_queries * (first * min(_ROUND, tries) + later * max(0, tries - _ROUND))
+    asked = recipe.data.test_queries * (first * min(ROUND, tries) + later * max(0, tries - ROUND))
     answers = int(recipe.gives_log_probs)
-    return Prompts("evaluate", "oracle", shots, asked, asked, answers=answers, rounds=-(-tries // _ROUND))
+    return Prompts("evaluate", "oracle", shots, asked, asked, answers=answers, rounds=-(-tries // ROUND))

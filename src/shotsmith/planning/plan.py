@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from shotsmith.planning.behaviour import EXPECTED, HIGH, LOW, Behaviour
+from shotsmith.planning.behaviour import USUAL, Behaviour, Behaviours
 from shotsmith.planning.evaluation import evaluation
 from shotsmith.planning.prompts import Prompts, Stage
 from shotsmith.planning.searching import beam_search
@@ -79,12 +79,17 @@ class Plan:
 
 
 def make_plan(
-    recipe: Recipe, sizes: Sizes, speeds: Speeds | None = None, devices: int = 1, corrections: Corrections | None = None
+    recipe: Recipe,
+    sizes: Sizes,
+    speeds: Speeds | None = None,
+    devices: int = 1,
+    corrections: Corrections | None = None,
+    behaviours: Behaviours = USUAL,
 ) -> Plan:
     """Plan a recipe. Without `speeds` hours stay 0; `devices` run side by side in `wall_hours`."""
     sides = [
         _figures(prompts_of(recipe, sizes, behaviour), recipe, sizes, speeds, devices, corrections or {})
-        for behaviour in (LOW, EXPECTED, HIGH)
+        for behaviour in behaviours
     ]
     low, expected, high = sides
     parts = [Planned(*key, low.get(key, Figures()), expected[key], high.get(key, Figures())) for key in expected]

@@ -99,8 +99,8 @@ def sampled_sizes(recipe: Recipe, splits: Splits, seed: int = 0) -> Sizes:
 
 
 @contextlib.contextmanager
-def readable_splits(recipe: Recipe) -> Iterator[Splits]:
-    """The data, or a small world of the same seed where the recipe draws one, which is gone afterwards.
+def readable_splits(recipe: Recipe, *, whole: bool = False) -> Iterator[Splits]:
+    """The data, or a small world of the same seed (the `whole` one) where the recipe draws it, gone afterwards.
 
     Raises DataError where files are missing or at fault.
     """
@@ -110,7 +110,7 @@ def readable_splits(recipe: Recipe) -> Iterator[Splits]:
             yield load_splits(data, Path(folder) / "pictures", check=False)
         return
     smaller = {split: min(most, getattr(recipe.data.world, split)) for split, most in _WORLD.items()}
-    world = recipe.data.world.model_copy(update=smaller)
+    world = recipe.data.world if whole else recipe.data.world.model_copy(update=smaller)
     with tempfile.TemporaryDirectory() as folder:
         make_world(Path(folder) / "world", world)
         yield load_splits(recipe.data.model_copy(update={"world": world}), Path(folder) / "world", check=False)

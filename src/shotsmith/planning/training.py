@@ -11,7 +11,7 @@ from shotsmith.planning.behaviour import Behaviour
 from shotsmith.planning.draws import drawn_alike, drawn_at_random, drawn_in_turn
 from shotsmith.planning.prompts import Prompts
 from shotsmith.recipe import GrpoSettings, Recipe
-from shotsmith.runs import PHASES
+from shotsmith.runs import PHASES, Phase
 
 GROUPS = "GRPO groups"
 SIMILAR = 3
@@ -35,9 +35,15 @@ class Setting:
         """Whether the policy decides how many demonstrations to show."""
         return self.recipe.policy.length == "stop"
 
-    def chosen_length(self, allowed: int, groups: float = 0.0) -> float:
-        """Demonstrations that a policy shows where it may show `allowed`, after so many groups of GRPO."""
-        return allowed * self.behaviour.settled(self.behaviour.shown, groups) if self.stops else allowed
+    def sampled_length(self, allowed: int, steps: float = 0.0) -> float:
+        """Demonstrations of a sampled sequence where a policy may show `allowed`, after so many steps of GRPO."""
+        return allowed * self.behaviour.settled(self.behaviour.shown, steps) if self.stops else allowed
+
+    def greedy_length(self, allowed: int, phase: Phase) -> float:
+        """Those of a greedy one, of a policy that this phase has trained."""
+        if not self.stops or phase == "grpo":
+            return self.sampled_length(allowed, math.inf)
+        return allowed * self.behaviour.shown_greedy
 
     def unshown(self, part: str, requests: float, calls: float) -> Iterator[Prompts]:
         """What a gain in log-probability is measured from, where the reward asks for it."""
@@ -96,7 +102,7 @@ def _from_policy(setting: Setting, part: str, queries: int, seeds: int) -> Itera
     settings, behaviour = setting.recipe.rollouts, setting.behaviour
     lengths = _policy_lengths(setting)
     for allowed in lengths:
-        length, groups = setting.chosen_length(allowed), queries / len(lengths)
+        length, groups = setting.sampled_length(allowed), queries / len(lengths)
         once = drawn_alike(settings.sampled + settings.beam, behaviour.sampled_agree[0] ** length)
         agree = behaviour.visits_agree**length
         ever = once + drawn_alike(seeds * once, agree) - drawn_alike(once, agree)
@@ -114,9 +120,12 @@ def _validation(setting: Setting) -> Iterator[Prompts]:
     queries = recipe.data.val_queries
     for _, phase in product(recipe.seeds, PHASES):
         epochs = getattr(recipe, phase).epochs
+        agree = setting.behaviour.epochs_agree
+        if phase == "rce" or (phase == "grpo" and recipe.grpo.sampling.source == "recorded"):
+            agree = setting.behaviour.epochs_agree_recorded
         for allowed in recipe.evaluation.shots if epochs else ():
-            length = setting.chosen_length(allowed, math.inf if phase == "grpo" else 0.0)
-            calls = drawn_alike(epochs, setting.behaviour.epochs_agree**length)
+            length = setting.greedy_length(allowed, phase)
+            calls = drawn_alike(epochs, agree**length)
             rounds = epochs / len(recipe.evaluation.shots)
             yield setting.rewarded(f"{phase} validation", length, queries * epochs, queries * calls, rounds)
         yield from setting.unshown(f"{phase} validation", queries * epochs, 0)
@@ -138,14 +147,14 @@ def _groups(setting: Setting) -> Iterator[Prompts]:
             taking_part = queries * _curriculum(settings, epoch)
             steps = settings.steps_per_epoch or -(-int(taking_part) // settings.queries_per_step)
             wanted = steps * settings.queries_per_step if settings.steps_per_epoch else taking_part
-            halfway = trained + wanted / 2
+            halfway = trained + steps / 2
             sampled = share * wanted * sum(_no_signal(setting, halfway) ** draw for draw in range(epoch_draws))
             later = visits + sampled / taking_part
             new = 0.0 if _records(recipe) else (min(1.0, later) - min(1.0, visits)) * (queries - _searched(recipe))
             yield from setting.unshown(GROUPS, sampled, new)
             for allowed in lengths:
                 yield _groups_of_length(setting, allowed, len(lengths), taking_part, (visits, later), halfway, steps)
-            visits, trained = later, trained + wanted
+            visits, trained = later, trained + steps
 
 
 def _no_signal(setting: Setting, trained: float) -> float:
@@ -154,6 +163,14 @@ def _no_signal(setting: Setting, trained: float) -> float:
     if (setting.stops and reward.demonstration_cost >= least) or (reward.needs_log_probs and not least):
         return 0.0
     return setting.behaviour.settled(setting.behaviour.no_signal, trained)
+
+
+def steps_of(recipe: Recipe) -> float:
+    """Steps of GRPO that a policy takes with groups that it has sampled itself."""
+    settings = recipe.grpo
+    if settings.sampling.source == "recorded":
+        return 0.0
+    return settings.epochs * (settings.steps_per_epoch or -(-recipe.data.train_queries // settings.queries_per_step))
 
 
 def draws_per_step(settings: GrpoSettings) -> int:
@@ -165,9 +182,9 @@ def _groups_of_length(
     setting: Setting, allowed: int, turns: int, queries: float, visits: tuple[float, float], trained: float, steps: int
 ) -> Prompts:
     """Of one epoch; `visits` are those to each of `queries` before it and after it, by all seeds so far; `trained` are
-    the groups that this seed has learned from."""
+    the steps that this seed has taken."""
     recipe, behaviour = setting.recipe, setting.behaviour
-    generations, length = recipe.grpo.num_generations, setting.chosen_length(allowed, trained)
+    generations, length = recipe.grpo.num_generations, setting.sampled_length(allowed, trained)
     in_group = drawn_alike(generations, behaviour.settled(behaviour.sampled_agree, trained) ** length)
     if recipe.grpo.sampling.distinct:
         in_group = generations

@@ -63,24 +63,11 @@ def draw_pools(
     """
     if settings.sampler == "image_similar" and not index_embeddings.has_images:
         raise DataError("the data have no images to compare; use text_similar", field="pools.sampler")
-    same = _rows_by_identity(index)
-    barred = [np.array(sorted({*same["id", one.id], *same["image", one.image_id]}), dtype=np.int64) for one in queries]
-    for query, rows in zip(queries, barred, strict=True):
-        if len(index) - len(rows) < settings.size:
-            raise DataError(
-                f"only {len(index) - len(rows)} of {len(index)} train examples can be shown; "
-                f"the pool needs {settings.size}",
-                row=query.id,
-                field="pools.size",
-            )
+    if settings.sampler == "random":
+        return draw_random_pools(settings, queries, index)
+    barred = _barred(settings, queries, index)
     if not queries:
         return np.empty((0, settings.size), dtype=np.int64)
-    if settings.sampler == "random":
-        drawn = (
-            draw_random(query.id, len(index), rows, settings.size, settings.seed)
-            for query, rows in zip(queries, barred, strict=True)
-        )
-        return np.stack(list(drawn))
     kind = settings.index if settings.index != "auto" else "exact" if len(index) <= EXACT_UP_TO else "ivf"
     if kind == "exact":
         return _exact(settings, query_embeddings, index_embeddings, barred, range(len(queries)))
@@ -95,6 +82,31 @@ def draw_pools(
         *(kind, settings.size, found, len(some), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024),
     )
     return pools
+
+
+def draw_random_pools(settings: PoolSettings, queries: Sequence[Example], index: Sequence[Example]) -> Rows:
+    """The pools of the sampler that needs no embeddings; rows and errors as of `draw_pools`."""
+    barred = _barred(settings, queries, index)
+    pools = [
+        draw_random(query.id, len(index), rows, settings.size, settings.seed)
+        for query, rows in zip(queries, barred, strict=True)
+    ]
+    return np.stack(pools) if pools else np.empty((0, settings.size), dtype=np.int64)
+
+
+def _barred(settings: PoolSettings, queries: Sequence[Example], index: Sequence[Example]) -> list[Rows]:
+    """The rows that may not be shown to each query. Raises DataError where too few are left."""
+    same = _rows_by_identity(index)
+    barred = [np.array(sorted({*same["id", one.id], *same["image", one.image_id]}), dtype=np.int64) for one in queries]
+    for query, rows in zip(queries, barred, strict=True):
+        if len(index) - len(rows) < settings.size:
+            raise DataError(
+                f"only {len(index) - len(rows)} of {len(index)} train examples can be shown; "
+                f"the pool needs {settings.size}",
+                row=query.id,
+                field="pools.size",
+            )
+    return barred
 
 
 def recall(pools: Rows, exact: Rows) -> float:

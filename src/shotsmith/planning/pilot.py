@@ -1,0 +1,234 @@
+"""A small evaluation before the plan: how often selectors agree, and how many queries are left to the oracle.
+
+Both depend on VLM and data, and the oracle is half of what an evaluation asks for. So every training-free
+selector answers some of the test queries, and the oracle searches them, as the run will do.
+Only what trained policies add is then still unknown.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+from transformers.utils import logging as transformers_logging
+
+from shotsmith.completions.collect import Collector
+from shotsmith.completions.store import Store
+from shotsmith.data.splits import Splits, choose_queries
+from shotsmith.encoders.cached import embed_examples
+from shotsmith.encoders.clip import load_encoder
+from shotsmith.errors import InputError, VLMError
+from shotsmith.evaluation.evaluate import evaluate, evaluate_oracle, training_free_entrants
+from shotsmith.metrics.measure import measure_of
+from shotsmith.planning.behaviour import USUAL, Behaviour, Behaviours
+from shotsmith.planning.draws import drawn_alike
+from shotsmith.planning.evaluation import ROUND
+from shotsmith.planning.sizes import readable_splits
+from shotsmith.planning.speed import Speeds, given
+from shotsmith.planning.training import SIMILAR, steps_of
+from shotsmith.progress import Progress
+from shotsmith.recipe import Recipe
+from shotsmith.records import Completion, Failure, Request
+from shotsmith.samplers.pools import draw_pools, draw_random_pools
+from shotsmith.samplers.random import Rows
+from shotsmith.selectors.protocol import Tasks
+from shotsmith.selectors.training_free import training_free
+from shotsmith.vlms.load import load_vlm
+from shotsmith.vlms.protocol import VLM
+
+_INDEX = 2000
+"""Training examples that pools by similarity are drawn from."""
+
+_SLOWER = 3.0
+"""How much longer policies take to solve more queries than to lose the signal of those they are trained on."""
+
+Shares = tuple[float, float]
+"""Of the queries: those that the oracle has to ask about, and those left (on average) after its first round."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pilot:
+    """What a small evaluation has shown."""
+
+    queries: int
+    similar_agree: float | None
+    """None where there are not several similar selectors."""
+    unsolved: Shares | None
+    """With one demonstration; None where the oracle does not try that number after selectors have."""
+    unsolved_longer: Shares | None
+    """With several."""
+    prompts: int
+    seconds: float
+    """What the VLM took for them."""
+    tokens: int
+
+    def behaviours(self, recipe: Recipe) -> Behaviours:
+        """Low, expected and high, with what was seen in the place of what is usual.
+
+        What was seen of so few queries may be two standard errors off.
+        """
+        low, expected, high = (
+            self._seen(usual, errors, steps_of(recipe), len(recipe.seeds))
+            for usual, errors in zip(USUAL, (-2.0, 0.0, 2.0), strict=True)
+        )
+        return low, expected, high
+
+    def speeds(self, recipe: Recipe) -> Speeds | None:
+        """How fast the VLM was; a server's tokens are not counted."""
+        if recipe.vlm.server is not None:
+            return given(self.prompts / self.seconds, None)
+        return given(None, self.tokens / self.seconds)
+
+    def _seen(self, usual: Behaviour, errors: float, steps: float, seeds: int) -> Behaviour:
+        """The policies of `steps` steps solve some of what is left, those of more seeds more. With one
+        demonstration they solve fewer, and what they solve is mostly what the oracle finds in its first round."""
+        solved = 1 - usual.settled(usual.policies_leave, steps / _SLOWER) ** ((1 + seeds) / 2)
+        known: dict[str, Any] = {}
+        for name, shares, solve in (
+            ("unsolved", self.unsolved, (0.4 * solved, 0.0)),
+            ("unsolved_longer", self.unsolved_longer, (solved, 0.5 * solved)),
+        ):
+            if shares is not None:
+                off = [self._off(share, errors) for share in shares]
+                known[name] = tuple(share * (1 - some) for share, some in zip(off, solve, strict=True))
+                known["unsolved_in_similar"] = 1.0  # it has seen the recipe's own pools
+        if self.similar_agree is not None:
+            known["similar_agree"] = self.similar_agree
+        return replace(usual, **known)
+
+    def _off(self, share: float, errors: float) -> float:
+        """A share that is so many standard errors off."""
+        error = math.sqrt(share * (1 - share) / self.queries) if share < 1 else 0.0
+        return min(1.0, max(0.0, share + errors * error))
+
+
+def run_pilot(recipe: Recipe, queries: int, progress: Progress) -> Pilot:
+    """Evaluate so many of the recipe's test queries (or all, where it has fewer) by all that needs no training.
+
+    Raises InputError where there are none, VLMError where not one prompt could be answered, and what loading data,
+    encoder and VLM raises.
+    """
+    wanted = min(queries, recipe.data.test_queries)
+    if wanted < 1:
+        raise InputError("there are no test queries to look at", field="data.test_queries")
+    transformers_logging.disable_progress_bar()  # it would draw over our own
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        splits = stack.enter_context(readable_splits(recipe, whole=True))
+        store = stack.enter_context(Store.open(folder / "completions.sqlite"))
+        tasks = _tasks(recipe, splits, wanted, folder, progress)
+        asked = _Asked(Collector(store, load_vlm(recipe.vlm), progress))
+        settings = recipe.evaluation
+        entrants = training_free_entrants(settings.random_draws, has_images=tasks.index_embeddings.has_images)
+        results = evaluate(tasks, entrants, settings.shots, asked.ask)
+        asked.calls.clear()
+        if settings.oracle_tries:
+            log_probs = recipe.gives_log_probs
+            tries = settings.oracle_tries
+            evaluate_oracle(tasks, results, settings.shots, tries, asked.ask, log_probs=log_probs, progress=progress)
+        shares = _shares(recipe, asked.calls, len(tasks.queries))
+    if results and all(result.failure is not None for result in results):
+        raise VLMError(f"none of {len(results)} prompts could be answered: {results[0].failure}")
+    longer = [pair for shots, pair in shares.items() if shots > 1]
+    return Pilot(
+        queries=len(tasks.queries),
+        similar_agree=_similar_agree(tasks, min(settings.shots)),
+        unsolved=shares.get(1),
+        unsolved_longer=(fmean(one for one, _ in longer), fmean(two for _, two in longer)) if longer else None,
+        prompts=asked.prompts,
+        seconds=asked.seconds,
+        tokens=asked.tokens,
+    )
+
+
+class _Asked:
+    """Asks, and remembers what for and how long it took."""
+
+    def __init__(self, collector: Collector) -> None:
+        self._collector = collector
+        self.calls: list[Sequence[Request]] = []
+        self.prompts = 0
+        self.seconds = 0.0
+        self.tokens = 0
+
+    @property
+    def vlm(self) -> VLM:
+        return self._collector.vlm
+
+    def ask(self, requests: list[Request], origin: str) -> list[Completion | Failure]:
+        """As the collector answers."""
+        started = time.perf_counter()
+        answers = self._collector.ask(requests, origin)
+        self.seconds += time.perf_counter() - started
+        self.calls.append(requests)
+        self.prompts += len(requests)
+        self.tokens += sum(map(self.vlm.length, requests))
+        return answers
+
+
+def _tasks(recipe: Recipe, splits: Splits, count: int, folder: Path, progress: Progress) -> Tasks:
+    """The first of the recipe's test queries, with the very pools of the run where these are drawn at random."""
+    rows = choose_queries(splits.test, recipe.data.test_queries, recipe.data.seed, balance=False)
+    queries = tuple(splits.test[row] for row in rows[:count])
+    pools = draw_random_pools(recipe.pools, queries, splits.train) if recipe.pools.sampler == "random" else None
+    index = tuple(splits.train[row] for row in (_some(len(splits.train)) if pools is None else np.unique(pools)))
+    encoder = load_encoder(recipe.encoder)
+    text_only = all(example.image is None for example in (*queries, *index))
+    embedded, index_embedded = (
+        replace(
+            embed_examples(part, encoder, folder / f"{name}.safetensors", progress, text_only=text_only),
+            averaged=recipe.encoder.joined == "mean",
+        )
+        for name, part in (("queries", queries), ("index", index))
+    )
+    if pools is None:
+        pools = draw_pools(recipe.pools, queries, index, embedded, index_embedded)
+    else:
+        pools = np.searchsorted(np.unique(pools), pools)
+    measure = measure_of(recipe.data.metric, (example.answers for example in splits.test))
+    return Tasks(queries, index, pools, embedded, index_embedded, measure)
+
+
+def _some(examples: int) -> Rows:
+    """Rows of training examples in the place of all of them, which would take long to embed."""
+    return np.sort(np.random.default_rng(0).permutation(examples)[:_INDEX])
+
+
+def _similar_agree(tasks: Tasks, shots: int) -> float | None:
+    """The chance with which two similar selectors choose one demonstration alike that gives as many different
+    sequences as they have chosen."""
+    makers = training_free(has_images=tasks.index_embeddings.has_images)
+    similar = [make().select(tasks, shots) for name, make in makers.items() if name not in ("zero_shot", "random")]
+    if len(similar) < SIMILAR:
+        return None
+    different = fmean(len(set(chosen)) for chosen in zip(*similar, strict=True))
+    low, high = 0.0, 1.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if drawn_alike(len(similar), middle**shots) > different else (low, middle)
+    return low
+
+
+def _shares(recipe: Recipe, calls: Sequence[Sequence[Request]], queries: int) -> dict[int, Shares]:
+    """By number of shots, of those that selectors have tried before."""
+    if not recipe.evaluation.oracle_tries:
+        return {}
+    asked: defaultdict[int, list[int]] = defaultdict(list)
+    for requests in calls:
+        asked[len(requests[0].demonstrations)].append(len(requests))
+    shares = {}
+    for shots in sorted(set(recipe.evaluation.shots)):
+        tries = min(recipe.evaluation.oracle_tries, math.perm(recipe.pools.size, shots))
+        rounds = asked[shots] or [0]
+        first, later = rounds[0] / min(ROUND, tries), sum(rounds[1:]) / max(1, tries - ROUND)
+        shares[shots] = (first / queries, later / queries)
+    return shares

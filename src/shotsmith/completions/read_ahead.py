@@ -13,7 +13,7 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-_READERS = 32
+_READERS = 64
 """More than there are cores: they wait for the disk."""
 _BUSY_SECONDS = 120.0
 

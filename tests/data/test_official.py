@@ -44,6 +44,29 @@ def test_vqav2_rows_without_confidence_or_question_type_are_read(official_files)
     assert example.question_type == ""
 
 
+@pytest.mark.parametrize(
+    ("answers", "chosen", "shown"),
+    [
+        (["red", "blue", "red", "blue"], "blue", "blue"),
+        (["red", "blue", "red", "blue"], "red", "red"),
+        (["red", "blue", "blue"], "red", "blue"),
+        (["red", "blue"], "green", "red"),
+    ],
+    ids=["of two as common", "the first of them", "a rarer one", "one that nobody gave"],
+)
+def test_vqav2_s_own_choice_of_the_most_common_answer_is_what_a_demonstration_shows(
+    official_files, answers, chosen, shown
+):
+    files = official_files(1)
+    files.annotations["annotations"][0] |= {
+        "multiple_choice_answer": chosen,
+        "answers": [{"answer": answer} for answer in answers],
+    }
+    (example,) = read_official(*files.write())
+    assert example.answer == shown
+    assert sorted(example.answers) == sorted(answers)
+
+
 def test_a_missing_data_subtype_is_taken_from_the_name_of_the_questions_file(official_files):
     files = official_files(1)
     del files.questions["data_subtype"]
@@ -81,6 +104,9 @@ SPOILT = {
     "an answer without its text": (lambda q, a: a[0]["answers"][4].pop("answer"), ANNOTATIONS, 0, "answers[4]"),
     "a null as answer": (lambda q, a: a[0]["answers"][4].update(answer=None), ANNOTATIONS, 0, "answers[4].answer"),
     "an answer that is empty": (lambda q, a: a[2]["answers"][9].update(answer=""), ANNOTATIONS, 2, "answers[9].answer"),
+    "a number as choice": (
+        lambda q, a: a[2].update(multiple_choice_answer=3), ANNOTATIONS, 2, "multiple_choice_answer"
+    ),
     "a number as question type": (lambda q, a: a[2].update(question_type=3), ANNOTATIONS, 2, "question_type"),
 }  # fmt: skip
 

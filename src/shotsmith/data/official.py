@@ -107,7 +107,18 @@ def _question_and_annotation(row: Row) -> _Question:
 def _annotation(row: Row) -> _Annotation:
     image_id = row.integer("image_id") if "image_id" in row.fields else None
     question_type = sys.intern(row.text("question_type")) if "question_type" in row.fields else ""
-    return _Annotation(row.number, image_id, _answers(row), question_type)
+    answers = _answers(row)
+    if "multiple_choice_answer" in row.fields:  # of VQAv2
+        answers = _led_by(row.text("multiple_choice_answer"), answers)
+    return _Annotation(row.number, image_id, answers, question_type)
+
+
+def _led_by(chosen: str, answers: tuple[str, ...]) -> tuple[str, ...]:
+    """The same answers, the chosen one first if no other is more common: a demonstration shows the first of these."""
+    if answers.count(chosen) < max(map(answers.count, answers)):
+        return answers
+    place = answers.index(chosen)
+    return (answers[place], *answers[:place], *answers[place + 1 :])
 
 
 def _answers(annotation: Row) -> tuple[str, ...]:

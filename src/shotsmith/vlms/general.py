@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -22,11 +23,13 @@ from shotsmith.errors import DataError, VLMError
 from shotsmith.files import file_digest
 from shotsmith.recipe import VLMSettings
 from shotsmith.records import Completion, Failure, Request
+from shotsmith.vlms.image_features import ImageFeatures, Shown
 from shotsmith.vlms.pretrained.kernels import steady_kernels
 from shotsmith.vlms.pretrained.loading import Pretrained, batch_tokens
 from shotsmith.vlms.prompting.image_tokens import ImageTokens
 from shotsmith.vlms.prompting.lengths import PromptLengths
 from shotsmith.vlms.prompting.prompt_tokens import Ids, PromptTokens
+from shotsmith.vlms.vision_cache import open_vision_cache
 
 _IMAGES_KEPT = 128
 """Decoded images in memory: at 640 x 480 about 120 MB."""
@@ -57,6 +60,8 @@ class GeneralVLM:
         self._prompts = PromptTokens(pretrained.processor, pretrained.prompt)
         self._lengths = PromptLengths(self._prompts, ImageTokens(pretrained.processor))
         self._beams = settings.num_beams
+        cache = open_vision_cache(settings.vision_cache, pretrained.identity)
+        self._features = ImageFeatures(pretrained.model, pretrained.processor, self._placed, cache)
         self._accepted = frozenset(inspect.signature(self._model.forward).parameters)
         # Whatever sampling, penalties or lengths the checkpoint comes with are not asked for.
         self._model.generation_config = _decoding(self._model, pretrained.processor, settings)
@@ -97,7 +102,9 @@ class GeneralVLM:
     @torch.inference_mode()
     def _generate(self, rows: Sequence[_Row]) -> list[str | Failure]:
         inputs = self._inputs(rows)
-        output = self._model.generate(**inputs, return_dict_in_generate=True, output_logits=True)
+        # With beams, rows are repeated before images are looked at.
+        with self._features.of(_shown(rows)) if self._beams == 1 else nullcontext():
+            output = self._model.generate(**inputs, return_dict_in_generate=True, output_logits=True)
         new = output.sequences[:, inputs["input_ids"].shape[1] :]
         finite = torch.stack([torch.isfinite(logits.float().logsumexp(-1)) for logits in output.logits])
         good = finite.reshape(len(output.logits), len(rows), -1).all(2).all(0).tolist()
@@ -119,7 +126,8 @@ class GeneralVLM:
         inputs |= self._positions(inputs)
         if "logits_to_keep" in self._accepted:
             inputs["logits_to_keep"] = longest + 1
-        logits = self._model(**inputs, use_cache=False).logits[:, -longest - 1 : -1]
+        with self._features.of(_shown(rows)):
+            logits = self._model(**inputs, use_cache=False).logits[:, -longest - 1 : -1]
         last = inputs["input_ids"][:, -longest:].to(logits.device)
         log_probs = logits.float().log_softmax(-1).gather(-1, last[..., None])[..., 0].double().cpu().numpy()
         ends = last.cpu().numpy()
@@ -167,6 +175,16 @@ class GeneralVLM:
         ids, kinds, grids = inputs["input_ids"], inputs["mm_token_type_ids"], inputs["image_grid_thw"]
         positions, _ = rope_index(ids, kinds, image_grid_thw=grids, attention_mask=mask)
         return {"position_ids": positions}
+
+
+def _shown(rows: Sequence[_Row]) -> list[Shown]:
+    """The images of a pass, in the order in which the model sees them."""
+    return [
+        Shown(content, _decoded(image, content), len(row.request.images) == 1)
+        for row in rows
+        for image in row.request.images
+        for content in [file_digest(image)]
+    ]
 
 
 def _in_passes(run: Callable[[Sequence[_Row]], list[Result]], rows: Sequence[_Row], width: int) -> list[Result]:

@@ -8,7 +8,7 @@ from PIL import Image
 from shotsmith.builtin.processor import load_processor
 from shotsmith.errors import DataError, InputError
 from shotsmith.vlms.qwen.vision import VisionEncoder
-from shotsmith.vlms.qwen.vision_cache import VisionCache
+from shotsmith.vlms.vision_cache import VisionCache
 from shotsmith.vlms.work import Work
 
 

@@ -10,7 +10,6 @@ import torch
 
 from shotsmith.errors import InputError, VLMError
 from shotsmith.recipe import VLMSettings
-from shotsmith.recipe.models import VisionCacheSettings
 from shotsmith.records import Completion, Failure, Request
 from shotsmith.vlms.pretrained.kernels import steady_kernels
 from shotsmith.vlms.pretrained.loading import Pretrained, batch_tokens, load_pretrained
@@ -21,7 +20,7 @@ from shotsmith.vlms.qwen.fused import use_fused
 from shotsmith.vlms.qwen.layout import Row
 from shotsmith.vlms.qwen.onednn import use_onednn
 from shotsmith.vlms.qwen.vision import VisionEncoder
-from shotsmith.vlms.qwen.vision_cache import VisionCache
+from shotsmith.vlms.vision_cache import VisionCache, open_vision_cache
 from shotsmith.vlms.work import Work
 
 
@@ -148,15 +147,8 @@ def local_vlm(pretrained: Pretrained, settings: VLMSettings) -> LocalVLM:
         max_new_tokens=settings.max_new_tokens,
         batch_tokens=batch_tokens(settings, pretrained.model),
         prompt=pretrained.prompt,
-        vision_cache=_vision_cache(settings.vision_cache, pretrained.identity),
+        vision_cache=open_vision_cache(settings.vision_cache, pretrained.identity),
     )
-
-
-def _vision_cache(settings: VisionCacheSettings, identity: str) -> VisionCache | None:
-    """None where nothing is to be kept on disk, or it is not said where."""
-    if settings.folder is None or not settings.gigabytes:
-        return None
-    return VisionCache(settings.folder, int(settings.gigabytes * 1e9), identity)
 
 
 def load_vlm(settings: VLMSettings) -> LocalVLM:

@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 from shotsmith.data.images import load_image
 from shotsmith.errors import DataError
 from shotsmith.files import file_digest
-from shotsmith.vlms.qwen.vision_cache import VisionCache
+from shotsmith.vlms.vision_cache import VisionCache
 from shotsmith.vlms.work import Work
 
 _PASS_TOKENS = 1024
@@ -81,7 +81,9 @@ class VisionEncoder:
             for content, features in computed.items():
                 self._keep(features)
                 if self._cache is not None:
-                    self._cache.put(content, features.features.unflatten(0, (features.rows, features.columns)))
+                    self._cache.put(
+                        content, {"features": features.features.unflatten(0, (features.rows, features.columns))}
+                    )
         for content in contents:
             self._kept.move_to_end(content)
         encoded = [self._kept[content] for content in contents]
@@ -103,8 +105,8 @@ class VisionEncoder:
             if found is None:
                 missing[content] = image
                 continue
-            rows, columns, _ = found.shape
-            self._keep(ImageFeatures(found.flatten(0, 1).to(self._model.device), rows, columns, content))
+            rows, columns, _ = found["features"].shape
+            self._keep(ImageFeatures(found["features"].flatten(0, 1).to(self._model.device), rows, columns, content))
             self._work.read += 1
         return missing
 

@@ -4,11 +4,15 @@ import threading
 import pytest
 import torch
 
-from shotsmith.vlms.qwen.vision_cache import VisionCache
+from shotsmith.vlms.vision_cache import VisionCache
 
 
 def features(number=0, dtype=torch.float32):
     return torch.full((2, 3, 16), number + 0.1).to(dtype)
+
+
+def named(number=0, dtype=torch.float32):
+    return {"features": features(number, dtype)}
 
 
 def content(number):
@@ -26,14 +30,23 @@ def size(folder):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 def test_what_was_put_is_got_bit_by_bit(tmp_path, dtype):
     cache = VisionCache(tmp_path, 10**6, "model")
-    cache.put(content(1), features(7, dtype))
-    found = cache.get(content(1))
+    cache.put(content(1), named(7, dtype))
+    found = cache.get(content(1))["features"]
     assert found.dtype == dtype and torch.equal(found, features(7, dtype))
     assert cache.get(content(2)) is None
 
 
+def test_several_tensors_of_an_image_are_kept_by_name(tmp_path):
+    cache = VisionCache(tmp_path, 10**6, "model")
+    several = {"pooler_output[]": features(1), "001": features(2, torch.bfloat16), "000": torch.ones(5)}
+    cache.put(content(1), several)
+    found = cache.get(content(1))
+    assert found.keys() == several.keys()
+    assert all(torch.equal(found[name], several[name]) for name in several)
+
+
 def test_models_do_not_see_each_other_s_features(tmp_path):
-    VisionCache(tmp_path, 10**6, "one").put(content(1), features(1))
+    VisionCache(tmp_path, 10**6, "one").put(content(1), named(1))
     assert VisionCache(tmp_path, 10**6, "other").get(content(1)) is None
     assert VisionCache(tmp_path, 10**6, "one").get(content(1)) is not None
 
@@ -41,7 +54,7 @@ def test_models_do_not_see_each_other_s_features(tmp_path):
 @pytest.mark.parametrize("damage", ["torn", "empty", "zeros", "bit"])
 def test_a_spoilt_file_is_not_there_and_is_put_anew(tmp_path, damage):
     cache = VisionCache(tmp_path, 10**6, "model")
-    cache.put(content(1), features())
+    cache.put(content(1), named())
     (file,) = files(tmp_path)
     whole = file.read_bytes()
     spoilt = {
@@ -52,16 +65,16 @@ def test_a_spoilt_file_is_not_there_and_is_put_anew(tmp_path, damage):
     }
     file.write_bytes(spoilt[damage])
     assert cache.get(content(1)) is None
-    cache.put(content(1), features())
-    assert torch.equal(cache.get(content(1)), features())
+    cache.put(content(1), named())
+    assert torch.equal(cache.get(content(1))["features"], features())
 
 
 def test_the_folder_is_bounded_and_the_least_recently_used_goes_first(tmp_path):
-    VisionCache(tmp_path, 10**6, "model").put(content(0), features())
+    VisionCache(tmp_path, 10**6, "model").put(content(0), named())
     one = size(tmp_path)
     cache = VisionCache(tmp_path, 10 * one, "model")
     for number in range(40):
-        cache.put(content(number), features(number))
+        cache.put(content(number), named(number))
         os.utime(cache._path(content(number)), (number, number))
         if number >= 3:
             assert cache.get(content(3)) is not None, "it is in use"
@@ -72,7 +85,7 @@ def test_the_folder_is_bounded_and_the_least_recently_used_goes_first(tmp_path):
 
 def test_other_models_files_and_what_a_killed_process_left_count_and_go(tmp_path):
     old = VisionCache(tmp_path, 10**6, "old")
-    old.put(content(0), features())
+    old.put(content(0), named())
     (file,) = files(tmp_path)
     left = file.with_name(f".{file.name}.abc")
     left.write_bytes(bytes(5000))
@@ -82,7 +95,7 @@ def test_other_models_files_and_what_a_killed_process_left_count_and_go(tmp_path
     foreign.write_bytes(bytes(5000))
     for path in (file, left):
         os.utime(path, (1, 1))
-    VisionCache(tmp_path, 2 * file.stat().st_size, "new").put(content(1), features())
+    VisionCache(tmp_path, 2 * file.stat().st_size, "new").put(content(1), named())
     assert not file.exists() and not left.exists()
     assert unfinished.exists(), "another process may be writing it"
     assert foreign.exists(), "what is not the cache's is left alone"
@@ -97,8 +110,8 @@ def test_many_writers_and_readers_of_a_small_folder_get_whole_features_or_none(t
             number = (seed + step) % 7
             found = cache.get(content(number))
             if found is None:
-                cache.put(content(number), features(number))
-            elif not torch.equal(found, features(number)):
+                cache.put(content(number), named(number))
+            elif not torch.equal(found["features"], features(number)):
                 faults.append(number)
         finished.append(seed)
 

@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 
 from shotsmith.errors import VLMError
 from shotsmith.files import digest, replacing
+from shotsmith.recipe.models import VisionCacheSettings
 
 _KEPT_AFTER_CLEARING = 0.9
 """Share of the limit that clearing leaves, so that it is rarely needed."""
@@ -25,8 +26,12 @@ _UNFINISHED_SECONDS = 3600
 """A file unfinished for longer was left by a process that was killed."""
 
 
+Features = dict[str, torch.Tensor]
+"""The tensors that a model makes of one image, by name."""
+
+
 class VisionCache:
-    """The features [rows, columns, hidden size] of one model's images in a folder of at most `limit` bytes.
+    """The features of one model's images in a folder of at most `limit` bytes.
 
     `identity` is all of the model that decides them. The folder may hold those of several models; the files used
     least recently go first, whosever they are.
@@ -39,24 +44,24 @@ class VisionCache:
         self._bytes: int | None = None
         """In the folder when last looked, and what was put there since."""
 
-    def get(self, content: str) -> torch.Tensor | None:
+    def get(self, content: str) -> Features | None:
         """The features of the image file with this digest, on the CPU; None where they are not there, or spoilt."""
         path = self._path(content)
         try:
             with safe_open(path, framework="pt") as file:
-                features: torch.Tensor = file.get_tensor("features")
+                features = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
                 told = (file.metadata() or {}).get("digest")
             os.utime(path)
         except (OSError, SafetensorError):
             return None
         return features if told == _digest(features) else None
 
-    def put(self, content: str, features: torch.Tensor) -> None:
+    def put(self, content: str, features: Features) -> None:
         """Keep features; the least recently used go where there are too many. Raises VLMError where it cannot write."""
-        features = features.detach().cpu().contiguous()
+        features = {name: tensor.detach().cpu().contiguous() for name, tensor in features.items()}
         try:
             with replacing(self._path(content), durable=False) as temporary:
-                save_file({"features": features}, temporary, {"digest": _digest(features)})
+                save_file(features, temporary, {"digest": _digest(features)})
                 size = temporary.stat().st_size
         except (OSError, SafetensorError) as error:
             reason = f"vision features cannot be kept in {self._folder} (vlm.vision_cache.gigabytes=0 keeps none)"
@@ -93,5 +98,16 @@ class VisionCache:
                 yield status.st_mtime, status.st_size, path
 
 
-def _digest(features: torch.Tensor) -> str:
-    return digest(features.view(torch.uint8).numpy().tobytes())
+def _digest(features: Features) -> str:
+    return digest(*(part for name in sorted(features) for part in (name, _bytes(features[name]))))
+
+
+def _bytes(tensor: torch.Tensor) -> bytes:
+    return tensor.view(torch.uint8).numpy().tobytes() if tensor.dim() else b""
+
+
+def open_vision_cache(settings: VisionCacheSettings, identity: str) -> VisionCache | None:
+    """None where nothing is to be kept on disk, or it is not said where."""
+    if settings.folder is None or not settings.gigabytes:
+        return None
+    return VisionCache(settings.folder, int(settings.gigabytes * 1e9), identity)

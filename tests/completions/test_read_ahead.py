@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from shotsmith.completions import read_ahead as ahead
 from shotsmith.completions import store as module
 from shotsmith.completions.read_ahead import read_ahead
 from shotsmith.completions.store import Store
@@ -32,12 +33,12 @@ def reading(monkeypatch):
     return read
 
 
-@pytest.mark.parametrize(("slow", "ahead"), [(0.0, True), (10.0, False)], ids=["on a disk", "in memory"])
-def test_look_ups_find_the_same_whether_the_disk_is_slow_or_not(path, reading, monkeypatch, slow, ahead):
+@pytest.mark.parametrize(("slow", "expected"), [(0.0, True), (10.0, False)], ids=["on a disk", "in memory"])
+def test_look_ups_find_the_same_whether_the_disk_is_slow_or_not(path, reading, monkeypatch, slow, expected):
     monkeypatch.setattr(module, "_SLOW", slow)
     with Store.open(path) as store:
         assert store.get_many([*ABSENT, *STORED]) == STORED
-    assert reading == ([len(STORED) + len(ABSENT) - module._FIRST_KEYS] if ahead else [])
+    assert reading == ([len(STORED) + len(ABSENT) - module._FIRST_KEYS] if expected else [])
 
 
 def test_few_keys_are_not_worth_it(path, reading, monkeypatch):
@@ -64,6 +65,16 @@ def test_no_thread_and_no_lock_is_left(path):
     assert threading.active_count() == before
     with sqlite3.connect(path, timeout=0) as connection:
         connection.execute("BEGIN EXCLUSIVE")
+
+
+@pytest.mark.parametrize("count", [1, 63, 64, 65, 100_000])
+def test_every_key_is_read_once_in_statements_that_sqlite_takes(monkeypatch, count):
+    parts = []
+    monkeypatch.setattr(ahead, "_touch", lambda path, keys: parts.append(keys))
+    keys = [number.to_bytes(32, "big") for number in range(count)]
+    read_ahead(None, keys)
+    assert sorted(key for part in parts for key in part) == keys
+    assert max(map(len, parts)) <= 500
 
 
 def test_damage_met_ahead_is_an_error_that_names_the_file(path, monkeypatch):

@@ -14,6 +14,7 @@ from shotsmith.records import Request
 from shotsmith.vlms import image_features as module
 from shotsmith.vlms.general import GeneralVLM
 from shotsmith.vlms.pretrained.loading import load_pretrained
+from shotsmith.vlms.qwen.local import local_vlm
 
 FAMILIES = sorted(small_families.FAMILIES)
 
@@ -74,6 +75,17 @@ def test_another_run_finds_them_on_disk(pretrained, requests, tmp_path):
     assert second.complete(requests) == answers
     assert not passes
     assert len(list(tmp_path.rglob("*.safetensors"))) == len(first._features._kept) == len(second._features._kept)
+
+
+def test_the_fast_and_the_general_way_share_a_folder_and_not_its_files(examples, requests, qwen_folder, tmp_path):
+    """One model under one identity, on one device and then spread over several, say."""
+    settings = VLMSettings(path=str(qwen_folder), vision_cache={"folder": tmp_path})
+    loaded = load_pretrained(settings)
+    expected = GeneralVLM(loaded, VLMSettings()).complete(requests)
+    for vlm in (local_vlm(load_pretrained(settings), settings), GeneralVLM(loaded, settings)) * 2:
+        for one, other in zip(vlm.complete(requests), expected, strict=True):
+            assert one.text == other.text
+            assert one.log_probs == pytest.approx(other.log_probs, abs=1e-4)
 
 
 def test_memory_is_bounded_and_the_least_recently_used_goes_first(pretrained, examples):

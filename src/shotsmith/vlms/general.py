@@ -60,7 +60,8 @@ class GeneralVLM:
         self._prompts = PromptTokens(pretrained.processor, pretrained.prompt)
         self._lengths = PromptLengths(self._prompts, ImageTokens(pretrained.processor))
         self._beams = settings.num_beams
-        cache = open_vision_cache(settings.vision_cache, pretrained.identity)
+        # The fast way keeps the same model's features in another form.
+        cache = open_vision_cache(settings.vision_cache, f"{pretrained.identity} general")
         self._features = ImageFeatures(pretrained.model, pretrained.processor, self._placed, cache)
         self._accepted = frozenset(inspect.signature(self._model.forward).parameters)
         # Whatever sampling, penalties or lengths the checkpoint comes with are not asked for.

@@ -18,11 +18,18 @@ from shotsmith.records import Example
 
 @dataclass(frozen=True, slots=True)
 class Splits:
-    """The examples of one data set. Demonstrations come from `train`, epochs are chosen on `val`."""
+    """The examples of one data set. The policy is trained on queries from `train`, epochs are chosen on `val`."""
 
     train: tuple[Example, ...]
     val: tuple[Example, ...]
     test: tuple[Example, ...]
+    own_bank: tuple[Example, ...] | None = None
+    """What may be shown, where that is not the train split."""
+
+    @property
+    def bank(self) -> tuple[Example, ...]:
+        """What may be shown: demonstrations come from here alone."""
+        return self.train if self.own_bank is None else self.own_bank
 
     def named(self) -> dict[str, tuple[Example, ...]]:
         """The three splits by name."""

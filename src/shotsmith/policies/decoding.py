@@ -1,12 +1,14 @@
 """From step probabilities to sequences: sampling with and without replacement, greedy and beam search.
 
-Decoders know nothing of what is inside a walk. Axes: B queries, G or W sequences, T steps, K candidates; C columns are
-K, or K + 1 where the last is STOP. A sequence that has stopped goes on as padding, with probability 1.
+Decoders know nothing of what is inside a walk. Axes: B queries, G or W sequences, T steps, K candidates (of a pool, or
+of the step's shortlist); C columns are K, or K + 1 where the last is STOP. A sequence that has stopped goes on as
+padding, with probability 1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -20,11 +22,11 @@ TIE = 1e-5
 
 
 class Walk(Protocol):
-    """All sequences over the pools of a batch, choice by choice."""
+    """All sequences of a batch of queries, choice by choice."""
 
     @property
-    def mask(self) -> torch.Tensor:
-        """[B, K] bool; False where a smaller pool is padded."""
+    def columns(self) -> int:
+        """K: the choices of a step, STOP not counted."""
         ...
 
     def start(self) -> State:
@@ -40,10 +42,22 @@ class Walk(Protocol):
         ...
 
 
-def sample(
-    walk: Walk, shots: int, num: int, generator: torch.Generator, temperature: float = 1.0
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """`num` independent sequences per query [B, G, T] and their step log-probabilities under the distribution used."""
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What a decoder found."""
+
+    sequences: torch.Tensor
+    """[B, G, T] columns; -1 pads, STOP ends a sequence."""
+    log_probs: torch.Tensor
+    """[B, G, T] of every step, under the distribution used."""
+    weights: torch.Tensor
+    """[B, G]; 1 unless sampled without replacement."""
+    state: State
+    """The walk's state before the last choice, entries [B, G or 1, ...]."""
+
+
+def sample(walk: Walk, shots: int, num: int, generator: torch.Generator, temperature: float = 1.0) -> Decoded:
+    """`num` independent sequences per query."""
 
     def draw(log_probs: torch.Tensor) -> torch.Tensor:
         flat = torch.multinomial(log_probs.exp().flatten(0, 1), 1, generator=generator)
@@ -52,24 +66,25 @@ def sample(
     return _follow(walk, shots, num, draw, temperature)
 
 
-def greedy(walk: Walk, shots: int) -> torch.Tensor:
-    """The most probable choice at each step [B, T]; ties go to the lower position."""
+def greedy(walk: Walk, shots: int) -> Decoded:
+    """The most probable choice at each step (G = 1); ties go to the lower position."""
 
     def best(log_probs: torch.Tensor) -> torch.Tensor:
         return (log_probs >= log_probs.amax(-1, keepdim=True) - TIE).int().argmax(dim=-1)
 
-    sequences, _ = _follow(walk, shots, 1, best)
-    return sequences[:, 0]
+    return _follow(walk, shots, 1, best)
 
 
-def beam(walk: Walk, shots: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The best `width` sequences of a beam search, best first: [B, W, T] and log-probabilities [B, W].
+def beam(walk: Walk, shots: int, width: int) -> Decoded:
+    """The best `width` sequences of a beam search, best first.
 
-    W is `width`, or less where no pool of the batch has so many sequences; a query with fewer than W sequences has
-    rows of -1 with log-probability -inf at its end.
+    W is `width`, or less where no query of the batch has so many sequences; a query with fewer than W sequences has
+    rows of -1 whose log-probabilities sum to -inf at its end.
     """
-    state, sequences = walk.start(), _nothing_chosen(walk.mask, 1)
-    totals = torch.zeros(sequences.shape[:2], device=sequences.device)
+    state = walk.start()
+    sequences = _nothing_chosen(state, 1)
+    steps = torch.zeros(sequences.shape, device=sequences.device)
+    totals = steps.sum(-1)
     for step in range(shots):
         state = walk.advance(state, sequences[..., -1]) if step else state
         log_probs = _continuations(walk, state, sequences)
@@ -77,23 +92,26 @@ def beam(walk: Walk, shots: int, width: int) -> tuple[torch.Tensor, torch.Tensor
         totals, best = (part[:, :width] for part in longer.sort(dim=-1, descending=True, stable=True))
         parent, column = best // log_probs.shape[-1], best % log_probs.shape[-1]
         sequences = _longer(rows_at(sequences, parent), column, walk)
+        value = log_probs.flatten(1).gather(1, best)
+        steps = torch.cat([rows_at(steps, parent), value[..., None]], dim=-1)
         state = {name: rows_at(entry, parent) for name, entry in state.items()}
     exists = totals.isfinite()
     sequences = sequences.masked_fill(~exists[..., None], -1)
-    return sequences[:, exists.any(0)], totals[:, exists.any(0)]
+    some = exists.any(0)
+    state = {name: entry[:, some] for name, entry in state.items()} if shots else state
+    return Decoded(sequences[:, some], steps[:, some], torch.ones_like(totals[:, some]), state)
 
 
-def sample_distinct(
-    walk: Walk, shots: int, num: int, generator: torch.Generator, temperature: float = 1.0
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """`num` different sequences per query [B, G, T], their step log-probabilities [B, G, T], and weights [B, G].
+def sample_distinct(walk: Walk, shots: int, num: int, generator: torch.Generator, temperature: float = 1.0) -> Decoded:
+    """`num` different sequences per query, and weights.
 
     Stochastic beam search (arXiv 1903.06059): each sequence has the log-probability plus Gumbel noise, drawn top-down,
     and the `num` largest are kept. What comes next, kappa, is the threshold they passed: sequence i did so with
     probability q_i = P(Gumbel(log p_i) > kappa), and its weight is p_i / q_i. Where a query has no more than `num`
     sequences all of them are returned, with weight p_i; rows of -1 with weight 0 fill up to `num`.
     """
-    state, sequences = walk.start(), _nothing_chosen(walk.mask, 1)
+    state = walk.start()
+    sequences = _nothing_chosen(state, 1)
     # Double precision: probabilities of sequences, and differences of nearly equal perturbed values.
     steps = torch.zeros(sequences.shape, dtype=torch.float64, device=sequences.device)
     perturbed = _gumbel(torch.zeros_like(steps[..., :1].sum(-1)), generator)
@@ -112,11 +130,17 @@ def sample_distinct(
     perturbed = functional.pad(perturbed, (0, missing), value=-torch.inf)
     sequences = functional.pad(sequences, (0, 0, 0, missing))[:, :num]
     steps = functional.pad(steps, (0, 0, 0, missing))[:, :num]
+    state = {name: _padded_with_first(entry, missing)[:, :num] for name, entry in state.items()}
     exists, kappa = perturbed[:, :num] > -torch.inf, perturbed[:, num:]
     total = steps.sum(-1)
     weights = (total - torch.log(-torch.expm1(-torch.exp(total - kappa)))).exp()
     gone = ~exists[..., None]
-    return sequences.masked_fill(gone, -1), steps.masked_fill(gone, 0).float(), weights.masked_fill(~exists, 0).float()
+    return Decoded(
+        sequences.masked_fill(gone, -1),
+        steps.masked_fill(gone, 0).float(),
+        weights.masked_fill(~exists, 0).float(),
+        state,
+    )
 
 
 def _follow(
@@ -125,15 +149,17 @@ def _follow(
     num: int,
     choose: Callable[[torch.Tensor], torch.Tensor],
     temperature: float = 1.0,
-) -> tuple[torch.Tensor, torch.Tensor]:
+) -> Decoded:
     """Walk `num` sequences per query; `choose` maps log-probabilities [B, G, C] to columns [B, G]."""
-    state, sequences, values = walk.start(), _nothing_chosen(walk.mask, num), []
+    state = walk.start()
+    sequences, values = _nothing_chosen(state, num), []
     for step in range(shots):
         state = walk.advance(state, sequences[..., -1]) if step else state
         log_probs = _continuations(walk, state, sequences, temperature)
         sequences = _longer(sequences, choose(log_probs), walk)
         values.append(pick(log_probs, sequences[..., -1]))
-    return sequences, torch.stack(values, dim=-1)
+    log_probs = torch.stack(values, dim=-1) if values else torch.zeros(sequences.shape, device=sequences.device)
+    return Decoded(sequences, log_probs, torch.ones_like(log_probs.sum(-1)), state)
 
 
 def _continuations(walk: Walk, state: State, sequences: torch.Tensor, temperature: float = 1.0) -> torch.Tensor:
@@ -153,12 +179,19 @@ def _continuations(walk: Walk, state: State, sequences: torch.Tensor, temperatur
 
 def _longer(sequences: torch.Tensor, column: torch.Tensor, walk: Walk) -> torch.Tensor:
     """`sequences` [B, G, t] and the columns chosen next [B, G]: [B, G, t + 1]."""
-    choice = torch.where(column == walk.mask.shape[1], STOP, column).masked_fill(_ended(sequences), -1)
+    choice = torch.where(column == walk.columns, STOP, column).masked_fill(_ended(sequences), -1)
     return torch.cat([sequences, choice[..., None]], dim=-1)
 
 
-def _nothing_chosen(mask: torch.Tensor, num: int) -> torch.Tensor:
-    return torch.zeros(len(mask), num, 0, dtype=torch.int64, device=mask.device)
+def _nothing_chosen(state: State, num: int) -> torch.Tensor:
+    """Sequences [B, G, 0]."""
+    some = next(iter(state.values()))
+    return torch.zeros(len(some), num, 0, dtype=torch.int64, device=some.device)
+
+
+def _padded_with_first(entry: torch.Tensor, missing: int) -> torch.Tensor:
+    """A state's entry [B, G, ...] with `missing` more sequences, copies of the first: what is there has no meaning."""
+    return torch.cat([entry, entry[:, :1].expand(-1, missing, *entry.shape[2:])], dim=1) if missing else entry
 
 
 def _ended(sequences: torch.Tensor) -> torch.Tensor:

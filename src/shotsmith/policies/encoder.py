@@ -50,20 +50,33 @@ class CrossAttentionEncoder(nn.Module):
         through: torch.Tensor | None = self.input_proj.weight
         if self.candidate_encoder is not None:
             seen, through = self.candidate_encoder(self.input_proj(seen), inputs.mask), None
-        query = self.input_proj(inputs.queries)
-        for attention, norm in zip(self.cross_attn_layers, self.attn_norms, strict=True):
-            query = norm(query + attention(query, seen, inputs.mask, through))
-        query = self.dropout(query)
-        if self.query_feed_forward is not None:
-            query = self.query_feed_forward(query)
         return Encoded(
-            query=unit_length(self.query_proj(query)),
+            query=self._query(inputs.queries, seen, inputs.mask, through),
             candidates=unit_length(self._candidates(seen, through)),
             mask=inputs.mask,
         )
 
+    def queries(self, queries: torch.Tensor, seen: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Queries [B, D] alone, encoded: [B, H]. They read `seen` [B, K, D] where there are layers."""
+        return self._query(queries, seen, mask, self.input_proj.weight)
+
+    def alone(self, candidates: torch.Tensor) -> torch.Tensor:
+        """Candidates [U, D] that do not see each other, encoded: [U, H], unit length."""
+        return unit_length(self._candidates(candidates, self.input_proj.weight))
+
+    def _query(
+        self, queries: torch.Tensor, seen: torch.Tensor, mask: torch.Tensor, through: torch.Tensor | None
+    ) -> torch.Tensor:
+        query: torch.Tensor = self.input_proj(queries)
+        for attention, norm in zip(self.cross_attn_layers, self.attn_norms, strict=True):
+            query = norm(query + attention(query, seen, mask, through))
+        query = self.dropout(query)
+        if self.query_feed_forward is not None:
+            query = self.query_feed_forward(query)
+        return unit_length(self.query_proj(query))
+
     def _candidates(self, seen: torch.Tensor, through: torch.Tensor | None) -> torch.Tensor:
-        """Candidates [B, K, H] before they are normalised."""
+        """Candidates [..., K, H] before they are normalised."""
         weight = self.cand_proj.weight
         if through is not None and self.cand_feed_forward is None and seen.shape[:-1].numel() > seen.shape[-1]:
             # Nothing lies between the two projections, and multiplying them is cheaper than applying both.

@@ -1,12 +1,19 @@
-"""The pointer policy: it reads a query and its candidates once, then points at one demonstration after the other.
+"""The pointer policy: it encodes a query, then points at one demonstration after the other.
 
-The network is that of Lever-LM's pointer successor, put together from parts by the settings: encoder, memory, scorer,
-gains, slots, refinement, stop. Axes: B queries, G sequences, T steps, K candidates, C columns (K, or K + 1 with STOP),
-H hidden.
+It points into a pool that the query brings along, or retrieves from a whole bank (policies.bank_walk). It is put
+together from parts by the settings: encoder, memory, scorer, gains, slots, refinement, stop. A policy that starts as
+similarity scores candidate c in state s as
+
+    (cos(query, c) + learned(s, c) + prior(c)) / temperature + gains
+
+where cos is the sum of the cosines of image and question and everything learned starts at zero: untrained, it is mixed
+similarity search. Axes: B queries, G sequences, T steps, K candidates, C columns (K, or K + 1 with STOP), D embedding
+width, H hidden.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -16,14 +23,15 @@ from torch import nn
 from torch.nn import functional
 
 from shotsmith.errors import InputError
-from shotsmith.policies import decoding
+from shotsmith.policies import bank_walk, decoding
+from shotsmith.policies.bank import Candidates, highest, rounded
 from shotsmith.policies.encoder import CrossAttentionEncoder
 from shotsmith.policies.gains import GAINS
 from shotsmith.policies.memory import MEMORIES
 from shotsmith.policies.parts import MAX_STEPS, Encoded, Gain, Memory, State, rows_at
-from shotsmith.policies.protocol import Inputs, pick
+from shotsmith.policies.protocol import BankInputs, Chosen, Inputs, pick, rows_of
 from shotsmith.policies.refinement import Refinement
-from shotsmith.policies.scorer import SCORERS, Scorer
+from shotsmith.policies.scorer import Scorer, build_scorer
 from shotsmith.policies.slots import Slots
 from shotsmith.policies.stop import StopHead
 from shotsmith.policies.unit_length import unit_length
@@ -57,83 +65,233 @@ class PointerPolicy(nn.Module):
         self.step_embedding = nn.Embedding(MAX_STEPS, hidden) if settings.step_embedding else None
         if self.step_embedding is not None:
             nn.init.normal_(self.step_embedding.weight, std=0.02)
-        self.scorer: Scorer = SCORERS[settings.scorer](settings)
+        self.scorer: Scorer = build_scorer(settings)
         self.gains = nn.ModuleDict({name: GAINS[name](settings) for name in settings.gains})
         self.stop = StopHead(hidden) if settings.length == "stop" else None
+        self.log_temperature = nn.Parameter(torch.tensor(math.log(settings.temperature))) if self.similar else None
+        self.prior = Prior(embedding_width, hidden) if self.similar and settings.prior else None
 
     @property
     def can_stop(self) -> bool:
         """Whether the distributions have a last column for STOP."""
         return self.stop is not None
 
-    def step_distributions(self, inputs: Inputs, sequences: torch.Tensor) -> torch.Tensor:
+    @property
+    def outwards(self) -> bool:
+        """Whether the first choice stands next to the query."""
+        return self.settings.order == "outwards"
+
+    @property
+    def similar(self) -> bool:
+        """Whether the cosines enter the scores."""
+        return self.settings.start == "similarity"
+
+    @property
+    def temperature(self) -> torch.Tensor | float:
+        """What whole scores are divided by; 1 where the scorer has a temperature of its own."""
+        return 1.0 if self.log_temperature is None else self.log_temperature.exp()
+
+    @property
+    def gain_parts(self) -> Sequence[Gain]:
+        """The gains, in the order of the settings."""
+        return cast(Sequence[Gain], list(self.gains.values()))
+
+    def step_distributions(self, inputs: Inputs | BankInputs, sequences: torch.Tensor) -> torch.Tensor:
         """Log-probabilities [B, G, T, C] at every step; -inf for padding and for candidates chosen earlier.
 
         At padded steps nothing but padding is excluded; what is there has no meaning.
         """
+        if isinstance(inputs, BankInputs):
+            return self._recorded_distributions(inputs, sequences)
         steps = self._teacher_forced(inputs, sequences)
         return torch.stack([log_probs.expand(-1, sequences.shape[1], -1) for log_probs in steps], dim=2)
 
-    def log_prob(self, inputs: Inputs, sequences: torch.Tensor) -> torch.Tensor:
+    def log_prob(self, inputs: Inputs | BankInputs, sequences: torch.Tensor) -> torch.Tensor:
         """Log-probability of each step [B, G, T]; 0 where the sequence is padded."""
+        if isinstance(inputs, BankInputs):
+            return pick(self._recorded_distributions(inputs, sequences), sequences)
         steps = zip(self._teacher_forced(inputs, sequences), sequences.unbind(-1), strict=True)
         return torch.stack([pick(log_probs.expand(-1, choice.shape[1], -1), choice) for log_probs, choice in steps], -1)
 
     @torch.no_grad()
     def sample(
-        self, inputs: Inputs, shots: int, num: int, generator: torch.Generator, temperature: float = 1.0
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """`num` sequences per query [B, G, T] and their step log-probabilities under the sampling distribution."""
-        return decoding.sample(self._walk_for(inputs, shots), shots, num, generator, temperature)
+        self,
+        inputs: Inputs | BankInputs,
+        shots: int,
+        num: int,
+        generator: torch.Generator,
+        temperature: float = 1.0,
+    ) -> Chosen:
+        """`num` independent sequences per query."""
+        walk = self._walk_for(inputs, shots)
+        return _chosen(walk, decoding.sample(walk, shots, num, generator, temperature))
 
     @torch.no_grad()
     def sample_distinct(
-        self, inputs: Inputs, shots: int, num: int, generator: torch.Generator, temperature: float = 1.0
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """`num` different sequences per query [B, G, T], their step log-probabilities, and their weights [B, G]."""
-        return decoding.sample_distinct(self._walk_for(inputs, shots), shots, num, generator, temperature)
+        self,
+        inputs: Inputs | BankInputs,
+        shots: int,
+        num: int,
+        generator: torch.Generator,
+        temperature: float = 1.0,
+    ) -> Chosen:
+        """`num` different sequences per query, and their weights."""
+        walk = self._walk_for(inputs, shots)
+        return _chosen(walk, decoding.sample_distinct(walk, shots, num, generator, temperature))
 
     @torch.no_grad()
-    def greedy(self, inputs: Inputs, shots: int) -> torch.Tensor:
+    def greedy(self, inputs: Inputs | BankInputs, shots: int) -> torch.Tensor:
         """The most probable choice at each step [B, T]; ties go to the lower position, before STOP."""
-        return decoding.greedy(self._walk_for(inputs, shots), shots)
+        walk = self._walk_for(inputs, shots)
+        return _chosen(walk, decoding.greedy(walk, shots)).shown[:, 0]
 
     @torch.no_grad()
-    def beam(self, inputs: Inputs, shots: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def beam(self, inputs: Inputs | BankInputs, shots: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
         """The best `width` sequences of a beam search, best first: [B, W, T] and log-probabilities [B, W].
 
-        W is less than `width` where no pool of the batch has so many sequences; a query with fewer than W sequences
+        W is less than `width` where no query of the batch has so many sequences; a query with fewer than W sequences
         has rows of -1 with log-probability -inf at its end.
         """
-        return decoding.beam(self._walk_for(inputs, shots), shots, width)
+        walk = self._walk_for(inputs, shots)
+        found = _chosen(walk, decoding.beam(walk, shots, width))
+        return found.shown, found.log_probs.sum(-1)
 
-    def walk(self, inputs: Inputs) -> PointerWalk:
+    @torch.no_grad()
+    def locate(self, inputs: BankInputs, shown: torch.Tensor) -> Chosen:
+        """Sequences that something else chose [B, G, T], with shortlists that hold what they chose."""
+        if not self._sees_each_other:
+            walk = self.walk(inputs)
+            assert isinstance(walk, bank_walk.BankWalk)
+            return bank_walk.located(walk, shown)
+        pool = self._similar_rows(inputs, wanted=shown)
+        column = (pool[:, None, None] == shown[..., None]).int().argmax(-1)
+        sequences = torch.where(shown < 0, shown, column)
+        shortlists = pool[:, None, None].expand(*shown.shape, -1)
+        log_probs = self.log_prob(_pool_of(inputs, pool), sequences)
+        return Chosen(sequences, log_probs, torch.ones_like(log_probs[..., 0]), shortlists)
+
+    def walk(self, inputs: Inputs | BankInputs) -> PointerWalk | bank_walk.BankWalk:
         """Everything that is computed once per query."""
-        walk = self._over(self.encoder(inputs))
+        if isinstance(inputs, BankInputs):
+            if self._sees_each_other:
+                pool = self._similar_rows(inputs)
+                return self._pool_walk(_pool_of(inputs, pool), rows=pool)
+            similarity = inputs.bank.similarity(inputs.queries) if self.similar else None
+            candidates = inputs.bank.candidates(self)
+            return bank_walk.BankWalk(self, inputs, self._bank_queries(inputs), candidates, similarity)
+        return self._pool_walk(inputs)
+
+    def encode(self, embeddings: torch.Tensor) -> Candidates:
+        """Entries of a bank [U, D] as its walks need them (policies.bank.Encodes)."""
+        encoded = self.encoder.alone(embeddings)
+        prior = None if self.prior is None else self.prior(embeddings)
+        return Candidates(embeddings, encoded, self.scorer.keys(encoded), prior)
+
+    def asked(self, state: State) -> torch.Tensor:
+        """What the next choice is compared with: [B, G, H], unit length."""
+        queries = self.memory.query(state)
+        if self.step_embedding is not None:
+            queries = unit_length(queries + self.step_embedding(state["step"]))
+        return queries
+
+    def distribution(self, queries: torch.Tensor, scores: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
+        """Log-probabilities [..., C] from query states [..., H], scores [..., K] and the number chosen so far [...].
+
+        A score of -inf cannot be chosen.
+        """
+        # Where everything is blocked log_softmax alone would give NaN.
+        log_probs = functional.log_softmax(scores, dim=-1).masked_fill(scores == -torch.inf, -torch.inf)
+        if self.stop is None:
+            return log_probs
+        go_on, stop = self.stop(queries, scores, step)
+        return torch.cat([log_probs + go_on[..., None], stop[..., None]], dim=-1)
+
+    @property
+    def _sees_each_other(self) -> bool:
+        """Whether candidates are encoded side by side: a bank is then cut to the most similar entries first."""
+        return self.encoder.candidate_encoder is not None or self.refinement is not None
+
+    def _similar_rows(self, inputs: BankInputs, wanted: torch.Tensor | None = None) -> torch.Tensor:
+        """The most similar rows of the bank [B, M], those `wanted` [B, ...] among them; -1 where there are fewer."""
+        scores = bank_walk.without(inputs.bank.similarity(inputs.queries)[:, None], inputs.barred[:, None])[:, 0]
+        if wanted is not None:
+            rows = wanted.flatten(1)
+            there = torch.where(rows < 0, -torch.inf, torch.inf)
+            scores = scores.scatter_reduce(1, rows.clamp(min=0), there, "amax")
+        return highest(scores, min(self.settings.shortlist, scores.shape[1]))
+
+    def _bank_queries(self, inputs: BankInputs) -> torch.Tensor:
+        """Encoded queries [B, H]; where they read candidates, these are the most similar entries of the bank."""
+        if not self.settings.layers:
+            nothing = inputs.queries[:, None]
+            return self.encoder.queries(inputs.queries, nothing, nothing[..., 0] == 0)
+        pool = _pool_of(inputs, self._similar_rows(inputs))
+        return self.encoder.queries(pool.queries, pool.candidates, pool.mask)
+
+    def _recorded_distributions(self, inputs: BankInputs, sequences: torch.Tensor) -> torch.Tensor:
+        if inputs.shortlists is None:
+            raise InputError("sequences over a bank have probabilities only with their recorded shortlists")
+        if self._sees_each_other:
+            return self.step_distributions(_pool_of(inputs, inputs.shortlists[:, 0, 0]), sequences)
+        rows, places = inputs.shortlists.unique(return_inverse=True)
+        padding = int(rows[0] < 0)
+        candidates = self.encode(inputs.bank.embeddings[rows[padding:]])
+        places = places - padding
+        chosen = rows_of(sequences, places)
+        query = self._bank_queries(inputs)
+        return bank_walk.step_distributions(self, inputs, query, candidates, places, chosen)
+
+    def _pool_walk(self, inputs: Inputs, rows: torch.Tensor | None = None) -> PointerWalk:
+        similarity = prior = None
+        if self.similar:
+            similarity = rounded(inputs.candidates @ inputs.queries[..., None]).mT
+            prior = None if self.prior is None else self.prior(inputs.candidates)[:, None]
+        alone = similarity if prior is None or similarity is None else similarity + prior
+        walk = self._over(self.encoder(inputs), alone, rows)
         if self.refinement is None:
             return walk
         scores = walk.scores(walk.start())[1]
-        return self._over(self.refinement(walk.encoded, scores[:, 0]))
+        return self._over(self.refinement(walk.encoded, scores[:, 0]), alone, rows)
 
-    def _over(self, encoded: Encoded) -> PointerWalk:
-        return PointerWalk(
-            self, encoded, self.scorer.keys(encoded.candidates), cast(Sequence[Gain], list(self.gains.values()))
-        )
+    def _over(self, encoded: Encoded, alone: torch.Tensor | None, rows: torch.Tensor | None) -> PointerWalk:
+        return PointerWalk(self, encoded, self.scorer.keys(encoded.candidates), alone, rows)
 
-    def _walk_for(self, inputs: Inputs, shots: int) -> PointerWalk:
-        smallest = int(inputs.mask.sum(1).min()) if len(inputs.mask) else shots
-        if shots > smallest and not self.can_stop:
-            raise InputError(f"{shots} shots cannot be taken from a pool of {smallest}")
+    def _walk_for(self, inputs: Inputs | BankInputs, shots: int) -> PointerWalk | bank_walk.BankWalk:
+        if isinstance(inputs, BankInputs):
+            left = len(inputs.bank) - int((inputs.barred >= 0).sum(1).max()) if len(inputs.queries) else shots
+        else:
+            left = int(inputs.mask.sum(1).min()) if len(inputs.mask) else shots
+        if shots > left and not self.can_stop:
+            what = "bank" if isinstance(inputs, BankInputs) else "pool"
+            raise InputError(f"{shots} shots cannot be taken from a {what} of {left}")
         return self.walk(inputs)
 
     def _teacher_forced(self, inputs: Inputs, sequences: torch.Tensor) -> Iterator[torch.Tensor]:
         """Log-probabilities [B, G, C] before each step of `sequences`; G is 1 at the first, which all share."""
-        walk = self.walk(inputs)
+        walk = self._pool_walk(inputs)
         state = walk.start()
         yield walk.log_probs(state)
         for earlier, choice in zip(sequences.unbind(-1), sequences.unbind(-1)[1:], strict=False):
             state = walk.advance(state, earlier)
             yield walk.log_probs(walk.unblocked(state, choice == -1))
+
+
+class Prior(nn.Module):
+    """The score of a candidate alone: a two-layer perceptron over its embedding that starts at zero."""
+
+    def __init__(self, embedding_width: int, hidden: int) -> None:
+        """`embedding_width` is D, `hidden` H."""
+        super().__init__()
+        self.norm = nn.LayerNorm(embedding_width)
+        self.up = nn.Linear(embedding_width, hidden)
+        self.down = nn.Linear(hidden, 1)
+        nn.init.zeros_(self.down.weight)
+        nn.init.zeros_(self.down.bias)
+
+    def forward(self, embeddings: torch.Tensor) -> torch.Tensor:
+        """[..., D] -> [...]."""
+        scores: torch.Tensor = self.down(functional.gelu(self.up(self.norm(embeddings)))).squeeze(-1)
+        return scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,40 +302,43 @@ class PointerWalk:
     encoded: Encoded
     keys: torch.Tensor
     """[B, K, H]: what the scorer needs of the candidates."""
-    gains: Sequence[Gain]
+    alone: torch.Tensor | None = None
+    """[B, 1, K]: what candidates score whatever was chosen, where the policy starts as similarity."""
+    rows: torch.Tensor | None = None
+    """[B, K]: the rows of the bank that the pools were taken from, if they were."""
 
     @property
     def mask(self) -> torch.Tensor:
         """[B, K] bool; False where a smaller pool is padded."""
         return self.encoded.mask
 
+    @property
+    def columns(self) -> int:
+        """K."""
+        return self.mask.shape[1]
+
     def start(self) -> State:
         """Before the first choice."""
         state = {"blocked": ~self.mask[:, None], "step": torch.zeros_like(self.mask[:, :1], dtype=torch.int64)}
         state |= self.policy.memory.start(self.encoded.query[:, None])
-        for gain in self.gains:
+        for gain in self.policy.gain_parts:
             state |= gain.start(self.encoded)
         return state
 
     def scores(self, state: State) -> tuple[torch.Tensor, torch.Tensor]:
         """The query states [B, G, H], and the scores [B, G, K] of the candidates; -inf where they cannot be chosen."""
-        queries = self.policy.memory.query(state)
-        if self.policy.step_embedding is not None:
-            queries = unit_length(queries + self.policy.step_embedding(state["step"]))
+        queries = self.policy.asked(state)
         scores = self.policy.scorer(queries, self.keys)
-        for gain in self.gains:
+        if self.alone is not None:
+            scores = (scores + self.alone) / self.policy.temperature
+        for gain in self.policy.gain_parts:
             scores = scores + gain.gain(self.encoded, state)
         return queries, scores.masked_fill(state["blocked"], -torch.inf)
 
     def log_probs(self, state: State) -> torch.Tensor:
         """Log-probabilities [B, G, C] of the next choice."""
         queries, scores = self.scores(state)
-        # Where everything is blocked log_softmax alone would give NaN.
-        log_probs = functional.log_softmax(scores, dim=-1).masked_fill(state["blocked"], -torch.inf)
-        if self.policy.stop is None:
-            return log_probs
-        go_on, stop = self.policy.stop(queries, scores, state["step"])
-        return torch.cat([log_probs + go_on[..., None], stop[..., None]], dim=-1)
+        return self.policy.distribution(queries, scores, state["step"])
 
     def advance(self, state: State, choice: torch.Tensor) -> State:
         """After the choices [B, G]. Negative ones end a sequence; what is blocked there afterwards has no meaning."""
@@ -189,7 +350,7 @@ class PointerWalk:
         }
         chosen = rows_at(self.encoded.candidates, position)
         after |= self.policy.memory.advance(state, chosen)
-        for gain in self.gains:
+        for gain in self.policy.gain_parts:
             after |= gain.advance(self.encoded, state, position)
         return after
 
@@ -197,3 +358,20 @@ class PointerWalk:
         """`state` with nothing but padding blocked where `padded` [B, G], so that what follows is finite there."""
         blocked = state["blocked"] & ~padded[..., None] | ~self.mask[:, None]
         return {**state, "blocked": blocked}
+
+
+def _pool_of(inputs: BankInputs, rows: torch.Tensor) -> Inputs:
+    """Some rows of the bank [B, K] as the pools of the queries; -1 pads."""
+    return Inputs(inputs.queries, inputs.bank.embeddings[rows.clamp(min=0)], rows >= 0)
+
+
+def _chosen(walk: PointerWalk | bank_walk.BankWalk, found: decoding.Decoded) -> Chosen:
+    shape = found.sequences.shape
+    shortlists: torch.Tensor | None = None
+    if isinstance(walk, bank_walk.BankWalk):
+        last = found.state["shortlist"].expand(*shape[:2], -1)[:, :, None]
+        earlier = found.state["history"].expand(*shape[:2], -1, -1)
+        shortlists = torch.cat([earlier, last], dim=2)[:, :, : shape[2]]
+    elif walk.rows is not None:
+        shortlists = walk.rows[:, None, None].expand(*shape, -1)
+    return Chosen(found.sequences, found.log_probs, found.weights, shortlists)

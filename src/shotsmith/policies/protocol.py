@@ -1,16 +1,24 @@
 """What training and evaluation ask of a policy.
 
-Axes in names and docstrings: B queries, G sequences per query, T steps (shots), K candidates, D embedding width.
-Sequences are int64 positions in the pool; -1 pads sequences shorter than T, and STOP (-2) ends one by choice. The
-distributions of a policy that can stop have one column more, the last, for STOP.
+Axes in names and docstrings: B queries, G sequences per query, T steps (shots), K candidates, M entries of a shortlist,
+N entries of the bank, D embedding width.
+
+Candidates come as a pool of each query (`Inputs`), or from a bank that all queries share (`BankInputs`). A bank is too
+large to choose from at once: at each step the choices are a shortlist, the M rows with the highest scores. Sequences
+are int64 positions in the pool, or in the shortlist of their step, in the order of choice; -1 pads sequences shorter
+than T, and STOP (-2) ends one by choice. The distributions of a policy that can stop have one column more, the last,
+for STOP.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
+
+if TYPE_CHECKING:
+    from shotsmith.policies.bank import BankIndex
 
 STOP = -2
 """In a sequence: the policy chose to show no further demonstration. After it there is only padding."""
@@ -18,7 +26,7 @@ STOP = -2
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """Frozen embeddings of B queries and their candidates."""
+    """Frozen embeddings of B queries and their candidates: each query has a pool of its own."""
 
     queries: torch.Tensor
     """[B, D] float32."""
@@ -26,6 +34,40 @@ class Inputs:
     """[B, K, D] float32."""
     mask: torch.Tensor
     """[B, K] bool; False where a smaller pool is padded."""
+
+
+@dataclass(frozen=True, slots=True)
+class BankInputs:
+    """Frozen embeddings of B queries that choose from a whole bank."""
+
+    queries: torch.Tensor
+    """[B, D] float32."""
+    bank: BankIndex
+    """What can be shown, and the search for the highest scores in it."""
+    barred: torch.Tensor
+    """[B, X] int64, rows of the bank that must not be shown to a query; -1 pads."""
+    shortlists: torch.Tensor | None = None
+    """[B, G, T, M] int64, the recorded choices of every step: rows of the bank, -1 where there were fewer. None where
+    the policy is to retrieve them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Sequences that a policy chose, T steps long."""
+
+    sequences: torch.Tensor
+    """[B, G, T] positions in the pool, or in the shortlist of the step; -1 pads, STOP ends a sequence."""
+    log_probs: torch.Tensor
+    """[B, G, T] of every step under the distribution that was sampled from (temperature included); 0 where padded."""
+    weights: torch.Tensor
+    """[B, G]; 1, unless the sequences were sampled without replacement (decoding.sample_distinct)."""
+    shortlists: torch.Tensor | None = None
+    """[B, G, T, M] rows of the bank that could be chosen at every step; None for pools."""
+
+    @property
+    def shown(self) -> torch.Tensor:
+        """[B, G, T] positions in the pool, or rows of the bank; -1 and STOP as in `sequences`."""
+        return rows_of(self.sequences, self.shortlists)
 
 
 class Policy(Protocol):
@@ -36,31 +78,44 @@ class Policy(Protocol):
         """Whether the policy may end a sequence; the distributions then have a last column for STOP."""
         ...
 
-    def step_distributions(self, inputs: Inputs, sequences: torch.Tensor) -> torch.Tensor:
+    @property
+    def outwards(self) -> bool:
+        """Whether the first choice stands next to the query, so that sequences are shown in reverse."""
+        ...
+
+    def step_distributions(self, inputs: Inputs | BankInputs, sequences: torch.Tensor) -> torch.Tensor:
         """Log-probabilities at every step of `sequences` [B, G, T]: [B, G, T, K], or [B, G, T, K + 1] with STOP.
 
-        -inf where a candidate is padding or already chosen earlier in the sequence. At padded steps nothing but
-        padding is excluded, and what is there has no meaning.
+        K are the candidates of the pool or the entries M of the recorded shortlists. -inf where a candidate is padding
+        or already chosen earlier in the sequence. At padded steps nothing but padding is excluded, and what is there
+        has no meaning.
         """
         ...
 
-    def log_prob(self, inputs: Inputs, sequences: torch.Tensor) -> torch.Tensor:
+    def log_prob(self, inputs: Inputs | BankInputs, sequences: torch.Tensor) -> torch.Tensor:
         """Log-probability of each step of `sequences` [B, G, T], STOP included: [B, G, T]; 0 where it is padded."""
         ...
 
     def sample(
-        self, inputs: Inputs, shots: int, num: int, generator: torch.Generator, temperature: float = 1.0
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """`num` sequences per query, without repetition inside each: ([B, G, T], their step log-probs [B, G, T]).
-
-        No gradient. The log-probabilities are those of the sampling distribution (temperature included). T is `shots`.
-        """
+        self,
+        inputs: Inputs | BankInputs,
+        shots: int,
+        num: int,
+        generator: torch.Generator,
+        temperature: float = 1.0,
+    ) -> Chosen:
+        """`num` sequences per query, without repetition inside each. No gradient. T is `shots`."""
         ...
 
     def sample_distinct(
-        self, inputs: Inputs, shots: int, num: int, generator: torch.Generator, temperature: float = 1.0
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """`num` different sequences per query, and what makes up for their being different: a weight each [B, G].
+        self,
+        inputs: Inputs | BankInputs,
+        shots: int,
+        num: int,
+        generator: torch.Generator,
+        temperature: float = 1.0,
+    ) -> Chosen:
+        """`num` different sequences per query, with weights that make up for their being different.
 
         Stochastic beam search (Kool et al., arXiv 1903.06059). Expectations under the sampling distribution are
         estimated without bias by sum_i weight_i f(sequence_i). Fewer than `num` where there are no more: rows of -1
@@ -68,13 +123,36 @@ class Policy(Protocol):
         """
         ...
 
-    def greedy(self, inputs: Inputs, shots: int) -> torch.Tensor:
-        """The most probable candidate (or STOP) at each step: [B, T]. No gradient; ties go to the lower position."""
+    def greedy(self, inputs: Inputs | BankInputs, shots: int) -> torch.Tensor:
+        """The most probable choice (or STOP) at each step: [B, T], positions in the pool or rows of the bank.
+
+        No gradient; ties go to the lower position.
+        """
         ...
 
-    def beam(self, inputs: Inputs, shots: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """The `width` best sequences found by beam search, best first: ([B, W, T], log-probs [B, W]). No gradient."""
+    def beam(self, inputs: Inputs | BankInputs, shots: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The `width` best sequences found by beam search, best first: ([B, W, T], log-probs [B, W]). No gradient.
+
+        Positions in the pool or rows of the bank.
+        """
         ...
+
+    def locate(self, inputs: BankInputs, shown: torch.Tensor) -> Chosen:
+        """Sequences that something else chose, with shortlists that hold what they chose.
+
+        `shown` [B, G, T] are rows of the bank in the order of choice, -1 and STOP as in sequences. Where this policy
+        would not have retrieved a row, it takes the place of the lowest entry of the shortlist. The log-probabilities
+        are this policy's. No gradient.
+        """
+        ...
+
+
+def rows_of(sequences: torch.Tensor, shortlists: torch.Tensor | None) -> torch.Tensor:
+    """`sequences` [B, G, T] as positions in the pool or, with shortlists [B, G, T, M], as rows of the bank."""
+    if shortlists is None:
+        return sequences
+    rows = shortlists.gather(-1, sequences.clamp(min=0)[..., None]).squeeze(-1)
+    return torch.where(sequences < 0, sequences, rows)
 
 
 def pick(log_probs: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:

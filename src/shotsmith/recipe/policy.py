@@ -15,32 +15,44 @@ Gain = Literal["mmr", "coverage", "dpp", "dpp_max_similarity"]
 class PolicySettings(Settings):
     """A policy over sequences of demonstrations. `preset: NAME` gives the settings of that name; others go on top."""
 
+    start: Literal["similarity", "random"] = "similarity"
+    """What an untrained policy is. Similarity: mixed similarity search, which training changes step by step: the
+    cosines of image and question enter the score beside the learned part, and that starts at zero. Random: a network
+    with random projections alone, as in Lever-LM."""
+    order: Literal["outwards", "inwards"] = "outwards"
+    """Where the first choice stands: next to the query (outwards), or farthest from it (inwards)."""
+    shortlist: Annotated[int, Field(strict=True, ge=2)] = 256
+    """Entries of the bank that can be chosen at a step: those with the highest scores (M). Pools are not cut."""
+    prior: bool = True
+    """Add a learned score of the candidate alone to a policy that starts as similarity: some sources are unreliable
+    whatever the query."""
     hidden_size: Count = 128
     """Width of the projections."""
-    layers: Natural = 1
+    layers: Natural = 0
     """Cross-attention layers from the query to its candidates; 0 makes a bi-encoder."""
     heads: Count = 1
     """Heads of every attention layer; must divide hidden_size."""
     candidate_encoder: Literal["none", "self_attention"] = "none"
     """Whether the candidates see each other before the query reads them."""
-    feed_forward: bool = False
+    feed_forward: bool = True
     """A residual two-layer perceptron on query and candidates before they are compared."""
     projections: Literal["identity", "random"] = "identity"
     """How the last projections start: as the identity (embeddings are compared as they are), or at random."""
-    dropout: Share = 0.1
+    dropout: Share = 0.0
     """Dropout after the cross-attention (in train mode only)."""
     attention_dropout: Share = 0.1
     """Dropout on the attention weights (in train mode only)."""
-    memory: Literal["none", "gate", "gru", "gpt2"] = "gate"
+    memory: Literal["none", "gate", "gru", "gpt2"] = "gru"
     """How the query state follows what has been chosen: not at all, a gate, a GRU, or GPT-2 over all choices so far."""
     memory_layers: Count = 2
     """Layers of the GPT-2 memory."""
     step_embedding: bool = False
     """Add a learned vector for the number of the step to the state."""
-    scorer: Literal["cosine", "additive", "bilinear"] = "cosine"
+    scorer: Literal["cosine", "additive", "bilinear"] = "bilinear"
     """How well a candidate fits the state."""
-    temperature: Positive = 0.1
-    """Cosine and bilinear scores are divided by it."""
+    temperature: Positive = 0.08
+    """Scores are divided by it (additive ones only where the policy starts as similarity). It is learned where the
+    policy starts as similarity, and fixed otherwise."""
     gains: tuple[Gain, ...] = ()
     """What is added to the scores for what has been chosen already: redundancy penalty, topic coverage, diversity."""
     topics: Count = 16

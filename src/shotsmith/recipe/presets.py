@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 _NETWORK = {
+    "start": "random",
+    "order": "inwards",
+    "feed_forward": False,
+    "scorer": "cosine",
     "hidden_size": 256,
     "heads": 1,
     "projections": "random",

@@ -21,14 +21,16 @@ class PolicySelector:
     batch_size: int = 256
 
     def select(self, tasks: Tasks, shots: int) -> list[Sequence]:
-        """One sequence per query. Raises InputError where the pools hold fewer than `shots` candidates."""
+        """One sequence per query. Raises InputError where there are fewer than `shots` candidates."""
         device = _device(self.policy)
-        table = InputsTable(tasks.query_embeddings.table, tasks.index_embeddings.table, tasks.pools, device)
+        embedded = tasks.query_embeddings.table, tasks.index_embeddings.table
+        table = InputsTable(*embedded, tasks.pools, device, tasks.barred)
+        step = -1 if self.policy.outwards else 1
         chosen: list[list[int]] = []
         for start in range(0, len(table), self.batch_size):
             rows = range(start, min(start + self.batch_size, len(table)))
             chosen += self.policy.greedy(table.batch(rows), shots).tolist()
-        return [tuple(position for position in sequence if position >= 0) for sequence in chosen]
+        return [tuple(position for position in sequence if position >= 0)[::step] for sequence in chosen]
 
 
 def _device(policy: Policy) -> torch.device:

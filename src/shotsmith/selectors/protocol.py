@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Sequence as ManyOf
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,20 +22,30 @@ Ask = Callable[[list[Request], str], list[Completion | Failure]]
 
 @dataclass(frozen=True, slots=True)
 class Tasks:
-    """Queries with their pools. `pools[i][p]` is the row, in `index`, of candidate p of query i."""
+    """Queries and what may be shown to them: a pool each, or the whole bank."""
 
     queries: tuple[Example, ...]
     index: tuple[Example, ...]
-    pools: npt.NDArray[np.int64]
-    """[number of queries, pool size]."""
+    """The bank."""
+    pools: npt.NDArray[np.int64] | None
+    """[number of queries, pool size]: `pools[i][p]` is the row of the bank that is candidate p of query i. None: every
+    query chooses from the whole bank, and a sequence holds rows of it."""
     query_embeddings: Embedded
     index_embeddings: Embedded
     measure: Measure = VQA
     """What answers are measured by."""
+    barred: ManyOf[npt.NDArray[np.int64]] = ()
+    """For each query the rows of the bank that it must not be shown, ascending; pools hold none of them."""
 
     def demonstrations(self, query: int, sequence: Sequence) -> tuple[Example, ...]:
         """The examples a sequence of this query points at, in order."""
+        if self.pools is None:
+            return tuple(self.index[row] for row in sequence)
         return tuple(self.index[self.pools[query, position]] for position in sequence)
+
+    def barred_from(self, query: int) -> npt.NDArray[np.int64]:
+        """The rows of the bank that this query must not be shown."""
+        return self.barred[query] if len(self.barred) else np.empty(0, dtype=np.int64)
 
 
 class Selector(Protocol):

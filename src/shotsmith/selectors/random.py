@@ -18,9 +18,17 @@ class Random:
     name: str = "random"
 
     def select(self, tasks: Tasks, shots: int) -> list[Sequence]:
-        """One sequence per query; fewer shots give a prefix of what more shots give."""
+        """One sequence per query; fewer shots of a pool give a prefix of what more give."""
+        if tasks.pools is None:
+            return [self._from_bank(tasks, row, shots) for row in range(len(tasks.queries))]
         size = tasks.pools.shape[1]
         return [
             tuple(seeded_generator("selector", self.seed, self.draw, query.id).permutation(size)[:shots].tolist())
             for query in tasks.queries
         ]
+
+    def _from_bank(self, tasks: Tasks, row: int, shots: int) -> Sequence:
+        generator = seeded_generator("selector", self.seed, self.draw, tasks.queries[row].id)
+        barred = set(tasks.barred_from(row).tolist())
+        drawn = generator.choice(len(tasks.index), min(len(tasks.index), shots + len(barred)), replace=False)
+        return tuple(number for number in drawn.tolist() if number not in barred)[:shots]

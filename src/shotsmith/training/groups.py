@@ -11,9 +11,14 @@ import torch
 from torch.nn import functional
 
 from shotsmith.errors import InputError
-from shotsmith.policies.protocol import STOP
+from shotsmith.policies.inputs import InputsTable
+from shotsmith.policies.protocol import STOP, BankInputs, Policy, rows_of
 from shotsmith.records import Rollout
 from shotsmith.records import Sequence as Positions
+
+
+_LOCATED = 32
+"""Groups whose shortlists are retrieved at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +28,8 @@ class Groups:
     rows: torch.Tensor
     """[B] int64, the query of each group: a row of the inputs table."""
     sequences: torch.Tensor
-    """[B, G, T] int64 positions in the query's pool; -1 pads shorter sequences (and absent ones), STOP ends one."""
+    """[B, G, T] int64 positions in the query's pool, or in the shortlist of the step, in the order of choice; -1 pads
+    shorter sequences (and absent ones), STOP ends one."""
     values: torch.Tensor
     """[B, G] float32, a reward or a weight; 0 where there is none."""
     valid: torch.Tensor
@@ -32,6 +38,8 @@ class Groups:
     """[B, G] float32, log-probability of the sequence under the policy that chose it; NaN where it is not known."""
     weights: torch.Tensor
     """[B, G] float32, how much a rollout counts in its group; 1 unless the group was sampled without replacement."""
+    shortlists: torch.Tensor | None = None
+    """[B, G, T, M] int32, rows of the bank that could be chosen at each step; None where queries have pools."""
 
     def __len__(self) -> int:
         """B."""
@@ -63,10 +71,25 @@ class Groups:
             functional.pad(self.valid, (0, more)),
             functional.pad(self.behaviour, (0, more), value=torch.nan),
             functional.pad(self.weights, (0, more), value=1.0),
+            None
+            if self.shortlists is None
+            else functional.pad(self.shortlists, (0, 0, 0, longer, 0, more), value=-1),
         )
 
+    def shown(self, outwards: bool) -> list[list[Positions]]:
+        """The sequences of each group as they are shown: positions in the pool, or rows of the bank.
+
+        `outwards`: the first choice stands next to the query, which is last in a prompt. Absent sequences are empty.
+        """
+        step = -1 if outwards else 1
+        return [
+            [tuple(row for row in sequence if row >= 0)[::step] for sequence in group]
+            for group in rows_of(self.sequences, self.shortlists).tolist()
+        ]
+
     def _map(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Groups:
-        return Groups(*(change(getattr(self, field.name)) for field in dataclasses.fields(self)))
+        values = (getattr(self, field.name) for field in dataclasses.fields(self))
+        return Groups(*(None if value is None else change(value) for value in values))
 
 
 def concatenate(parts: Iterable[Groups]) -> Groups:
@@ -75,23 +98,27 @@ def concatenate(parts: Iterable[Groups]) -> Groups:
     size = max(part.sequences.shape[1] for part in parts)
     steps = max(part.sequences.shape[2] for part in parts)
     parts = [part.padded(size, steps) for part in parts]
-    return Groups(*(torch.cat([getattr(p, field.name) for p in parts]) for field in dataclasses.fields(Groups)))
+    columns = ([getattr(part, field.name) for part in parts] for field in dataclasses.fields(Groups))
+    return Groups(*(None if column[0] is None else torch.cat(column) for column in columns))
 
 
-def from_rollouts(rollouts: Iterable[Rollout], *, stop_below: int = 0) -> Groups:
+def from_rollouts(rollouts: Iterable[Rollout], *, stop_below: int = 0, outwards: bool = False) -> Groups:
     """One group per query, in ascending order; a rollout without a reward is kept but not valid.
 
     A query none of whose rollouts has a reward has nothing to teach and is left out. For a policy that can stop,
-    `stop_below` is the most demonstrations it may show: sequences shorter than that end with STOP.
+    `stop_below` is the most demonstrations it may show: sequences shorter than that end with STOP. `outwards`: the
+    policy chooses first what stands next to the query. Sequences over a bank hold rows until `located`.
     """
     by_query: dict[int, list[Rollout]] = {}
     for rollout in rollouts:
         by_query.setdefault(rollout.query, []).append(rollout)
     answered = {query: group for query, group in by_query.items() if any(r.reward is not None for r in group)}
-    return _grouped(answered, stop_below)
+    return _grouped(answered, stop_below, outwards)
 
 
-def from_beams(beams: Mapping[int, Iterable[Positions]], *, stop_below: int = 0) -> Groups:
+def from_beams(
+    beams: Mapping[int, Iterable[Positions]], *, stop_below: int = 0, outwards: bool = False
+) -> Groups:
     """The sequences beam search found for each query, all of the same weight (1 / their number)."""
     listed = {query: list(sequences) for query, sequences in beams.items()}
     weighted = {
@@ -99,12 +126,31 @@ def from_beams(beams: Mapping[int, Iterable[Positions]], *, stop_below: int = 0)
         for query, found in listed.items()
         if found
     }
-    return _grouped(weighted, stop_below)
+    return _grouped(weighted, stop_below, outwards)
 
 
-def _grouped(groups: Mapping[int, Sequence[Rollout]], stop_below: int) -> Groups:
+def located(groups: Groups, policy: Policy, inputs: InputsTable) -> Groups:
+    """Groups over a bank whose sequences are rows of it, with shortlists of `policy` that hold what was chosen.
+
+    Groups of queries with pools are returned as they are.
+    """
+    if inputs.pools is not None or not len(groups):
+        return groups
+    parts = []
+    for start in range(0, len(groups), _LOCATED):
+        part = groups[start : start + _LOCATED]
+        batch = inputs.batch(part.rows.numpy())
+        assert isinstance(batch, BankInputs)
+        found = policy.locate(batch, part.sequences.to(inputs.device))
+        assert found.shortlists is not None
+        shortlists = found.shortlists.cpu().int()
+        parts.append(dataclasses.replace(part, sequences=found.sequences.cpu(), shortlists=shortlists))
+    return concatenate(parts)
+
+
+def _grouped(groups: Mapping[int, Sequence[Rollout]], stop_below: int, outwards: bool) -> Groups:
     queries = sorted(groups)
-    ended = {query: [_ended(rollout, stop_below) for rollout in groups[query]] for query in queries}
+    ended = {query: [_ended(rollout, stop_below, outwards) for rollout in groups[query]] for query in queries}
     size = max((len(group) for group in ended.values()), default=1)
     steps = max((len(sequence) for group in ended.values() for sequence in group), default=1)
     absent = (-1,) * steps
@@ -144,8 +190,8 @@ def finite_reward(query: int, sequence: Positions, reward: float) -> float:
     return reward
 
 
-def _ended(rollout: Rollout, stop_below: int) -> Positions:
-    sequence = rollout.sequence
+def _ended(rollout: Rollout, stop_below: int, outwards: bool) -> Positions:
+    sequence = rollout.sequence[:: -1 if outwards else 1]
     if len(sequence) < stop_below:
         return (*sequence, STOP)
     if not sequence:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch.nn import functional
 
 from shotsmith.policies.inputs import InputsTable
 from shotsmith.policies.protocol import Policy
@@ -55,7 +55,7 @@ def on_policy(
         for shots in sorted(set(turns)):
             chosen = [query for query, turn in zip(queries, turns, strict=True) if turn == shots]
             parts.append(_sampled(policy, inputs, chosen, shots, settings, generator))
-        return rewarded(concatenate(parts), scorer, origin)
+        return rewarded(concatenate(parts), scorer, origin, outwards=policy.outwards)
 
     return sample
 
@@ -83,15 +83,15 @@ def mixture(first: Source, second: Source, share: float, in_second: frozenset[in
     return draw
 
 
-def rewarded(groups: Groups, scorer: Scorer, origin: str) -> Groups:
+def rewarded(groups: Groups, scorer: Scorer, origin: str, *, outwards: bool = False) -> Groups:
     """The groups with the rewards of their sequences; equal sequences of a query are asked for once.
 
-    Raises InputError where a reward is not finite.
+    `outwards`: the first choice of a sequence stands next to the query. Raises InputError where a reward is not finite.
     """
     present = (groups.sequences != -1).any(-1)
     pairs = [
-        (query, tuple(position for position in sequence if position >= 0))
-        for query, group in zip(groups.rows.tolist(), groups.sequences.tolist(), strict=True)
+        (query, sequence)
+        for query, group in zip(groups.rows.tolist(), groups.shown(outwards), strict=True)
         for sequence in group
     ]
     asked = list(dict.fromkeys(pair for pair, there in zip(pairs, present.flatten().tolist(), strict=True) if there))
@@ -102,7 +102,7 @@ def rewarded(groups: Groups, scorer: Scorer, origin: str) -> Groups:
     ]
     values = torch.tensor(rewards).view(present.shape)
     valid = torch.tensor([reward is not None for reward in listed]).view(present.shape) & present
-    return Groups(groups.rows, groups.sequences, values, valid, groups.behaviour, groups.weights)
+    return dataclasses.replace(groups, values=values, valid=valid)
 
 
 def collect(source: Source, take: Take, wanted: int, settings: AdvantageSettings) -> Collected:
@@ -138,20 +138,15 @@ def _sampled(
 ) -> Groups:
     """Sequences [B, G, longest] with the log-probabilities of the sampling distribution; no rewards yet."""
     batch, number = inputs.batch(queries), settings.num_generations
-    weights = torch.ones(len(queries), number)
-    if settings.sampling.distinct:
-        sequences, log_probs, weights = policy.sample_distinct(
-            batch, shots, number, generator, settings.sampling.temperature
-        )
-    else:
-        sequences, log_probs = policy.sample(batch, shots, number, generator, settings.sampling.temperature)
-    sequences = functional.pad(sequences.cpu(), (0, max(settings.shots) - sequences.shape[-1]), value=-1)
-    shape = sequences.shape[:2]
+    draw = policy.sample_distinct if settings.sampling.distinct else policy.sample
+    drawn = draw(batch, shots, number, generator, settings.sampling.temperature)
+    shape = drawn.sequences.shape[:2]
     return Groups(
         rows=torch.tensor(queries),
-        sequences=sequences,
+        sequences=drawn.sequences.cpu(),
         values=torch.zeros(shape),
         valid=torch.zeros(shape, dtype=torch.bool),
-        behaviour=log_probs.sum(-1).float().cpu(),
-        weights=weights.float().cpu(),
-    )
+        behaviour=drawn.log_probs.sum(-1).float().cpu(),
+        weights=drawn.weights.float().cpu(),
+        shortlists=None if drawn.shortlists is None else drawn.shortlists.cpu().int(),
+    ).padded(number, max(settings.shots))

@@ -15,7 +15,7 @@ import torch
 
 from shotsmith.policies.inputs import InputsTable
 from shotsmith.policies.pointer import PointerPolicy
-from shotsmith.policies.protocol import Inputs, pick, taken
+from shotsmith.policies.protocol import BankInputs, Inputs, pick, taken
 from shotsmith.recipe import GrpoSettings
 from shotsmith.training.advantages import Advantages, advantages, standardise
 from shotsmith.training.groups import Groups
@@ -31,7 +31,7 @@ from shotsmith.training.truncation import keep_top
 class Batch:
     """The groups of one step and what stays the same over its updates."""
 
-    inputs: Inputs
+    inputs: Inputs | BankInputs
     groups: Groups
     advantages: Advantages
     steps: torch.Tensor
@@ -52,7 +52,7 @@ def prepare(
     kept: int | None = None,
 ) -> Batch:
     """The batch of some groups; `kept` cuts each of them to its best rollouts."""
-    embedded = inputs.batch(groups.rows.numpy())
+    embedded = inputs.batch(groups.rows.numpy(), groups.shortlists)
     groups = groups.to(inputs.device)
     sequences = groups.sequences
     under_reference = reference.policy.step_distributions(embedded, sequences)

@@ -1,0 +1,244 @@
+"""Sequences over a whole bank: at each step the entries with the highest scores are the choices.
+
+The shortlist of a step holds the M entries whose score, gains apart, is highest for the state the sequence is in. It is
+recomputed after every choice, and recorded, so that the probabilities of old, new and reference policy are of the same
+choices. With M >= N nothing is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn import functional
+
+from shotsmith.policies.bank import Candidates, highest
+from shotsmith.policies.parts import Encoded, Gain, State
+from shotsmith.policies.protocol import STOP, BankInputs, Chosen
+
+if TYPE_CHECKING:
+    from shotsmith.policies.pointer import PointerPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class BankWalk:
+    """Sequences whose shortlists are retrieved as they grow (decoding.Walk). No gradient."""
+
+    policy: PointerPolicy
+    inputs: BankInputs
+    query: torch.Tensor
+    """[B, H], the encoded queries."""
+    candidates: Candidates
+    """All N entries."""
+    similarity: torch.Tensor | None
+    """[B, N], for policies that start as similarity."""
+
+    @property
+    def columns(self) -> int:
+        """M, or N if that is less."""
+        return min(self.policy.settings.shortlist, len(self.candidates.keys))
+
+    def start(self) -> State:
+        """Before the first choice."""
+        state: State = {
+            "step": torch.zeros(len(self.query), 1, dtype=torch.int64, device=self.query.device),
+            "chosen": torch.zeros(len(self.query), 1, 0, dtype=torch.int64, device=self.query.device),
+            "history": self.query.new_zeros(len(self.query), 1, 0, self.columns, dtype=torch.int64),
+            **self.policy.memory.start(self.query[:, None]),
+        }
+        return self.retrieved(state)
+
+    def retrieved(self, state: State, wanted: torch.Tensor | None = None) -> State:
+        """The state with its shortlist [B, G, M] and the scores of that, gains not counted.
+
+        Rows in `wanted` [B, G] are on it whatever their score, unless negative.
+        """
+        queries = self.policy.asked(state)
+        vectors = self.policy.scorer.vectors(queries)
+        scores = self._searched(vectors, queries.shape[1])
+        shape = (*scores.shape[:2], -1)
+        excluded = torch.cat([self.inputs.barred[:, None].expand(shape), state["chosen"].expand(shape)], dim=-1)
+        scores = without(scores, excluded)
+        searched = scores
+        if wanted is not None:
+            place = wanted.clamp(min=0)[..., None]
+            forced = torch.where(wanted[..., None] >= 0, torch.inf, scores.gather(-1, place))
+            searched = scores.scatter(-1, place, forced)
+        rows = highest(searched, self.columns)
+        found = self._scored_apart(queries, rows) if vectors is None else scores.gather(-1, rows.clamp(min=0))
+        return {**state, "shortlist": rows, "scores": found.masked_fill(rows < 0, -torch.inf)}
+
+    def log_probs(self, state: State) -> torch.Tensor:
+        """Log-probabilities [B, G, C] of the next choice."""
+        scores = state["scores"]
+        if self.policy.gains:
+            gains = gains_of(self.policy, self.query, self.candidates, state["shortlist"], state["chosen"])
+            scores = scores + gains.masked_fill(state["shortlist"] < 0, 0.0)
+        return self.policy.distribution(self.policy.asked(state), scores, state["step"])
+
+    def advance(self, state: State, choice: torch.Tensor) -> State:
+        """After the choices [B, G], columns of the shortlist. Negative ones end a sequence."""
+        return self.retrieved(self.follow(state, choice))
+
+    def follow(self, state: State, choice: torch.Tensor) -> State:
+        """What `advance` does, without the next shortlist."""
+        shape = (*choice.shape, -1)
+        shortlist = state["shortlist"].expand(shape)
+        row = shortlist.gather(-1, choice.clamp(min=0)[..., None]).squeeze(-1).clamp(min=0)
+        return {
+            "step": (state["step"] + 1).expand(choice.shape),
+            "chosen": torch.cat([state["chosen"].expand(shape), row[..., None]], dim=-1),
+            "history": torch.cat(
+                [state["history"].expand(*choice.shape, -1, -1), shortlist[:, :, None]],
+                dim=2,
+            ),
+            **self.policy.memory.advance(state, self.candidates.encoded[row]),
+        }
+
+    def _searched(self, vectors: torch.Tensor | None, number: int) -> torch.Tensor:
+        """Scores [B, G, N] by which entries are retrieved; of scorers without inner products only the rest."""
+        parts = [
+            None if vectors is None else vectors @ self.candidates.keys.T,
+            None if self.similarity is None else self.similarity[:, None],
+            None if self.candidates.prior is None else self.candidates.prior,
+        ]
+        total: torch.Tensor | None = None
+        for part in parts:
+            total = part if total is None else total if part is None else total + part
+        if total is None:
+            total = self.query.new_zeros(1, 1, len(self.candidates.keys))
+        return (total / self.policy.temperature).expand(len(self.query), number, -1)
+
+    def _scored_apart(self, queries: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        """Scores [B, G, M] of retrieved rows by a scorer that needs each pair of query state and key."""
+        return scores_of(self.policy, self.candidates, queries[:, :, None], rows[:, :, None], self.similarity)[:, :, 0]
+
+
+def step_distributions(
+    policy: PointerPolicy,
+    inputs: BankInputs,
+    query: torch.Tensor,
+    candidates: Candidates,
+    shortlists: torch.Tensor,
+    sequences: torch.Tensor,
+) -> torch.Tensor:
+    """Log-probabilities [B, G, T, C] of the recorded choices, differentiable.
+
+    `query` [B, H] are the encoded queries and `candidates` U entries of the bank; `shortlists` [B, G, T, M] and
+    `sequences` [B, G, T] are places in these entries; -1 pads, STOP ends a sequence.
+    """
+    states = _states(policy, query, candidates, sequences)
+    similarity = None
+    if policy.similar:
+        similarity = inputs.bank.similarity(inputs.queries, candidates.embeddings)
+    scores = scores_of(policy, candidates, states, shortlists, similarity).masked_fill(shortlists < 0, -torch.inf)
+    if policy.gains:
+        steps = range(sequences.shape[-1])
+        earlier = [sequences[..., :t].clamp(min=0) for t in steps]
+        gains = [gains_of(policy, query, candidates, shortlists[:, :, t], earlier[t]) for t in steps]
+        scores = scores + torch.stack(gains, dim=2).masked_fill(shortlists < 0, 0.0)
+    # Nothing is recorded at padded steps; finite values there keep gradients finite.
+    scores = scores.masked_fill((sequences == -1)[..., None], 0.0)
+    number = torch.arange(sequences.shape[-1], device=sequences.device).expand(sequences.shape)
+    return policy.distribution(states, scores, number)
+
+
+def located(walk: BankWalk, shown: torch.Tensor) -> Chosen:
+    """What policies.protocol.Policy.locate says."""
+    shape, state, columns, shortlists, log_probs = shown.shape, walk.start(), [], [], []
+    for step in range(shape[-1]):
+        row = shown[..., step]
+        state = walk.retrieved(state, row)
+        shortlist = state["shortlist"].expand(*shape[:2], -1)
+        column = (shortlist == row[..., None]).int().argmax(-1)
+        column = torch.where(row < 0, row, column)
+        distribution = walk.log_probs(state).expand(*shape[:2], -1)
+        place = torch.where(row == STOP, distribution.shape[-1] - 1, column.clamp(min=0))
+        log_probs.append(distribution.gather(-1, place[..., None]).squeeze(-1).masked_fill(row == -1, 0.0))
+        columns.append(column)
+        shortlists.append(shortlist)
+        if step + 1 < shape[-1]:
+            state = walk.follow(state, column)
+    weights = torch.ones(shape[:2], device=shown.device)
+    return Chosen(torch.stack(columns, -1), torch.stack(log_probs, -1), weights, torch.stack(shortlists, 2))
+
+
+def scores_of(
+    policy: PointerPolicy,
+    candidates: Candidates,
+    queries: torch.Tensor,
+    rows: torch.Tensor,
+    similarity: torch.Tensor | None,
+) -> torch.Tensor:
+    """Scores [B, G, T, M] of `rows` for states [B, G, T, H], gains not counted; what stands at -1 has no meaning.
+
+    Inner products are taken with all U candidates in one product of matrices, and those asked for are picked: many
+    sequences have the same entries on their shortlists. `similarity` is [B, U].
+    """
+    picked = rows.clamp(min=0)
+    vectors = policy.scorer.vectors(queries)
+    if vectors is not None:
+        scores = (vectors @ candidates.keys.T).gather(-1, picked)
+    else:
+        keys = candidates.keys[picked].flatten(0, 2)
+        scores = policy.scorer(queries.flatten(0, 2)[:, None], keys)[:, 0].view(picked.shape)
+    if similarity is not None:
+        scores = scores + similarity.gather(-1, picked.flatten(1)).view(picked.shape)
+    if candidates.prior is not None:
+        scores = scores + candidates.prior[picked]
+    return scores / policy.temperature
+
+
+def gains_of(
+    policy: PointerPolicy, query: torch.Tensor, candidates: Candidates, rows: torch.Tensor, chosen: torch.Tensor
+) -> torch.Tensor:
+    """What the gains add to the scores of `rows` [B, G, M] after the choice of `chosen` [B, G, t]: [B, G, M].
+
+    Gains follow a fixed list of candidates. Each sequence gets a list of its own: its shortlist and its choices.
+    """
+    shape = torch.broadcast_shapes(rows.shape[:2], chosen.shape[:2])
+    listed = torch.cat([rows.expand(*shape, -1), chosen.expand(*shape, -1)], dim=-1).flatten(0, 1).clamp(min=0)
+    size = rows.shape[-1]
+    encoded = Encoded(
+        query=query[:, None].expand(*shape, -1).flatten(0, 1),
+        candidates=candidates.encoded[listed],
+        mask=torch.ones_like(listed, dtype=torch.bool),
+    )
+    total = encoded.query.new_zeros(len(listed), 1, listed.shape[-1])
+    for gain in policy.gain_parts:
+        total = total + _after(gain, encoded, range(size, listed.shape[-1]))
+    return total[:, 0, :size].view(*shape, size)
+
+
+def _after(gain: Gain, encoded: Encoded, positions: Sequence[int]) -> torch.Tensor:
+    state = gain.start(encoded)
+    for position in positions:
+        choice = torch.full((len(encoded.query), 1), position, dtype=torch.int64, device=encoded.query.device)
+        state = gain.advance(encoded, state, choice)
+    return gain.gain(encoded, state)
+
+
+def _states(
+    policy: PointerPolicy, query: torch.Tensor, candidates: Candidates, sequences: torch.Tensor
+) -> torch.Tensor:
+    """What the policy asks for before every step of `sequences` [B, G, T]: [B, G, T, H]."""
+    shape = sequences.shape
+    state = {
+        **policy.memory.start(query[:, None]),
+        "step": torch.zeros(shape[0], 1, dtype=torch.int64, device=sequences.device),
+    }
+    states = [policy.asked(state).expand(*shape[:2], -1)]
+    for choice in sequences.unbind(-1)[:-1]:
+        step = (state["step"] + 1).expand(choice.shape)
+        state = {**policy.memory.advance(state, candidates.encoded[choice.clamp(min=0)]), "step": step}
+        states.append(policy.asked(state))
+    return torch.stack(states, dim=2)
+
+
+def without(scores: torch.Tensor, excluded: torch.Tensor) -> torch.Tensor:
+    """`scores` [B, G, N] with -inf at the `excluded` rows [B, G, X]; negative ones exclude nothing."""
+    padded = functional.pad(scores, (0, 1))
+    padded.scatter_(-1, torch.where(excluded < 0, scores.shape[-1], excluded), -torch.inf)
+    return padded[..., :-1]

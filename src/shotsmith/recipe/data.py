@@ -55,7 +55,7 @@ class WorldSettings(Settings):
     near_duplicates: Annotated[float, Field(ge=0, lt=1)] = 0.2
     """Share of the bank that photographs another record's scene anew. Real data: reposts and frames of one video."""
     changing_keepers: bool = True
-    """Whether keepers have changed, so that order matters. Real data: facts that change, told by old records as well."""
+    """Whether keepers have changed, so that order matters. Real data: facts that change, with old records about."""
 
     @model_validator(mode="before")
     @classmethod

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -11,22 +12,60 @@ from shotsmith.recipe.base import Count, Natural, Settings, Share
 
 MetricName = Literal["vqa_accuracy", "cider", "exact_match"]
 Wording = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+SplitSize = Annotated[int, Field(strict=True, ge=1, le=100_000)]
 
 SOURCES = ("world", "okvqa", "table", "captions", "texts", "hub")
 """The sections of which a recipe gives one."""
 
 
+FIRST_WORLD: Mapping[str, object] = {
+    "bank": None,
+    "train": 6000,
+    "artefacts": "few",
+    "direct_answers": True,
+    "careless_sources": 0,
+    "near_duplicates": 0.0,
+    "changing_keepers": True,
+}
+"""The world of the first version, in which similarity search over all examples answers nearly everything."""
+
+
 class WorldSettings(Settings):
-    """The built-in data set, drawn on the spot (see docs/world.md)."""
+    """The built-in data set, drawn on the spot (see docs/world.md).
+
+    `preset: first` gives the world of the first version; other settings go on top.
+    """
 
     seed: Natural = 0
     """Which world: facts, artefacts, questions and pictures all follow from it."""
-    train: Count = 6000
-    """Examples of the train split: demonstrations and training queries come from here."""
-    val: Count = 800
+    bank: Count | None = 5000
+    """Examples that can be shown, apart from the queries; null: the train split is the bank."""
+    train: SplitSize = 4000
+    """Examples of the train split: training queries, asked like test queries where there is a bank."""
+    val: SplitSize = 800
     """Examples of the validation split."""
-    test: Count = 1600
+    test: SplitSize = 1600
     """Examples of the test split."""
+    artefacts: Literal["all", "few"] = "all"
+    """All 64 combinations of shape and colour, or 15 of them. Real data: the long tail of things asked about."""
+    direct_answers: bool = False
+    """Whether the bank also records answers to composite questions. Real data: nobody has asked quite this before."""
+    careless_sources: Annotated[int, Field(strict=True, ge=0, le=2)] = 1
+    """How many of the four backgrounds mark records that are mostly wrong. Real data: sources that label carelessly."""
+    near_duplicates: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    """Share of the bank that photographs another record's scene anew. Real data: reposts and frames of one video."""
+    changing_keepers: bool = True
+    """Whether keepers have changed, so that order matters. Real data: facts that change, with old records about."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _preset(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or "preset" not in value:
+            return value
+        given = dict(value)
+        if (name := given.pop("preset")) != "first":
+            raise ValueError(f"no preset of the world is called '{name}'; there is 'first'")
+        return {**FIRST_WORLD, **given}
 
 
 class OkvqaSettings(Settings):

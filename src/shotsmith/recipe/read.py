@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from shotsmith.errors import RecipeError
+from shotsmith.recipe.data import WorldSettings
 from shotsmith.recipe.experiment import Recipe
 from shotsmith.recipe.models import VLMSettings
 from shotsmith.recipe.policy import PolicySettings
@@ -20,6 +21,7 @@ _MAX_BASES = 8
 _NO_SETTINGS: Mapping[type[BaseModel], str] = {
     Recipe: "base",
     PolicySettings: "preset",
+    WorldSettings: "preset",
     VLMSettings: "decoding",
 }
 """The keys that stand for settings and are none themselves."""
@@ -58,7 +60,7 @@ def _read_with_base(path: Path, depth: int) -> dict[str, Any]:
 
 
 def _on_top(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Both, mappings merged key by key; a preset replaces what was said of the policy before."""
+    """Both, mappings merged key by key; a preset replaces what was said of its section before."""
     if "preset" in above:
         return dict(above)
     merged = dict(below)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
+from typing import Literal
 
 import numpy as np
 
 from shotsmith.data.world.language import COLOURS, FACTS, KINDS, SHAPES, fact_key, split_fact
 
-SHAPES_IN_WORLD = 5
-COLOURS_IN_WORLD = 5
+FEW = 5
+"""Shapes, and colours, of a world of few artefacts."""
 COLOURS_PER_SHAPE = 3
+"""Colours that each shape has there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,27 +36,31 @@ class World:
         return " ".join(words)
 
 
-def build_world(seed: int) -> World:
+def build_world(seed: int, *, artefacts: Literal["all", "few"] = "all", changing_keepers: bool = True) -> World:
     """Draw a world. Different artefacts never share a fact by accident where the words suffice."""
     rng = np.random.default_rng([seed, 1])
-    shapes = [SHAPES[i] for i in rng.permutation(len(SHAPES))[:SHAPES_IN_WORLD]]
-    colours = [COLOURS[i] for i in rng.permutation(len(COLOURS))[:COLOURS_IN_WORLD]]
-    artefacts = tuple(
-        (shape, colours[(i + step) % COLOURS_IN_WORLD])
-        for i, shape in enumerate(shapes)
-        for step in range(COLOURS_PER_SHAPE)
-    )
+    shapes = [SHAPES[i] for i in rng.permutation(len(SHAPES))]
+    colours = [COLOURS[i] for i in rng.permutation(len(COLOURS))]
+    pairs = tuple(product(shapes, colours)) if artefacts == "all" else _few(shapes[:FEW], colours[:FEW])
     facts: dict[tuple[str, ...], str] = {}
     former_keepers: dict[tuple[str, ...], str] = {}
     for fact in FACTS.values():
-        keys = list(dict.fromkeys(fact_key(fact, shape, colour) for shape, colour in artefacts))
+        keys = list(dict.fromkeys(fact_key(fact, shape, colour) for shape, colour in pairs))
         if fact.visible:
             facts.update({key: key[1] for key in keys})
             continue
-        changing = fact.name == "keeper"
-        needed = len(keys) * (2 if changing else 1)
+        needed = len(keys) * (2 if fact.name == "keeper" else 1)
         words = [fact.answers[i % len(fact.answers)] for i in rng.permutation(max(needed, len(fact.answers)))]
         facts.update(zip(keys, words, strict=False))
-        if changing:
-            former_keepers.update(zip(keys, words[len(keys) :], strict=False))
-    return World(artefacts, facts, former_keepers)
+        if fact.name == "keeper":
+            former_keepers.update(zip(keys, words[len(keys) :] if changing_keepers else words, strict=False))
+    return World(pairs, facts, former_keepers)
+
+
+def _few(shapes: Sequence[str], colours: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Every shape in three colours, every colour on three shapes."""
+    return tuple(
+        (shape, colours[(i + step) % len(colours)])
+        for i, shape in enumerate(shapes)
+        for step in range(COLOURS_PER_SHAPE)
+    )

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from shotsmith.data.world.archive import DIRECT_ANSWERS, SINGLE_FACTS, careless_backgrounds, record
 from shotsmith.data.world.drawing import draw
-from shotsmith.data.world.facts import World, build_world
-from shotsmith.data.world.questions import ARCHIVE, VISITORS, Question, ask
+from shotsmith.data.world.facts import build_world
+from shotsmith.data.world.questions import VISITORS, Question, annotate, ask, without_history
 from shotsmith.errors import InputError
 from shotsmith.files import read_json, write_json
 from shotsmith.progress import Advance, Progress, Silent
-from shotsmith.recipe import WorldSettings
+from shotsmith.recipe.data import FIRST_WORLD, WorldSettings
 
-_SPLITS = {"train": (100_000, ARCHIVE), "val": (200_000, VISITORS), "test": (300_000, VISITORS)}
-"""First image id and shares of the kinds of question."""
+_FIRST_IMAGE = {"train": 100_000, "val": 200_000, "test": 300_000, "bank": 400_000}
+"""First image id of each split. A bank may have any size, the others up to 100,000 examples."""
 _MANIFEST = "world.json"
 _FORMAT = 1
 """Raised whenever the same settings would give another world."""
@@ -30,37 +32,51 @@ def make_world(folder: Path, settings: WorldSettings, progress: Progress | None 
     """
     wanted = {"format": _FORMAT, **settings.model_dump()}
     if (folder / _MANIFEST).exists():
-        if read_json(folder / _MANIFEST) != wanted:
+        if {**FIRST_WORLD, **read_json(folder / _MANIFEST)} != wanted:  # the first version wrote sizes and seed only
             raise InputError("holds another world; choose another folder", file=folder)
         return
     if folder.exists() and any(folder.iterdir()):
         raise InputError("is not empty and holds no world; choose another folder", file=folder)
     draft = folder.with_name(f".{folder.name}.draft")
     shutil.rmtree(draft, ignore_errors=True)
-    world = build_world(settings.seed)
-    sizes = {"train": settings.train, "val": settings.val, "test": settings.test}
+    sizes = {split: size for split in _FIRST_IMAGE if (size := getattr(settings, split)) is not None}
     with (progress or Silent()).task("drawing the world", sum(sizes.values()), "images") as advance:
-        for number, (split, size) in enumerate(sizes.items()):
-            _write_split(draft, world, split, size, np.random.default_rng([settings.seed, 2, number]), advance)
+        for number, split in enumerate(sizes):
+            rng = np.random.default_rng([settings.seed, 2, number])
+            _write_split(draft, split, questions_of(split, settings, rng), rng, advance)
     write_json(draft / _MANIFEST, wanted)
     if folder.exists():
         folder.rmdir()
     draft.rename(folder)
 
 
-def _write_split(draft: Path, world: World, split: str, size: int, rng: np.random.Generator, advance: Advance) -> None:
-    first_image, shares = _SPLITS[split]
+def questions_of(split: str, settings: WorldSettings, rng: np.random.Generator) -> Iterator[Question]:
+    """Draw the questions of a split. The archive is the bank, or the train split where there is none."""
+    world = build_world(settings.seed, artefacts=settings.artefacts, changing_keepers=settings.changing_keepers)
+    size: int = getattr(settings, split)
+    is_archive = split == ("train" if settings.bank is None else "bank")
+    shares = VISITORS if not is_archive else DIRECT_ANSWERS if settings.direct_answers else SINGLE_FACTS
+    if not settings.changing_keepers:
+        shares = without_history(shares)
+    if is_archive:
+        careless = careless_backgrounds(settings.seed, settings.careless_sources)
+        return record(world, shares, careless, settings.near_duplicates, size, rng)
+    return (ask(world, shares, rng) for _ in range(size))
+
+
+def _write_split(
+    draft: Path, split: str, drawn: Iterable[Question], rng: np.random.Generator, advance: Advance
+) -> None:
     subtype = f"{split}2014"
     images = draft / subtype
     images.mkdir(parents=True)
     questions, annotations = [], []
-    for number in range(size):
-        question = ask(world, shares, rng)
-        image_id = first_image + number
+    for image_id, question in enumerate(drawn, _FIRST_IMAGE[split]):
         question_id = image_id * 10 + 5
+        answers = annotate(question, rng)
         draw(question.scene, rng).save(images / f"COCO_{subtype}_{image_id:012d}.png")
         questions.append({"image_id": image_id, "question": question.text, "question_id": question_id})
-        annotations.append(_annotation(question, image_id, question_id))
+        annotations.append(_annotation(question.kind, answers, image_id, question_id))
         advance(1)
     header = {"info": {"description": "Shotsmith world"}, "data_type": "mscoco", "data_subtype": subtype}
     write_json(
@@ -71,15 +87,14 @@ def _write_split(draft: Path, world: World, split: str, size: int, rng: np.rando
     write_json(draft / f"mscoco_{subtype}_annotations.json", {**header, "annotations": annotations}, indent=None)
 
 
-def _annotation(question: Question, image_id: int, question_id: int) -> dict[str, object]:
-    answers = [
-        {"answer": text, "raw_answer": text, "answer_confidence": "yes", "answer_id": number + 1}
-        for number, text in enumerate(question.answers)
-    ]
+def _annotation(kind: str, answers: Sequence[str], image_id: int, question_id: int) -> dict[str, object]:
     return {
         "question_id": question_id,
         "image_id": image_id,
-        "question_type": question.kind,
+        "question_type": kind,
         "answer_type": "other",
-        "answers": answers,
+        "answers": [
+            {"answer": text, "raw_answer": text, "answer_confidence": "yes", "answer_id": number + 1}
+            for number, text in enumerate(answers)
+        ],
     }

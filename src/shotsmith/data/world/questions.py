@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,18 +12,9 @@ from shotsmith.data.world.facts import World
 from shotsmith.data.world.language import KINDS, split_fact
 
 ANNOTATORS = 10
-ARCHIVE = {
-    "name": 0.17,
-    "place": 0.17,
-    "use": 0.18,
-    "keeper": 0.34,
-    "pair": 0.05,
-    "history": 0.01,
-    "colour": 0.04,
-    "shape": 0.04,
-}
-"""Share of each kind of question in the train split. An archive records single facts; composite ones are rare."""
-VISITORS = {
+Shares = Mapping[str, float]
+"""Share of each kind of question."""
+VISITORS: Shares = {
     "name": 0.13,
     "place": 0.13,
     "use": 0.12,
@@ -32,7 +24,7 @@ VISITORS = {
     "colour": 0.04,
     "shape": 0.04,
 }
-"""The same for the val and test splits: people ask more of the archive than it says in one place."""
+"""What queries ask: more than the archive says in one place."""
 OLD_PHOTOS = 0.5
 DISAGREEMENT = 0.4
 """Share of questions on which some annotators are wrong."""
@@ -40,34 +32,43 @@ DISAGREEMENT = 0.4
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One example before it is written."""
+    """One question about one picture, before it is annotated and written."""
 
     scene: Scene
     kind: str
     text: str
-    answers: tuple[str, ...]
+    truth: str
+    """What most annotators say."""
 
 
-def ask(world: World, shares: dict[str, float], rng: np.random.Generator) -> Question:
-    """Draw one question with its picture and its annotators' answers."""
+def ask(world: World, shares: Shares, rng: np.random.Generator) -> Question:
+    """Draw one question with its picture and its true answer."""
     kind = str(rng.choice(list(shares), p=np.array(list(shares.values()))))
     shape, colour = world.artefacts[int(rng.integers(len(world.artefacts)))]
     scene = random_scene(rng, shape, colour, bool(rng.random() < OLD_PHOTOS))
     phrasings = KINDS[kind].phrasings
     truth = world.answer(kind, shape, colour, old=scene.old)
-    return Question(scene, kind, phrasings[int(rng.integers(len(phrasings)))], _annotate(truth, kind, rng))
+    return Question(scene, kind, phrasings[int(rng.integers(len(phrasings)))], truth)
 
 
-def _annotate(truth: str, kind: str, rng: np.random.Generator) -> tuple[str, ...]:
+def annotate(question: Question, rng: np.random.Generator) -> tuple[str, ...]:
+    """What ten annotators answer: the truth, and sometimes up to three mistakes."""
     wrong = int(rng.integers(1, 4)) if rng.random() < DISAGREEMENT else 0
-    answers = [truth] * (ANNOTATORS - wrong) + [_mistaken(truth, kind, rng) for _ in range(wrong)]
+    answers = [question.truth] * (ANNOTATORS - wrong) + [mistaken(question, rng) for _ in range(wrong)]
     return tuple(answers[i] for i in rng.permutation(ANNOTATORS))
 
 
-def _mistaken(truth: str, kind: str, rng: np.random.Generator) -> str:
+def mistaken(question: Question, rng: np.random.Generator) -> str:
     """The truth with one word mistaken for another of its sort."""
-    words = truth.split()
+    words = question.truth.split()
     part = int(rng.integers(len(words)))
-    others = [word for word in split_fact(KINDS[kind].facts[part])[0].answers if word != words[part]]
+    others = [word for word in split_fact(KINDS[question.kind].facts[part])[0].answers if word != words[part]]
     words[part] = others[int(rng.integers(len(others)))]
     return " ".join(words)
+
+
+def without_history(shares: Shares) -> Shares:
+    """The same shares where nothing has changed: nobody asks who came first."""
+    left = {kind: share for kind, share in shares.items() if kind != "history"}
+    total = sum(left.values())
+    return {kind: share / total for kind, share in left.items()}

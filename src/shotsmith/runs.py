@@ -123,8 +123,8 @@ class Run:
         """What `data.skip_bad` has left out, and why."""
         return self.folder / "skipped.jsonl"
 
-    def embeddings(self, split: Split) -> Path:
-        """Embeddings of all examples of a split."""
+    def embeddings(self, split: str) -> Path:
+        """Embeddings of all examples of a split, or of the bank."""
         return self.folder / "embeddings" / f"{split}.safetensors"
 
     def pools(self, split: Split) -> Path:

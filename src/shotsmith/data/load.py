@@ -65,7 +65,9 @@ def _read(settings: DataSettings, world_folder: Path | None, on_fault: OnFault) 
         return _hub(settings.hub, settings.seed, world_folder, on_fault)
     if world_folder is None:
         raise DataError("the built-in data set has not been written yet")
-    return Splits(*(_world_split(world_folder, name) for name in ("train", "val", "test")))
+    train, val, test = (_world_split(world_folder, name) for name in ("train", "val", "test"))
+    has_bank = settings.world is not None and settings.world.bank is not None
+    return Splits(train, val, test, _world_split(world_folder, "bank") if has_bank else None)
 
 
 def _okvqa(settings: OkvqaSettings, seed: int, on_fault: OnFault) -> Splits:

@@ -121,9 +121,12 @@ def result_of(
 
 def _already_tried(tasks: Tasks, results: Iterable[Result]) -> dict[tuple[int, int], list[Trial]]:
     rows = {query.id: row for row, query in enumerate(tasks.queries)}
-    positions = [
-        {tasks.index[index].id: position for position, index in enumerate(pool)} for pool in tasks.pools.tolist()
-    ]
+    if tasks.pools is None:
+        positions = [{example.id: row for row, example in enumerate(tasks.index)}] * len(tasks.queries)
+    else:
+        positions = [
+            {tasks.index[index].id: position for position, index in enumerate(pool)} for pool in tasks.pools.tolist()
+        ]
     tried: defaultdict[tuple[int, int], list[Trial]] = defaultdict(list)
     for result in results:
         score = getattr(result, tasks.measure.name)

@@ -21,7 +21,7 @@ def check_no_leak(splits: Splits, *tasks: Tasks, trained_on: Iterable[int] = (),
     question nor image with test.
     """
     for some in tasks:
-        _only(splits.train, (example.id for example in some.index), "the pools", "train")
+        _only(splits.bank, (example.id for example in some.index), "the bank", "bank")
         name = _split_of(splits, some.queries)
         _only(splits.named()[name], (query.id for query in some.queries), f"the {name} queries", name)
         _check_pools(some, name)
@@ -47,6 +47,8 @@ def _only(allowed: Iterable[Example], used: Iterable[int], user: str, split: str
 
 
 def _check_pools(tasks: Tasks, name: str) -> None:
+    if tasks.pools is None:
+        return
     ids = np.array([example.id for example in tasks.index])
     images = np.array([example.image_id for example in tasks.index])
     if tasks.pools.size and not 0 <= tasks.pools.min() <= tasks.pools.max() < len(tasks.index):

@@ -15,7 +15,7 @@ from shotsmith.runs import Phase, Split
 from shotsmith.selectors.beam_file import read_beams
 from shotsmith.selectors.beam_search import taught
 from shotsmith.selectors.policy import PolicySelector
-from shotsmith.training.groups import Groups, from_beams
+from shotsmith.training.groups import Groups, from_beams, from_rollouts
 from shotsmith.training.rollouts import Scorer as RewardsOf
 
 Answered = Callable[[PointerPolicy], dict[str, float]]
@@ -105,14 +105,17 @@ class Asked:
         found = read_beams(self._parts.run.beam, self._parts.tasks("train"))
         most = stop_below(self._parts.recipe)
         width = self._parts.recipe.beam.width
-        return from_beams({result.query: taught(result, width, most > 0) for result in found}, stop_below=most)
+        beams = {result.query: taught(result, width, most > 0) for result in found}
+        return from_beams(beams, stop_below=most, outwards=self._parts.recipe.policy.order == "outwards")
 
     def rollouts(self, seed: int, policy: PointerPolicy) -> tuple[Groups, int]:
         """Chosen by the policy and by selectors without training."""
         return record_rollouts(self._parts, "train", f"seed-{seed}/rollouts", seed, policy=policy)
 
     def validation_rollouts(self, seed: int) -> tuple[Groups, int]:
-        """Chosen by selectors without training: the same for every policy."""
+        """Chosen by selectors without training: the same for every policy. None where no phase learns from rollouts."""
+        if not (self._parts.recipe.supervised.epochs or self._parts.recipe.rce.epochs):
+            return from_rollouts([]), 0
         return record_rollouts(self._parts, "val", "rollouts/val", seed)
 
     def scorer(self) -> RewardsOf:

@@ -13,6 +13,7 @@ from transformers.utils import logging as transformers_logging
 
 from shotsmith.completions.collect import Collector
 from shotsmith.completions.store import Store
+from shotsmith.data.barring import barred_rows
 from shotsmith.data.load import load_splits
 from shotsmith.data.splits import Splits, choose_queries
 from shotsmith.data.world import make_world
@@ -24,7 +25,7 @@ from shotsmith.policies.inputs import InputsTable
 from shotsmith.progress import Progress
 from shotsmith.recipe import Recipe, VLMSettings
 from shotsmith.records import Completion, Failure, Request
-from shotsmith.runs import SPLITS, Run, Split
+from shotsmith.runs import Run, Split
 from shotsmith.samplers.pools import load_or_draw
 from shotsmith.selectors.protocol import Tasks
 from shotsmith.vlms.load import load_vlm
@@ -68,20 +69,21 @@ class Parts:
         return load_encoder(self.recipe.encoder)
 
     @cached_property
-    def embeddings(self) -> dict[Split, Embedded]:
-        """Image and question embeddings of every example, by split."""
+    def embeddings(self) -> dict[str, Embedded]:
+        """Image and question embeddings of every example, by split, and of the bank."""
         named = self.splits.named()
         text_only = all(example.image is None for part in named.values() for example in part)
         averaged = self.recipe.encoder.joined == "mean"
-        return {
+        if self.splits.own_bank is not None:
+            named = named | {"bank": self.splits.own_bank}
+        embedded = {
             split: replace(
-                embed_examples(
-                    named[split], self.encoder, self.run.embeddings(split), self.progress, text_only=text_only
-                ),
+                embed_examples(examples, self.encoder, self.run.embeddings(split), self.progress, text_only=text_only),
                 averaged=averaged,
             )
-            for split in SPLITS
+            for split, examples in named.items()
         }
+        return {"bank": embedded["train"]} | embedded
 
     def query_rows(self, split: Split) -> tuple[int, ...]:
         """Which examples of a split are its queries, in their order."""
@@ -100,7 +102,8 @@ class Parts:
         """The same as a policy sees it."""
         tasks = self.tasks(split)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        return InputsTable(tasks.query_embeddings.table, tasks.index_embeddings.table, tasks.pools, device)
+        embedded = tasks.query_embeddings.table, tasks.index_embeddings.table
+        return InputsTable(*embedded, tasks.pools, device, tasks.barred)
 
     @cached_property
     def collector(self) -> Collector:
@@ -133,10 +136,12 @@ class Parts:
         examples, rows = self.splits.named()[split], self.query_rows(split)
         queries = [examples[row] for row in rows]
         embedded = self.embeddings[split].rows(np.asarray(rows, dtype=np.int64))
-        index, index_embedded = self.splits.train, self.embeddings["train"]
-        pools = load_or_draw(self.run.pools(split), self.recipe.pools, queries, index, embedded, index_embedded)
+        bank, bank_embedded = self.splits.bank, self.embeddings["bank"]
         measure = measure_of(self.recipe.data.metric, (example.answers for example in examples))
-        return Tasks(tuple(queries), index, pools, embedded, index_embedded, measure)
+        pools, barred = None, barred_rows(queries, bank)
+        if self.recipe.pools is not None:
+            pools = load_or_draw(self.run.pools(split), self.recipe.pools, queries, bank, embedded, bank_embedded)
+        return Tasks(tuple(queries), bank, pools, embedded, bank_embedded, measure, barred)
 
 
 def _with_vision_cache(settings: VLMSettings, folder: Path) -> VLMSettings:

@@ -47,7 +47,8 @@ def record_rollouts(
         Rollout(query, sequence, None if outcome is None else outcome.reward, tried[query][sequence])
         for (query, sequence), outcome in answered
     ]
-    return from_rollouts(rollouts, stop_below=stop_below(parts.recipe)), len(pairs)
+    outwards = parts.recipe.policy.order == "outwards"
+    return from_rollouts(rollouts, stop_below=stop_below(parts.recipe), outwards=outwards), len(pairs)
 
 
 def _sequences(parts: Parts, split: Split, seed: int, policy: PointerPolicy | None) -> list[Tried]:
@@ -84,6 +85,7 @@ def _chosen_by(parts: Parts, split: Split, seed: int, policy: PointerPolicy) -> 
     draws = generator("recorded rollouts", seed, device=inputs.device)
     lengths = (stop_below(parts.recipe),) if policy.can_stop else settings.shots
     longest = max(lengths)
+    step = -1 if policy.outwards else 1
     groups: list[Tried] = []
     for start in range(0, len(inputs), _QUERIES_PER_BATCH):
         rows = range(start, min(start + _QUERIES_PER_BATCH, len(inputs)))
@@ -93,16 +95,18 @@ def _chosen_by(parts: Parts, split: Split, seed: int, policy: PointerPolicy) -> 
             sequences, _ = policy.beam(batch, shots, settings.beam)
             for row, group in zip(rows, sequences.tolist(), strict=True):
                 if lengths[row % len(lengths)] == shots:
-                    found[row - start] |= {_shown(sequence): None for sequence in group if sequence[0] != -1}
+                    found[row - start] |= {_shown(sequence, step): None for sequence in group if sequence[0] != -1}
         if settings.sampled:
-            sequences, log_probs = policy.sample(batch, longest, settings.sampled, draws, settings.temperature)
-            for row, group, steps in zip(rows, sequences.tolist(), log_probs, strict=True):
+            drawn = policy.sample(batch, longest, settings.sampled, draws, settings.temperature)
+            for row, group, steps in zip(rows, drawn.shown.tolist(), drawn.log_probs, strict=True):
                 length = lengths[row % len(lengths)]
                 totals = steps[:, :length].sum(-1).tolist()
-                found[row - start] |= dict(zip((_shown(sequence[:length]) for sequence in group), totals, strict=True))
+                shown = (_shown(sequence[:length], step) for sequence in group)
+                found[row - start] |= dict(zip(shown, totals, strict=True))
         groups += found
     return groups
 
 
-def _shown(sequence: list[int]) -> Sequence:
-    return tuple(position for position in sequence if position >= 0)
+def _shown(sequence: list[int], step: int) -> Sequence:
+    """A sequence in the order of choice as it is shown: reversed where `step` is -1."""
+    return tuple(position for position in sequence if position >= 0)[::step]

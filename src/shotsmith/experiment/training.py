@@ -14,7 +14,7 @@ from shotsmith.policies.pointer import PointerPolicy, build_policy
 from shotsmith.recipe import Recipe, dump_recipe
 from shotsmith.rewards import highest_reward
 from shotsmith.runs import Phase
-from shotsmith.training.groups import Groups
+from shotsmith.training.groups import Groups, located
 from shotsmith.training.grpo import train_grpo
 from shotsmith.training.loop import PhaseRun
 from shotsmith.training.metrics_log import MetricsLog
@@ -58,17 +58,19 @@ class _Seed:
         self, parts: Parts, recipe: Recipe, material: Material, seed: int, log: MetricsLog, val_rollouts: Groups
     ) -> None:
         self.parts, self.recipe, self.material, self.seed, self.log = parts, recipe, material, seed, log
-        self.inputs = material.inputs("train")
+        self.inputs, self.val_inputs = material.inputs("train"), material.inputs("val")
         self.val_rollouts = val_rollouts
 
     def train(self) -> int:
         """All phases. Returns the completions asked for."""
         recipe = self.recipe
         policy = build_policy(recipe.policy, self.inputs.embedding_width, self.seed).to(self.inputs.device)
+        self.val_rollouts = located(self.val_rollouts, policy, self.val_inputs)
         supervised = policy = self._supervised(policy)
         rollouts, asked = None, 0
         if recipe.rce.epochs or recipe.grpo.needs_recorded:
             rollouts, asked = self.material.rollouts(self.seed, policy)
+            rollouts = located(rollouts, policy, self.inputs)
         if recipe.rce.epochs and rollouts is not None:
             policy = copy.deepcopy(policy)
             run = self._phase("rce", self.material.shots)
@@ -94,7 +96,7 @@ class _Seed:
         if not recipe.supervised.epochs:
             return policy
         run = self._phase("supervised", self.material.beam_shots)
-        data = SupervisedData(self.inputs, self.material.beams())
+        data = SupervisedData(self.inputs, located(self.material.beams(), policy, self.inputs))
         train_supervised(policy, data, self._validation("supervised"), recipe.supervised, run)
         return best_policy(self.parts, self.seed, "supervised").to(self.inputs.device)
 
@@ -114,4 +116,4 @@ class _Seed:
 
     def _validation(self, phase: Phase) -> Validation:
         answered = self.material.answered(self.seed, phase)
-        return Validation(self.material.inputs("val"), self.val_rollouts, answered)
+        return Validation(self.val_inputs, self.val_rollouts, answered)

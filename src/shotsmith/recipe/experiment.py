@@ -30,7 +30,8 @@ class Recipe(Settings):
     data: DataSettings
     vlm: VLMSettings = VLMSettings()
     encoder: EncoderSettings = EncoderSettings()
-    pools: PoolSettings = PoolSettings()
+    pools: PoolSettings | None = None
+    """Restricts every query to a pool of candidates, drawn once. By default it chooses from the whole bank."""
     beam: BeamSettings = BeamSettings()
     policy: PolicySettings = PolicySettings()
     supervised: SupervisedSettings = SupervisedSettings()
@@ -43,9 +44,9 @@ class Recipe(Settings):
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
         longest = max(self.beam.shots, *self.rollouts.shots, *self.grpo.shots, *self.evaluation.shots)
-        if longest > self.pools.size:
+        if self.pools is not None and longest > self.pools.size:
             raise ValueError(f"{longest} shots cannot be taken from pools of {self.pools.size}")
-        if self.beam.queries > self.data.train_queries:
+        if self.supervised.epochs and self.beam.queries > self.data.train_queries:
             raise ValueError("beam.queries exceeds data.train_queries")
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("seeds must differ from each other")

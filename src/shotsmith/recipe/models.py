@@ -135,3 +135,5 @@ class BeamSettings(Settings):
     """Sequences kept after each step."""
     shots: Shots = 2
     """Length of the sequences searched."""
+    candidates: Count = 64
+    """Entries of the whole bank that are tried at every step: the most similar ones. Pools are tried whole."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import resource
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from shotsmith.data.barring import barred_rows
 from shotsmith.encoders.embedded import Embedded, Floats
 from shotsmith.encoders.stamped import read_stamped, write_stamped
 from shotsmith.errors import DataError
@@ -96,8 +96,7 @@ def draw_random_pools(settings: PoolSettings, queries: Sequence[Example], index:
 
 def _barred(settings: PoolSettings, queries: Sequence[Example], index: Sequence[Example]) -> list[Rows]:
     """The rows that may not be shown to each query. Raises DataError where too few are left."""
-    same = _rows_by_identity(index)
-    barred = [np.array(sorted({*same["id", one.id], *same["image", one.image_id]}), dtype=np.int64) for one in queries]
+    barred = barred_rows(queries, index)
     for query, rows in zip(queries, barred, strict=True):
         if len(index) - len(rows) < settings.size:
             raise DataError(
@@ -151,11 +150,3 @@ def load_or_draw(
     pools = draw_pools(settings, queries, index, query_embeddings, index_embeddings, file.parent, progress)
     write_stamped(file, {"pools": pools}, stamp)
     return pools
-
-
-def _rows_by_identity(index: Sequence[Example]) -> defaultdict[tuple[str, int], list[int]]:
-    rows: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
-    for row, example in enumerate(index):
-        rows["id", example.id].append(row)
-        rows["image", example.image_id].append(row)
-    return rows

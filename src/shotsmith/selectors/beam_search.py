@@ -15,6 +15,7 @@ from shotsmith.progress import Progress, Silent
 from shotsmith.recipe import BeamSettings
 from shotsmith.records import Completion, Failure, Request, Sequence
 from shotsmith.selectors.protocol import Ask, Tasks
+from shotsmith.selectors.similar import nearest_candidates
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +74,12 @@ def beam_search(
     progress: Progress | None = None,
     queries_per_call: int = 50,
 ) -> list[BeamResult]:
-    """Search the pools of some queries; a new demonstration is appended on the right, next to the query.
+    """Search the candidates of some queries; a new demonstration is appended on the right, next to the query.
 
-    Every unused candidate is tried after each of the `width` best sequences; ties go to lower positions. The requests
+    The candidates are those of the pool, or the most similar ones of the whole bank. Every unused candidate is tried after each of the `width` best sequences; ties go to lower positions. The requests
     of one step are asked together, those of `queries_per_call` queries in one call.
     """
-    searches = [_Search(row) for row in rows]
+    searches = [_Search(row, sorted(nearest_candidates(tasks, row, settings.candidates))) for row in rows]
     with (progress or Silent()).task("beam search", len(searches), "query") as advance:
         for start in range(0, len(searches), queries_per_call):
             chunk = searches[start : start + queries_per_call]
@@ -94,6 +95,7 @@ class _Search:
     """How far the search of one query is."""
 
     row: int
+    candidates: list[int]
     base: float = 0.0
     frontier: list[Beam] = field(default_factory=list)
     steps: list[tuple[Beam, ...]] = field(default_factory=list)
@@ -112,12 +114,11 @@ def _score_zero_shot(searches: list[_Search], tasks: Tasks, ask: Ask, origin: st
 
 
 def _extend(searches: list[_Search], tasks: Tasks, width: int, ask: Ask, origin: str) -> None:
-    size = tasks.pools.shape[1]
     tries = [
         (search, parent, position)
         for search in searches
         for parent in search.frontier
-        for position in range(size)
+        for position in search.candidates
         if position not in parent.sequence
     ]
     requests = [_request(tasks, search.row, (*parent.sequence, position)) for search, parent, position in tries]

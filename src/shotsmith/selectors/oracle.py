@@ -13,14 +13,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Sequence as ManyOf
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from shotsmith.progress import Progress, Silent
 from shotsmith.records import Failure, Request, Sequence
-from shotsmith.samplers.mixed import mixed_similarity
-from shotsmith.samplers.similar import most_similar
 from shotsmith.selectors.protocol import Ask, Tasks
+from shotsmith.selectors.similar import nearest_candidates
 
+NEAREST = 64
+"""Entries of a whole bank that are tried for a query: the most similar ones."""
 _ROUND = 16
 """Sequences of one query asked together, before looking whether it is done."""
 
@@ -64,6 +63,7 @@ def oracle(
     ask: Ask,
     already_tried: AlreadyTried,
     *,
+    nearest: int = NEAREST,
     log_probs: bool = True,
     origin: str = "evaluation",
     progress: Progress | None = None,
@@ -72,6 +72,7 @@ def oracle(
 
     At least `tries` sequences of each query and number of shots are asked for (fewer only where it is done, or where
     there are no more), besides those in `already_tried`, which count as found: no selector in there can be better.
+    Of a whole bank only the `nearest` most similar entries are tried, besides what others have tried.
     Without `log_probs` (some VLMs give none) sequences of equal accuracy rank in the order in which they were tried.
     """
     wanted = sorted(set(shots))
@@ -79,6 +80,7 @@ def oracle(
     singles: list[_Search] = []
     searches: list[_Search] = []
     results = []
+    candidates = [nearest_candidates(tasks, row, nearest) for row in range(len(tasks.queries))]
     with (progress or Silent()).task("oracle", len(depths) * len(tasks.queries), "query") as advance:
         for depth in depths:
             shorter = searches
@@ -87,11 +89,11 @@ def oracle(
             ]
             singles = singles or searches
             for search in searches:
-                search.proposals = _proposals(tasks, search.row, depth, shorter, singles)
+                search.proposals = _proposals(candidates[search.row], search.row, depth, shorter, singles)
             _run(searches, tasks, tries, log_probs, ask, origin)
             advance(len(searches))
             if depth in wanted:
-                results += [search.result(tasks, depth) for search in searches]
+                results += [search.result(len(candidates[search.row]), depth) for search in searches]
     return results
 
 
@@ -137,10 +139,10 @@ class _Search:
         trials = [trial for trial in self.trials.values() if len(trial.sequence) == length]
         return [t.sequence for t in sorted(trials, key=lambda t: (-t.accuracy, -t.log_prob))]
 
-    def result(self, tasks: Tasks, shots: int) -> OracleResult:
-        """What the search has found."""
+    def result(self, candidates: int, shots: int) -> OracleResult:
+        """What the search among so many candidates has found."""
         tried = [sequence for sequence in self.trials if len(sequence) == shots]
-        everything = len(tried) == math.perm(tasks.pools.shape[1], shots)
+        everything = len(tried) >= math.perm(candidates, shots)
         return OracleResult(self.row, shots, self.best, len(self.trials), self.done or everything, self.failures)
 
 
@@ -163,9 +165,8 @@ def _run(searches: list[_Search], tasks: Tasks, tries: int, log_probs: bool, ask
 
 
 def _proposals(
-    tasks: Tasks, row: int, depth: int, shorter: ManyOf[_Search], singles: ManyOf[_Search]
+    similar: ManyOf[int], row: int, depth: int, shorter: ManyOf[_Search], singles: ManyOf[_Search]
 ) -> Iterator[Sequence]:
-    similar = _by_similarity(tasks, row)
     if depth == 1:
         return ((position,) for position in similar)
     best_alone = [position for (position,) in singles[row].ranked(1)]
@@ -181,13 +182,6 @@ def _extensions(bases: ManyOf[Sequence], positions: ManyOf[int]) -> Iterator[Seq
             if position not in base:
                 yield (*base, position)
                 yield (position, *base)
-
-
-def _by_similarity(tasks: Tasks, row: int) -> list[int]:
-    query = tasks.query_embeddings.rows(np.array([row], dtype=np.int64))
-    similarities = mixed_similarity(query, tasks.index_embeddings.rows(tasks.pools[row]))
-    ranked: list[int] = most_similar(similarities, len(similarities)).tolist()
-    return ranked
 
 
 def _request(tasks: Tasks, row: int, sequence: Sequence, log_probs: bool) -> Request:

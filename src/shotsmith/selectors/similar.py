@@ -1,4 +1,4 @@
-"""The candidates of the pool most similar to the query.
+"""The candidates most similar to the query, of its pool or of the whole bank.
 
 By image: RICES (Yang et al. 2022, arXiv 2109.05014; Alayrac et al. 2022, arXiv 2204.14198).
 By image and question: after MMICES (Chen et al. 2023, arXiv 2311.18021).
@@ -15,7 +15,7 @@ import numpy as np
 from shotsmith.encoders.embedded import Embedded, Floats
 from shotsmith.records import Sequence
 from shotsmith.samplers.mixed import mixed_similarity
-from shotsmith.samplers.similar import image_similarity, most_similar, text_similarity
+from shotsmith.samplers.similar import image_similarity, most_similar, most_similar_allowed, text_similarity
 from shotsmith.selectors.protocol import Tasks
 
 Similarity = Callable[[Embedded, Embedded], Floats]
@@ -36,9 +36,30 @@ class Similar:
 
     def _sequence(self, tasks: Tasks, row: int, shots: int) -> Sequence:
         query = tasks.query_embeddings.rows(np.array([row], dtype=np.int64))
-        similarities = self.similarity(query, tasks.index_embeddings.rows(tasks.pools[row]))
-        best: list[int] = most_similar(similarities, min(shots, len(similarities))).tolist()
+        if tasks.pools is None:
+            barred = tasks.barred_from(row)
+            count = min(shots, len(tasks.index) - len(barred))
+            best = most_similar_allowed(self.similarity(query, tasks.index_embeddings), barred, count).tolist()
+        else:
+            similarities = self.similarity(query, tasks.index_embeddings.rows(tasks.pools[row]))
+            best = most_similar(similarities, min(shots, len(similarities))).tolist()
         return tuple(reversed(best)) if self.place_best == "last" else tuple(best)
+
+
+def nearest_candidates(tasks: Tasks, row: int, size: int) -> list[int]:
+    """What a search over sequences may try for a query, the most similar (by both cosines) first.
+
+    Every position of its pool, or the `size` most similar rows of the bank that are not barred.
+    """
+    query = tasks.query_embeddings.rows(np.array([row], dtype=np.int64))
+    if tasks.pools is not None:
+        similarities = mixed_similarity(query, tasks.index_embeddings.rows(tasks.pools[row]))
+        positions: list[int] = most_similar(similarities, len(similarities)).tolist()
+        return positions
+    barred = tasks.barred_from(row)
+    size = min(size, len(tasks.index) - len(barred))
+    rows: list[int] = most_similar_allowed(mixed_similarity(query, tasks.index_embeddings), barred, size).tolist()
+    return rows
 
 
 def image_similar() -> Similar:

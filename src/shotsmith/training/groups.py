@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch.nn import functional
@@ -15,7 +16,6 @@ from shotsmith.policies.inputs import InputsTable
 from shotsmith.policies.protocol import STOP, BankInputs, Policy, rows_of
 from shotsmith.records import Rollout
 from shotsmith.records import Sequence as Positions
-
 
 _LOCATED = 32
 """Groups whose shortlists are retrieved at a time."""
@@ -71,9 +71,7 @@ class Groups:
             functional.pad(self.valid, (0, more)),
             functional.pad(self.behaviour, (0, more), value=torch.nan),
             functional.pad(self.weights, (0, more), value=1.0),
-            None
-            if self.shortlists is None
-            else functional.pad(self.shortlists, (0, 0, 0, longer, 0, more), value=-1),
+            None if self.shortlists is None else functional.pad(self.shortlists, (0, 0, 0, longer, 0, more), value=-1),
         )
 
     def shown(self, outwards: bool) -> list[list[Positions]]:
@@ -88,8 +86,11 @@ class Groups:
         ]
 
     def _map(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Groups:
-        values = (getattr(self, field.name) for field in dataclasses.fields(self))
-        return Groups(*(None if value is None else change(value) for value in values))
+        changes: dict[str, Any] = {
+            field.name: None if (value := getattr(self, field.name)) is None else change(value)
+            for field in dataclasses.fields(self)
+        }
+        return Groups(**changes)
 
 
 def concatenate(parts: Iterable[Groups]) -> Groups:
@@ -98,8 +99,9 @@ def concatenate(parts: Iterable[Groups]) -> Groups:
     size = max(part.sequences.shape[1] for part in parts)
     steps = max(part.sequences.shape[2] for part in parts)
     parts = [part.padded(size, steps) for part in parts]
-    columns = ([getattr(part, field.name) for part in parts] for field in dataclasses.fields(Groups))
-    return Groups(*(None if column[0] is None else torch.cat(column) for column in columns))
+    columns = {field.name: [getattr(part, field.name) for part in parts] for field in dataclasses.fields(Groups)}
+    joined: dict[str, Any] = {name: None if some[0] is None else torch.cat(some) for name, some in columns.items()}
+    return Groups(**joined)
 
 
 def from_rollouts(rollouts: Iterable[Rollout], *, stop_below: int = 0, outwards: bool = False) -> Groups:
@@ -116,9 +118,7 @@ def from_rollouts(rollouts: Iterable[Rollout], *, stop_below: int = 0, outwards:
     return _grouped(answered, stop_below, outwards)
 
 
-def from_beams(
-    beams: Mapping[int, Iterable[Positions]], *, stop_below: int = 0, outwards: bool = False
-) -> Groups:
+def from_beams(beams: Mapping[int, Iterable[Positions]], *, stop_below: int = 0, outwards: bool = False) -> Groups:
     """The sequences beam search found for each query, all of the same weight (1 / their number)."""
     listed = {query: list(sequences) for query, sequences in beams.items()}
     weighted = {

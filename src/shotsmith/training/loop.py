@@ -98,7 +98,8 @@ def run_epochs(
 
     `updates` are those of all epochs, for the schedule of the learning rate; parameters whose names begin with one
     of `frozen` stay as they are. Returns the rows of all epochs, fewer than asked for where training stopped early.
-    Called again after a kill it goes on, bitwise as if nothing had happened; once all are done it only loads.
+    A policy that starts as similarity gets a row and a checkpoint of its start too, as epoch 0: it takes part in the
+    choice of the best epoch. Called again after a kill it goes on, bitwise as if nothing had happened; once all are done it only loads.
     Raises CheckpointError where the state on disk was made with other settings or from other weights, TrainingError
     where training cannot go on.
     """
@@ -106,12 +107,13 @@ def run_epochs(
     learner = Learner(policy, settings, updates, frozen)
     phase = _Phase(policy, learner, order, run, fingerprint, further)
     rows = phase.resume()
+    first = 0 if policy.settings.start == "similarity" else 1
     with run.progress.task(f"{run.phase}, seed {run.seed}", settings.epochs, "epoch") as advance:
-        advance(len(rows))
-        while len(rows) < settings.epochs and not should_stop(rows, settings.patience):
-            epoch = len(rows) + 1
+        advance(max(0, len(rows) + first - 1))
+        while len(rows) + first <= settings.epochs and not should_stop(rows, settings.patience):
+            epoch = len(rows) + first
             started, skipped = time.perf_counter(), learner.skipped
-            metrics = train_epoch(epoch, learner)
+            metrics = train_epoch(epoch, learner) if epoch else {}
             metrics["skipped_updates"] = learner.skipped - skipped
             metrics |= validation.metrics(policy)
             metrics["time/seconds"] = time.perf_counter() - started
@@ -119,7 +121,7 @@ def run_epochs(
             phase.commit(rows)
             run.log.append(rows[-1])
             run.progress.epoch(rows[-1])
-            advance(1)
+            advance(min(1, epoch))
     policy.eval()
     return rows
 
@@ -140,7 +142,7 @@ class _Phase:
         row = rows[-1]
         figures = {name: value for name, value in row.items() if not name.startswith("time/")}
         manifest = self.run.manifest.model_copy(update={"epoch": row["epoch"], "metrics": figures})
-        save_policy(self.run.epoch_folder(len(rows)), self.policy, manifest)
+        save_policy(self.run.epoch_folder(int(row["epoch"] or 0)), self.policy, manifest)
         tensors, numbers = self.further.state() if self.further else ({}, {})
         values = {
             "fingerprint": self.fingerprint,

@@ -50,7 +50,9 @@ def train_on_groups(
                 done = step * settings.queries_per_step
                 chosen = torch.tensor(order.take(min(settings.queries_per_step, len(groups) - done)))
                 batch = groups[chosen].to(device)
-                distributions = policy.step_distributions(inputs.batch(groups.rows[chosen].numpy(), batch.shortlists), batch.sequences)
+                distributions = policy.step_distributions(
+                    inputs.batch(groups.rows[chosen].numpy(), batch.shortlists), batch.sequences
+                )
                 loss = batch_loss(distributions, batch, (epoch - 1) * steps + step)
                 entropy = mean_over_sequences(exact_entropy(distributions.detach()), taken(batch.sequences))
                 updated = learner.update(loss)

@@ -49,7 +49,9 @@ def validation_loss(policy: PointerPolicy, inputs: InputsTable, rollouts: Groups
     total = 0.0
     for start in range(0, len(rollouts), _BATCH):
         batch = rollouts[start : start + _BATCH]
-        distributions = policy.step_distributions(inputs.batch(batch.rows.numpy(), batch.shortlists), batch.sequences.to(inputs.device))
+        distributions = policy.step_distributions(
+            inputs.batch(batch.rows.numpy(), batch.shortlists), batch.sequences.to(inputs.device)
+        )
         loss = reward_weighted_cross_entropy(distributions.cpu(), batch.sequences, batch.values, batch.valid, tau=1.0)
         total += float(loss) * len(batch)
     return total / len(rollouts)

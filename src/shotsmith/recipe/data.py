@@ -250,12 +250,12 @@ class DataSettings(Settings):
     texts: TextsSettings | None = None
     hub: HubSettings | None = None
     bank: BankSettings | None = None
-    """What may be shown, apart from the train split; null: the train split (of a world its own bank, if it has one)."""
+    """What may be shown, from files of its own. Null: the world's bank, where it has one, or else the train split."""
     bar_similarity: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Cosine of the image embeddings (without images, of the text embeddings) above which an entry of the bank counts as
-    a duplicate of the query and is never shown to it. Null: only the query itself, its image and equal files or texts
-    are barred. How similar a copy is to its original depends on the encoder, so no threshold suits all: look at the
-    cosines of known copies first."""
+    """Cosine of the image embeddings (of the text embeddings, where there are no images) above which an entry of the
+    bank counts as a duplicate of the query and is never shown to it. Null: only the query itself, its image, and equal
+    files or texts are barred. How similar a copy is to its original depends on the encoder, so no threshold suits all:
+    look at the cosines of known copies first."""
     skip_bad: bool = False
     """Leave out rows and images that cannot be used, and list them, where otherwise the first is an error."""
     train_queries: Count = 800
@@ -272,8 +272,6 @@ class DataSettings(Settings):
     @model_validator(mode="after")
     def _one_source(self) -> DataSettings:
         _check_one_of(self, SOURCES)
-        if self.bank is not None and self.world is not None and self.world.bank and self.world.is_set("bank"):
-            raise ValueError("give either 'bank' or 'world.bank': both say what may be shown")
         return self
 
     @property

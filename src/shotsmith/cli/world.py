@@ -52,7 +52,7 @@ def make(
     from shotsmith.data.world import make_world
     from shotsmith.recipe import parse_recipe
 
-    options = {
+    options: dict[str, object] = {
         "seed": seed,
         "preset": preset,
         "train": train,

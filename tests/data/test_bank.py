@@ -23,7 +23,9 @@ def table_of(folder: Path, name: str, count: int, **more: object) -> Path:
     rows = []
     for number in range(count):
         Image.new("RGB", (4, 4), (number, len(name), ord(name[0]))).save(folder / name / f"{number}.png")
-        rows.append({"image": f"{number}.png", "question": f"{name} {number}?", "answers": [f"{name} {number}"], **more})
+        rows.append(
+            {"image": f"{number}.png", "question": f"{name} {number}?", "answers": [f"{name} {number}"], **more}
+        )
     file = folder / name / "metadata.jsonl"
     file.write_text("\n".join(map(json.dumps, rows)))
     return file
@@ -85,8 +87,12 @@ def test_a_bank_of_captions_is_one_split_of_their_file(tables: dict[str, Any], t
 
 
 def test_a_bank_from_the_hub_is_one_split_of_a_data_set(tables: dict[str, Any], tmp_path: Path) -> None:
-    rows = [{"image": str(tmp_path / "train" / "0.png"), "question": f"what is {n}?", "answers": "it"} for n in range(2)]
-    data = datasets.DatasetDict({"train": datasets.Dataset.from_list(rows), "extra": datasets.Dataset.from_list(rows[:1])})
+    rows = [
+        {"image": str(tmp_path / "train" / "0.png"), "question": f"what is {n}?", "answers": "it"} for n in range(2)
+    ]
+    data = datasets.DatasetDict(
+        {"train": datasets.Dataset.from_list(rows), "extra": datasets.Dataset.from_list(rows[:1])}
+    )
     data.save_to_disk(str(tmp_path / "saved"))
     bank = {"hub": {"dataset": str(tmp_path / "saved"), "question": "{text} Say it."}}
     splits = loaded({**tables, "bank": bank}, tmp_path / "pictures")
@@ -111,10 +117,10 @@ def test_a_bank_of_texts_is_shown_to_texts_and_measured_as_the_queries_are(tmp_p
 
 
 def test_a_bank_that_cannot_serve_the_queries_is_refused(tables: dict[str, Any], tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="data.bank: has no images, but the queries have"):
+    with pytest.raises(DataError, match=r"data.bank: has no images, but the queries have"):
         loaded({**tables, "bank": {"texts": {"file": texts_of(tmp_path, "curated", 4)}}})
     (tmp_path / "empty.jsonl").write_text("")
-    with pytest.raises(DataError, match="data.bank: has no examples"):
+    with pytest.raises(DataError, match=r"data.bank: has no examples"):
         loaded({**tables, "bank": {"table": {"file": str(tmp_path / "empty.jsonl")}}})
 
 
@@ -139,5 +145,7 @@ def test_what_is_bad_in_a_bank_is_left_out_with_skip_bad(tables: dict[str, Any],
 
 def test_a_bank_names_exactly_one_set_of_files(tables: dict[str, Any]) -> None:
     for bank in ({}, {"table": {"file": "a"}, "texts": {"file": "b"}}):
-        with pytest.raises(RecipeError, match="data.bank: give exactly one of 'okvqa', 'table', 'captions', 'texts' and"):
+        with pytest.raises(
+            RecipeError, match=r"data.bank: give exactly one of 'okvqa', 'table', 'captions', 'texts' and"
+        ):
             parse_recipe({"data": {**tables, "bank": bank}})

@@ -15,7 +15,10 @@ from shotsmith.recipe import Recipe, parse_recipe
 
 
 def splits_of(train: int, val: int, test: int, bank: int | None = None) -> Splits:
-    parts = [tuple(make_example(1000 * part + number) for number in range(size)) for part, size in enumerate((train, val, test))]
+    parts = [
+        tuple(make_example(1000 * part + number) for number in range(size))
+        for part, size in enumerate((train, val, test))
+    ]
     return Splits(*parts, None if bank is None else tuple(make_example(9000 + number) for number in range(bank)))
 
 

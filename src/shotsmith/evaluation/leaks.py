@@ -57,7 +57,7 @@ def _check_shown(tasks: Tasks, name: str) -> None:
         if len(shown):
             entry = tasks.index[shown[0]]
             raise DataError(
-                f"leaks: the {name} query may be shown entry {entry.id} of the bank, which is the query itself, shows its "
-                "image or has the same content",
+                f"leaks: the {name} query may be shown entry {entry.id} of the bank, which is the query itself, shows "
+                "its image or has the same content",
                 row=query.id,
             )

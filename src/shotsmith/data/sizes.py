@@ -20,8 +20,8 @@ logger = logging.getLogger(__name__)
 def check_sizes(recipe: Recipe, splits: Splits, barred: Collection[Barred]) -> None:
     """Compare every size in the recipe with the splits, and with what the bank has left for its queries.
 
-    `barred` holds what must not be shown to the queries of each split. Raises DataError naming every setting that asks for
-    more than there is, and every split without examples; logs the defaults that do.
+    `barred` holds what must not be shown to the queries of each split. Raises DataError naming every setting that asks
+    for more than there is, and every split without examples; logs the defaults that do.
     """
     found = _Comparison()
     queries = {}

@@ -23,7 +23,7 @@ from shotsmith.vlms.prompting.prompts import messages
 RECIPE = {
     "name": "small",
     "data": {
-        "world": {"seed": 3, "train": 30, "val": 6, "test": 8},
+        "world": {"preset": "first", "seed": 3, "train": 30, "val": 6, "test": 8},
         "train_queries": 10,
         "val_queries": 4,
         "test_queries": 5,

@@ -19,7 +19,7 @@ from shotsmith.evaluation.results import Result, write_results
 from shotsmith.recipe import parse_recipe
 from shotsmith.runs import Run, append_row
 
-WORLD = {"seed": 0, "train": 12, "val": 4, "test": 8}
+WORLD = {"preset": "first", "seed": 0, "train": 12, "val": 4, "test": 8}
 RECIPE = {
     "name": "small",
     "data": {"world": WORLD, "train_queries": 2, "val_queries": 2, "test_queries": 5},

@@ -38,10 +38,21 @@ TABLE: Mapping[str, tuple[Any, ...]] = {
     "name": ("other", stages.named, {"store": "{folder}/shared.sqlite"}),
     "seeds": ([1], stages.trained_seeds, {"rce.epochs": 0, "grpo.epochs": 0, "supervised.epochs": 1}),
     "store": ("{folder}/shared.sqlite", stages.stores),
-    "data.world.seed": (2, stages.data),
-    "data.world.train": (41, stages.data),
-    "data.world.val": (9, stages.data),
-    "data.world.test": (11, stages.data),
+    **{
+        f"data.world.{name}": (value, stages.drawn_world)
+        for name, value in {
+            "seed": 2,
+            "bank": 41,
+            "train": 41,
+            "val": 9,
+            "test": 11,
+            "artefacts": "few",
+            "direct_answers": True,
+            "careless_sources": 0,
+            "near_duplicates": 0.9,
+            "changing_keepers": False,
+        }.items()
+    },
     **{
         name: (OFFICIAL[name].replace("/one/", "/other/"), stages.data, OFFICIAL)
         for name in OFFICIAL

@@ -105,6 +105,12 @@ def data(recipe: Recipe, folder: Path) -> object:
         return examples, [([query.id for query in task.queries], task.pools.tolist()) for task in tasks]
 
 
+def drawn_world(recipe: Recipe, folder: Path) -> object:
+    """Every file of the built-in data set but the one that lists its settings."""
+    world = run_of(recipe, folder).world
+    return {str(f.relative_to(world)): file_digest(f) for f in sorted(world.rglob("*.*")) if f.name != "world.json"}
+
+
 def measured(recipe: Recipe, folder: Path) -> object:
     """What the answers to test queries are measured by."""
     with parts_of(recipe, folder) as parts:

@@ -52,7 +52,7 @@ class WorldSettings(Settings):
     """Whether the bank also records answers to composite questions. Real data: nobody has asked quite this before."""
     careless_sources: Annotated[int, Field(strict=True, ge=0, le=2)] = 1
     """How many of the four backgrounds mark records that are mostly wrong. Real data: sources that label carelessly."""
-    near_duplicates: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    near_duplicates: Share = 0.2
     """Share of the bank that photographs another record's scene anew. Real data: reposts and frames of one video."""
     changing_keepers: bool = True
     """Whether keepers have changed, so that order matters. Real data: facts that change, with old records about."""

@@ -21,7 +21,6 @@ from shotsmith.encoders.embedded import Embedded
 from shotsmith.errors import InputError
 from shotsmith.evaluation.compare import Comparison, compare
 from shotsmith.evaluation.results import Result
-from shotsmith.evaluation.summary import best_training_free
 from shotsmith.files import read_json
 from shotsmith.recipe.data import SOURCES
 from shotsmith.reports.against import run_names
@@ -101,7 +100,7 @@ def _answered(run: Run, shown: Shown, results: Many[Result]) -> tuple[Gallery | 
     rows = choose_queries(splits.test, data.test_queries, data.seed)
     queries = [splits.test[row] for row in rows]
     trained = next((phase for phase in reversed(PHASES) if any(r.selector == phase for r in results)), "grpo")
-    before = best_training_free(shown["test"]) or "zero_shot"
+    before = facts(shown).best_free or "zero_shot"
     found = gallery(results, queries, splits.train, before=before, after=trained)
     if found is None:
         return None, ()

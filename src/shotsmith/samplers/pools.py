@@ -115,8 +115,8 @@ def _mix(
 ) -> Rows:
     """Half of each pool at random, then the quarter with the most similar questions, then that by image.
 
-    No row comes twice: what is similar by text makes room for the next in line by image, and chance draws from the rest.
-    `similar` gives the pools of a sampler and a size.
+    No row comes twice: where a row is similar by text already, the next one by image takes its place, and chance draws
+    from the rest. `similar` gives the pools of a sampler and a size.
     """
     quarter = settings.size // 4
     left = min(examples - len(rows) for rows in barred)

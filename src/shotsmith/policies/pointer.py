@@ -218,6 +218,8 @@ class PointerPolicy(nn.Module):
             rows = wanted.flatten(1)
             there = torch.where(rows < 0, -torch.inf, torch.inf)
             scores = scores.scatter_reduce(1, rows.clamp(min=0), there, "amax")
+            if (most := int((scores == torch.inf).sum(1).max())) > self.settings.shortlist:
+                raise InputError(f"{most} demonstrations of a query do not fit on a shortlist of {self.settings.shortlist}")
         return highest(scores, min(self.settings.shortlist, scores.shape[1]))
 
     def _bank_queries(self, inputs: BankInputs) -> torch.Tensor:

@@ -62,6 +62,7 @@ def sentence(found: Headroom) -> str:
         shots=found.best.best_shots,
         queries=found.queries,
         more=4 * found.queries,
+        there=next(gap["difference"] for gap in found.gaps if gap["shots"] == found.best.best_shots),
         **{key: found.gap[key] for key in ("difference", "low", "high")},
     )
 

@@ -36,6 +36,8 @@ def _embed(parts: Parts) -> int:
 
 
 def _pools(parts: Parts) -> int:
+    if parts.recipe.pools is None:
+        logger.info("no pools: every query chooses from all %d entries of the bank", len(parts.splits.bank))
     for split in SPLITS:
         parts.tasks(split)
     counts = {split: barred.counts for split, barred in parts.barred.items()}

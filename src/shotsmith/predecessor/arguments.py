@@ -17,7 +17,7 @@ SAMPLERS: Mapping[str, tuple[str, str]] = {
     "rand_sampler": ("RandSampler", "random"),
     "text_sim_sampler": ("TextSimSampler", "text_similar"),
     "img_sim_sampler": ("ImgSimSampler", "image_similar"),
-    "mix_sampler": ("MixSampler", "mixed"),
+    "mix_sampler": ("MixSampler", "mix_sampler"),
 }
 """Name there -> name in paths, and `pools.sampler`."""
 

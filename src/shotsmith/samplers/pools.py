@@ -35,8 +35,9 @@ SAMPLERS: Mapping[str, Callable[[Embedded, Embedded], Floats] | None] = {
     "image_similar": image_similarity,
     "text_similar": text_similarity,
     "mixed": mixed_similarity,
+    "mix_sampler": None,
 }
-"""The similarity [N] of one query (one row) and all examples by which a sampler draws; None draws at random."""
+"""The similarity [N] of one query (one row) and all examples by which a sampler draws; None where chance takes part."""
 
 _SIDES: Mapping[str, Callable[[Embedded], tuple[Floats, ...]]] = {
     "image_similar": lambda embedded: (embedded.images,),
@@ -62,13 +63,21 @@ def draw_pools(
     query. An index that is built for the search is kept in `folder`. Raises DataError where fewer than `size`
     candidates are left, or images are to be compared and there are none.
     """
-    if settings.sampler == "image_similar" and not index_embeddings.has_images:
+    if settings.sampler in ("image_similar", "mix_sampler") and not index_embeddings.has_images:
         raise DataError("the data have no images to compare; use text_similar", field="pools.sampler")
     if settings.sampler == "random":
         return draw_random_pools(settings, queries, index, barred)
     barred = _checked(settings, queries, index, barred)
-    if not queries:
-        return np.empty((0, settings.size), dtype=np.int64)
+    if not queries or not settings.size:
+        return np.empty((len(queries), settings.size), dtype=np.int64)
+    if settings.sampler == "mix_sampler":
+
+        def similar(sampler: str, size: int) -> Rows:
+            part = settings.model_copy(update={"sampler": sampler, "size": size})
+            place = folder / sampler if folder is not None else None
+            return draw_pools(part, queries, index, query_embeddings, index_embeddings, place, progress, barred)
+
+        return _mix(settings, queries, len(index), barred, similar)
     kind = settings.index if settings.index != "auto" else "exact" if len(index) <= EXACT_UP_TO else "ivf"
     if kind == "exact":
         return _exact(settings, query_embeddings, index_embeddings, barred, range(len(queries)))
@@ -95,6 +104,30 @@ def draw_random_pools(
         for query, rows in zip(queries, barred, strict=True)
     ]
     return np.stack(pools) if pools else np.empty((0, settings.size), dtype=np.int64)
+
+
+def _mix(
+    settings: PoolSettings,
+    queries: Sequence[Example],
+    examples: int,
+    barred: Sequence[Rows],
+    similar: Callable[[str, int], Rows],
+) -> Rows:
+    """Half of each pool at random, then the quarter with the most similar questions, then that by image.
+
+    No row comes twice: where a row is similar by text already, the next one by image takes its place, and chance draws
+    from the rest. `similar` gives the pools of a sampler and a size.
+    """
+    quarter = settings.size // 4
+    left = min(examples - len(rows) for rows in barred)
+    by_text, by_image = similar("text_similar", quarter), similar("image_similar", min(2 * quarter, left))
+    pools = np.empty((len(queries), settings.size), dtype=np.int64)
+    for row, query in enumerate(queries):
+        more = by_image[row][~np.isin(by_image[row], by_text[row])][:quarter]
+        chosen = np.concatenate([by_text[row], more])
+        taken = np.union1d(barred[row], chosen)
+        pools[row] = [*draw_random(query.id, examples, taken, settings.size - len(chosen), settings.seed), *chosen]
+    return pools
 
 
 def _checked(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from shotsmith.completions.store import Store
-from shotsmith.planning.behaviour import EXPECTED
-from shotsmith.planning.plan import Corrections, prompts_of
+from shotsmith.planning.behaviour import USUAL
+from shotsmith.planning.plan import Corrections, fitted, prompts_of
 from shotsmith.planning.sizes import Sizes
 from shotsmith.planning.training import GROUPS
 from shotsmith.runs import PHASES, Run
@@ -18,7 +18,7 @@ def corrections_of(run: Run, sizes: Sizes) -> Corrections:
     factor.
     """
     planned: dict[tuple[str, str], float] = {}
-    for prompts in prompts_of(run.recipe, sizes, EXPECTED):
+    for prompts in prompts_of(fitted(run.recipe, sizes), sizes, USUAL):
         planned[prompts.stage, prompts.part] = planned.get((prompts.stage, prompts.part), 0.0) + prompts.calls
     paid = _paid(run)
     factors = {key: paid[key] / calls for key, calls in planned.items() if calls and paid.get(key)}

@@ -11,7 +11,7 @@ def small_recipe() -> Recipe:
         {
             "name": "small",
             "data": {
-                "world": {"seed": 5, "train": 260, "val": 30, "test": 40},
+                "world": {"seed": 5, "bank": 240, "train": 60, "val": 30, "test": 40},
                 "train_queries": 24,
                 "val_queries": 6,
                 "test_queries": 12,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from shotsmith.planning.sizes import Sizes
     from shotsmith.recipe import Recipe
 
-_WIDE = 120
+_WIDE = 130
 """Characters from which every column has room."""
 
 

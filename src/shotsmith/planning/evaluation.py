@@ -15,8 +15,8 @@ from shotsmith.selectors.training_free import training_free
 
 ROUND = 16
 """Sequences of one query that the oracle asks for together."""
-_ON_VALIDATION = "free selectors on validation queries"
-_FIXED = "fixed selector, validation queries"
+_ON_VALIDATION = "free on validation"
+_FIXED = "fixed on validation"
 
 
 def evaluation(setting: Setting) -> Iterator[Prompts]:

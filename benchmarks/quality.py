@@ -18,7 +18,6 @@ from typing import Any
 from shotsmith import experiment
 from shotsmith.cli.terminal import listening
 from shotsmith.completions.store import Store
-from shotsmith.evaluation.summary import best_training_free
 from shotsmith.recipe import load_recipe
 from shotsmith.runs import Run, show
 
@@ -49,7 +48,7 @@ def main() -> None:
 def measure(run: Run) -> dict[str, float]:
     """Every figure the product is judged by, read from a finished run."""
     shown = show(run)
-    best = best_training_free(shown["test"]) or ""
+    best = (shown["best_free"] or {}).get("selector", "")
     figures: dict[str, float] = {}
     for row in shown["test"]:
         if row["metric"] == "vqa_accuracy":

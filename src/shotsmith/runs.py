@@ -132,6 +132,11 @@ class Run:
         return self.folder / "pools" / f"{split}.safetensors"
 
     @property
+    def barred(self) -> Path:
+        """By split, how many entries of the bank were kept from its queries, and why."""
+        return self.folder / "barred.json"
+
+    @property
     def beam(self) -> Path:
         """The sequences beam search found."""
         return self.folder / "beam.json"
@@ -273,7 +278,11 @@ def show(run: Run) -> dict[str, Any]:
         "best": {criterion: _best(epochs, criterion) for criterion in CRITERIA},
         "test": summary.get("test", []),
         "contrasts": summary.get("contrasts", []),
+        "best_free": summary.get("best_free"),
+        "validation": summary.get("validation", []),
+        "recall": summary.get("recall", []),
         "evaluations": run.evaluations(),
+        "barred": read_json(run.barred) if run.barred.exists() else {},
     }
 
 

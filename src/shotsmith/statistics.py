@@ -30,8 +30,12 @@ Indices = npt.NDArray[np.int64]
 Seeds = Literal["paired", "independent"]
 
 PERMUTATIONS = 4999
-"""Random sign flips of a permutation test: the smallest p it can give is 2 / 5000."""
+"""Random sign flips of a permutation test."""
+REFINED_BELOW = 0.01
+"""p-values up to this are estimated again from sign flips drawn where they matter (see `sign_flip_p`)."""
 
+_TILTED = 4000
+"""Sign flips drawn to estimate a small p-value, which leaves a relative standard error of about 3 %."""
 _BATCH = 1000
 """Sign flips at a time, which bounds memory."""
 
@@ -125,7 +129,11 @@ def sign_flip_p(differences: npt.ArrayLike, *, permutations: int = PERMUTATIONS,
 
     That of `scipy.stats.permutation_test` with `permutation_type="samples"`: exact where there are no more than
     `permutations` ways of turning the signs, else from that many random ones, drawn once for all C rows, whose
-    permuted means are one matrix product. The smallest p is 2 / (permutations + 1).
+    permuted means are one matrix product. Random flips cannot tell p-values far below 1 / permutations apart, which
+    Holm's correction then multiplies by the number of rows. A p up to REFINED_BELOW is therefore estimated by
+    importance sampling (Mehta, Patel and Senchaudhuri 1988, JASA 83, 999-1005): signs are drawn so that sums as large
+    as the observed one are common, and weighted by how likely they are under equal chances. It is unbiased for the
+    p of all sign flips.
     """
     table = _table(differences)
     p_values = np.ones(len(table))
@@ -141,7 +149,29 @@ def sign_flip_p(differences: npt.ArrayLike, *, permutations: int = PERMUTATIONS,
         generator = np.random.default_rng(seed)
         sums = [_random_signs(generator, count, rest.shape[1]) @ rest.T for count in _batches(permutations)]
         p_values[~exact] = _two_sided(np.concatenate(sums), rest.sum(axis=1), spare=1)
+    for row in np.flatnonzero(~exact & (p_values <= REFINED_BELOW)):
+        p_values[row] = _small_p(table[row], p_values[row], np.random.default_rng(seed))
     return p_values
+
+
+def _small_p(differences: Floats, rough: float, generator: np.random.Generator) -> float:
+    """The share of all sign flips of `differences` [Q] whose sum is as far from 0 as theirs; `rough` if none is drawn.
+
+    The sign of d is drawn positive with probability 1 / (1 + exp(-2 tilt d)), where the tilt makes the observed sum
+    the expected one; a draw with sum S counts prod cosh(tilt d) exp(-tilt S).
+    """
+    sizes = np.abs(differences[differences != 0])
+    observed, total = abs(float(differences.sum())), float(sizes.sum())
+    scaled = sizes / sizes.max()
+    target = min(observed, 0.99 * total) / sizes.max()
+    tilt = optimize.brentq(lambda t: float((scaled * np.tanh(t * scaled)).sum()) - target, 0.0, 1e6)
+    positive = generator.random((_TILTED, len(scaled)), dtype=np.float32) < 1 / (1 + np.exp(-2 * tilt * scaled))
+    sums = 2 * (positive @ scaled) - scaled.sum()
+    reached = sums >= observed / sizes.max() - 1e-9 * scaled.sum()
+    if not reached.any():
+        return rough
+    log_cosh = float(np.logaddexp(tilt * scaled, -tilt * scaled).sum() - len(scaled) * np.log(2))
+    return float(min(1.0, 2 * np.exp(log_cosh - tilt * sums[reached]).sum() / len(sums)))
 
 
 def detection_power(

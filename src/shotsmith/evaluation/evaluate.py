@@ -12,10 +12,12 @@ from shotsmith.evaluation.accuracies import Metric
 from shotsmith.evaluation.results import Result
 from shotsmith.progress import Progress
 from shotsmith.records import Completion, Failure, Request, Sequence
-from shotsmith.selectors.oracle import Trial, oracle
+from shotsmith.selectors.oracle import NEAREST, OracleResult, Trial, oracle
 from shotsmith.selectors.protocol import Ask, Selector, Tasks
 from shotsmith.selectors.random import Random
 from shotsmith.selectors.training_free import training_free
+
+ORACLE = "oracle"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,20 +72,26 @@ def evaluate_oracle(
     tries: int,
     ask: Ask,
     *,
+    among: int = NEAREST,
     log_probs: bool = True,
     origin: str = "evaluation",
     progress: Progress | None = None,
 ) -> list[Result]:
     """Results of the oracle, which knows what every selector in `results` found and so is never below one of them."""
-    tried = _already_tried(tasks, results)
-    found = oracle(tasks, shots, tries, ask, tried, log_probs=log_probs, origin=origin, progress=progress)
+    tried = tried_already(tasks, results)
+    found = oracle(tasks, shots, tries, ask, tried, among=among, log_probs=log_probs, origin=origin, progress=progress)
+    return oracle_results(tasks, found)
+
+
+def oracle_results(tasks: Tasks, found: Iterable[OracleResult]) -> list[Result]:
+    """What an oracle found, as rows of results."""
     return [
         result_of(
             tasks,
             result.query,
             result.best.sequence if result.best else (),
-            Completion(result.best.text) if result.best else Failure("none of the oracle's completions could be had"),
-            "oracle",
+            Completion(result.best.text) if result.best else Failure("all completions of the oracle failed"),
+            ORACLE,
             result.shots,
         )
         for result in found
@@ -119,7 +127,8 @@ def result_of(
     )
 
 
-def _already_tried(tasks: Tasks, results: Iterable[Result]) -> dict[tuple[int, int], list[Trial]]:
+def tried_already(tasks: Tasks, results: Iterable[Result]) -> dict[tuple[int, int], list[Trial]]:
+    """(query, shots) -> what selectors have shown that query, with how good the answer was."""
     rows = {query.id: row for row, query in enumerate(tasks.queries)}
     if tasks.pools is None:
         positions = [{example.id: row for row, example in enumerate(tasks.index)}] * len(tasks.queries)

@@ -8,44 +8,50 @@ from typing import Any
 
 from shotsmith.evaluation.accuracies import Accuracies, Metric, accuracies, measured
 from shotsmith.evaluation.beam import BEAM
-from shotsmith.evaluation.majority_vote import MAJORITY_VOTE
+from shotsmith.evaluation.evaluate import ORACLE
+from shotsmith.evaluation.free import best_free, is_free, place
 from shotsmith.evaluation.results import Result
 from shotsmith.recipe import EvaluationSettings
 from shotsmith.runs import PHASES
-from shotsmith.selectors.training_free import TRAINING_FREE
+from shotsmith.selectors.named import AT_BANK
 from shotsmith.statistics import holm, mean_interval, paired_difference
 
 Row = dict[str, Any]
 
 
-def summarise(results: Sequence[Result], settings: EvaluationSettings) -> Row:
-    """The tables `test`, `contrasts` and `excluded`, as plain values.
+def summarise(
+    results: Sequence[Result],
+    settings: EvaluationSettings,
+    validation: Sequence[Result] = (),
+    recall: Sequence[Row] = (),
+) -> Row:
+    """The tables `test`, `contrasts`, `validation`, `recall` and `excluded`, and `best_free`, as plain values.
 
     test: the metric times 100 (an accuracy in percent, CIDEr as papers give it) under `accuracy`, of every
     selector, number of shots (and 'mean': each query's mean over them) and metric, with its interval over the n
-    queries, and the mean number of demonstrations shown. contrasts: a minus b on the same queries in points of the
-    data's leading metric, p after Holm's correction over the whole table. The best training-free selector is the
-    one with the highest mean on these very queries, which favours it. excluded: every completion that could not be
-    had; its query counts neither for nor against.
+    queries, and the mean number of demonstrations shown. validation: the same of the free selectors on validation
+    queries, in the leading metric; best_free: the best of these. Without `validation` it is the best on the results
+    themselves, which favours it (`chosen_on` says so). contrasts: a minus b on the same queries in points of the
+    data's leading metric, p after Holm's correction over the whole table. recall: see evaluation.recall. excluded:
+    every failed completion; its query counts neither for nor against.
     """
     tables = {metric: accuracies(results, metric) for metric in measured(results)}
-    shown = _shown(results)
-    test = [row for metric, table in tables.items() for row in _test_rows(metric, table, shown, settings)]
+    test = [row for metric, table in tables.items() for row in _test_rows(metric, table, _shown(results), settings)]
+    best = best_free(validation) if validation else best_free(results, "test")
     return {
         "test": test,
-        "contrasts": _contrasts(next(iter(tables.values())), best_training_free(test), settings),
+        "contrasts": _contrasts(next(iter(tables.values())), None if best is None else best.selector, settings),
+        "validation": validation_rows(validation, settings) if validation else [],
+        "best_free": None if best is None else best.to_json(),
+        "recall": list(recall),
         "excluded": [_excluded(result) for result in results if result.text is None],
     }
 
 
-def best_training_free(test: Sequence[Mapping[str, Any]]) -> str | None:
-    """The training-free selector with the highest mean in the first metric; the first in the table wins ties."""
-    means = {
-        row["selector"]: row["accuracy"]
-        for row in test
-        if row["shots"] == "mean" and row["metric"] == test[0]["metric"] and row["selector"] in TRAINING_FREE
-    }
-    return max((name for name in TRAINING_FREE if name in means), key=lambda name: means[name], default=None)
+def validation_rows(results: Sequence[Result], settings: EvaluationSettings) -> list[Row]:
+    """Rows of the form of `test`, in the leading metric."""
+    metric = measured(results)[0]
+    return list(_test_rows(metric, accuracies(results, metric), _shown(results), settings))
 
 
 def _shown(results: Sequence[Result]) -> dict[tuple[str, int | str], float]:
@@ -103,19 +109,22 @@ def _contrasts(table: Accuracies, best: str | None, settings: EvaluationSettings
 
 
 def _pairs(table: Accuracies, best: str | None) -> list[tuple[str, str]]:
-    """The most trained policy against everything; supervised against the best training-free; gaps to the bounds."""
+    """The most trained policy against everything; earlier phases against the best free selector; gaps to the bounds."""
     present = table.by_selector
     trained = [name for name in reversed(PHASES) if name in present]
     last = trained[0] if trained else ""
+    free = [name for name in present if is_free(name)]
     pairs: list[tuple[str, str | None]] = [
+        (last, best),
         *((last, earlier) for earlier in trained[1:]),
-        *((last, free) for free in TRAINING_FREE),
-        ("supervised", best),
-        (last, MAJORITY_VOTE),
+        *((last, name) for name in sorted(free, key=place)),
+        *((earlier, best) for earlier in trained[1:]),
+        (f"{last}{AT_BANK}", best),
+        (f"{last}{AT_BANK}", last),
         (last, f"{last}_reversed"),
         (BEAM, last),
-        ("oracle", last),
-        ("oracle", best),
+        (ORACLE, last),
+        (ORACLE, best),
     ]
     return list(dict.fromkeys((a, b) for a, b in pairs if b is not None and a in present and b in present))
 

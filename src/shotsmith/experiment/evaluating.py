@@ -5,11 +5,12 @@ from __future__ import annotations
 from shotsmith.checkpoints.native import Manifest, load_policy
 from shotsmith.checkpoints.ranking import best_checkpoint
 from shotsmith.evaluation.beam import evaluate_beam
-from shotsmith.evaluation.evaluate import Entrant, evaluate_oracle, training_free_entrants
-from shotsmith.evaluation.evaluate import evaluate as evaluate_entrants
+from shotsmith.evaluation.evaluate import Entrant, oracle_results, tried_already
+from shotsmith.evaluation.free import evaluate_free
 from shotsmith.evaluation.leaks import check_no_leak
 from shotsmith.evaluation.looks import record_look
-from shotsmith.evaluation.majority_vote import majority_votes
+from shotsmith.evaluation.majority_vote import MAJORITY_VOTE
+from shotsmith.evaluation.recall import Known, Shortlist, known, recall, shortlist
 from shotsmith.evaluation.results import Result, write_results
 from shotsmith.evaluation.summary import summarise
 from shotsmith.experiment.parts import Parts
@@ -17,10 +18,15 @@ from shotsmith.files import write_json
 from shotsmith.policies.pointer import PointerPolicy
 from shotsmith.runs import PHASES, Phase
 from shotsmith.selectors.beam_file import read_beams
+from shotsmith.selectors.fixed import Fixed, choose_fixed
+from shotsmith.selectors.named import AT_BANK, at_bank
+from shotsmith.selectors.oracle import oracle
 from shotsmith.selectors.policy import PolicySelector
 from shotsmith.selectors.protocol import Tasks
 from shotsmith.selectors.reversed import Reversed
-from shotsmith.selectors.similar import mixed
+from shotsmith.selectors.similar import nearest_candidates
+
+Trained = list[tuple[PointerPolicy, Manifest]]
 
 
 def evaluate(parts: Parts) -> int:
@@ -33,26 +39,67 @@ def evaluate(parts: Parts) -> int:
     check_no_leak(parts.splits, train, val, test, trained_on=trained_on, chosen_on=chosen_on)
     trained = trained_policies(parts)
     record_look(parts.run, (query.id for query in test.queries), (manifest for _, manifest in trained))
-    results = _results(parts, test, trained_entrants(trained))
+    settings = parts.recipe.evaluation
+    fixed = choose_fixed_on(parts, val)
+    validation = evaluate_free(val, settings, fixed, parts.ask, origin="evaluation/validation")
+    results, known_sequences = _results(parts, test, fixed, trained)
+    recalled = recall(test, known_sequences, results, _shortlists(parts, test, trained)) if known_sequences else []
     write_results(parts.run.results, results)
-    write_json(parts.run.summary, summarise(results, parts.recipe.evaluation))
+    write_json(parts.run.summary, summarise(results, settings, validation, recalled))
     return parts.requests - before
 
 
-def _results(parts: Parts, test: Tasks, trained: list[Entrant]) -> list[Result]:
+def choose_fixed_on(parts: Parts, val: Tasks) -> Fixed | None:
+    """The fixed sequences, chosen on validation queries; None where the recipe tries none."""
+    settings = parts.recipe.evaluation
+    if not settings.fixed_tries:
+        return None
+    return choose_fixed(val, settings.shots, parts.ask, tries=settings.fixed_tries, queries=settings.fixed_queries)
+
+
+def _results(parts: Parts, test: Tasks, fixed: Fixed | None, trained: Trained) -> tuple[list[Result], Known]:
+    """Results on the test queries; and, where there is an oracle, every sequence whose answer is known by then."""
     settings, ask, progress = parts.recipe.evaluation, parts.ask, parts.progress
-    has_images = test.index_embeddings.has_images
-    entrants = [*training_free_entrants(settings.random_draws, has_images=has_images), *trained]
-    results = evaluate_entrants(test, entrants, settings.shots, ask)
+    entrants = trained_entrants(trained)
+    at_the_bank = [Entrant(at_bank(PolicySelector(m.phase, policy)), m.seed) for policy, m in trained]
+    free = evaluate_free(test, settings, fixed, ask, entrants=entrants, bank_entrants=at_the_bank)
+    results = [one for one in free if not one.selector.startswith(MAJORITY_VOTE)]
+    votes = [one for one in free if one.selector.startswith(MAJORITY_VOTE)]
     if settings.beam_width:
         results += evaluate_beam(test, settings.shots, settings.beam_width, ask, progress=progress)
+    known_sequences: Known = {}
     if settings.oracle_tries:
-        log_probs, tries = parts.recipe.gives_log_probs, settings.oracle_tries
-        results += evaluate_oracle(test, results, settings.shots, tries, ask, log_probs=log_probs, progress=progress)
-    return results + majority_votes(test, mixed(), settings.shots)
+        found = oracle(
+            test,
+            settings.shots,
+            settings.oracle_tries,
+            ask,
+            tried_already(test, (one for one in results if not one.selector.endswith(AT_BANK))),
+            among=settings.oracle_nearest,
+            log_probs=parts.recipe.gives_log_probs,
+            progress=progress,
+        )
+        known_sequences = known(test, results, found)
+        results += oracle_results(test, found)
+    return results + votes, known_sequences
 
 
-def trained_policies(parts: Parts) -> list[tuple[PointerPolicy, Manifest]]:
+def _shortlists(parts: Parts, test: Tasks, trained: Trained) -> list[Shortlist]:
+    """What mixed similarity and every trained policy can choose from: the pool, or so many entries of the bank."""
+    size = parts.recipe.evaluation.oracle_nearest
+    most_similar = [nearest_candidates(test, row, size) for row in range(len(test.queries))]
+    return [
+        shortlist(test, "mixed", None, most_similar),
+        *(
+            shortlist(
+                test, manifest.phase, manifest.seed, PolicySelector(manifest.phase, policy).shortlists(test, size)
+            )
+            for policy, manifest in trained
+        ),
+    ]
+
+
+def trained_policies(parts: Parts) -> Trained:
     """The best epoch of every phase and seed. Raises InputError where a phase has no epoch."""
     return [
         _best(parts, seed, phase)
@@ -62,7 +109,7 @@ def trained_policies(parts: Parts) -> list[tuple[PointerPolicy, Manifest]]:
     ]
 
 
-def trained_entrants(trained: list[tuple[PointerPolicy, Manifest]]) -> list[Entrant]:
+def trained_entrants(trained: Trained) -> list[Entrant]:
     """Every trained policy, and the last phase's sequences in reverse order too."""
     entrants = []
     for policy, manifest in trained:

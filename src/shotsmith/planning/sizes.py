@@ -23,7 +23,7 @@ from shotsmith.runs import SPLITS, Split
 
 _SAMPLED = 200
 """Examples of each kind that are looked at."""
-_WORLD = {"train": 300, "val": 100, "test": 100}
+_WORLD = {"bank": 300, "train": 300, "val": 100, "test": 100}
 """Most examples of a built-in world that are drawn to be looked at."""
 
 
@@ -109,7 +109,8 @@ def readable_splits(recipe: Recipe, *, whole: bool = False) -> Iterator[Splits]:
             data = recipe.data.model_copy(update={"skip_bad": False})
             yield load_splits(data, Path(folder) / "pictures", check=False)
         return
-    smaller = {split: min(most, getattr(recipe.data.world, split)) for split, most in _WORLD.items()}
+    sizes = {split: getattr(recipe.data.world, split) for split in _WORLD}
+    smaller = {split: size and min(size, _WORLD[split]) for split, size in sizes.items()}
     world = recipe.data.world if whole else recipe.data.world.model_copy(update=smaller)
     with tempfile.TemporaryDirectory() as folder:
         make_world(Path(folder) / "world", world)

@@ -147,7 +147,7 @@ def _tiles(found: Facts, language: Language) -> list[Tile]:
         return []
     label = language.say("tile.accuracy", policy=found.trained)
     tiles = [Tile(f"{accuracy['accuracy']:.1f} %", label, language.say("tile.interval", **accuracy))]
-    for key, other in (("tile.gain", found.best_training_free), ("tile.supervised", "supervised")):
+    for key, other in (("tile.gain", found.best_free), ("tile.supervised", "supervised")):
         contrast = found.contrast(found.trained, other)
         if contrast is not None:
             note = language.say("tile.interval_signed", **contrast)

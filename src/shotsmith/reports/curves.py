@@ -191,7 +191,7 @@ def _drawn(facts: Facts) -> list[str]:
 
 def _style(selector: str, facts: Facts) -> tuple[int, bool]:
     """Style of a selector, and whether it stays in the background."""
-    leading = (facts.trained, "supervised", "rce", facts.best_training_free, "oracle")
+    leading = (facts.trained, "supervised", "rce", facts.best_free, "oracle")
     if selector in leading:
         return leading.index(selector), False
     others = [name for name in _drawn(facts) if name not in leading]

@@ -11,12 +11,19 @@ from typing import Any, Literal
 
 from shotsmith.checkpoints.ranking import rank
 from shotsmith.runs import CRITERIA, PHASES, flat
+from shotsmith.selectors.named import AT_BANK
+from shotsmith.selectors.training_free import FREE
 
 Row = Mapping[str, Any]
 Shots = int | Literal["mean"]
 
-TRAINING_FREE = ("zero_shot", "random", "image_similar", "text_similar", "mixed")
-SELECTORS = (*TRAINING_FREE, "majority_vote", *PHASES, *(f"{name}_reversed" for name in PHASES), "beam", "oracle")
+SELECTORS = (
+    *FREE,
+    *(f"{name}{AT_BANK}" for name in FREE),
+    *(name for phase in PHASES for name in (phase, f"{phase}{AT_BANK}")),
+    *(f"{name}_reversed" for name in PHASES),
+    *("beam", "oracle"),
+)
 """Order of every table: without training, with training, and the bounds that look at the answers."""
 
 TREND_COLUMNS = ("val_reward", "val_loss", "reward", "ppo_loss", "adv_std", "frac_reward_zero_std", "kl", "entropy")
@@ -95,8 +102,10 @@ class Facts:
     """Rows of the test table, in the order of SELECTORS; selectors and shots that were not measured are absent."""
     other_metrics: Mapping[str, Mapping[str, Mapping[Shots, Row]]]
     """The same for every further metric."""
-    best_training_free: str | None
-    """The training-free selector with the highest mean accuracy."""
+    best_free: str | None
+    """The free selector that is best on validation queries; in runs from before these were asked, on test queries."""
+    best_free_shots: int | None
+    """The number of shots at which it is best there."""
 
     @property
     def recipe(self) -> Row:
@@ -163,13 +172,13 @@ class Facts:
 
     @property
     def headroom(self) -> float | None:
-        """Points from the best training-free selector to the oracle, mean over shots."""
-        return self._gap("oracle", self.best_training_free)
+        """Points from the best free selector to the oracle, mean over shots."""
+        return self._gap("oracle", self.best_free)
 
     @property
     def gain(self) -> float | None:
-        """Points from the best training-free selector to the trained policy, mean over shots."""
-        return self._gap(self.trained, self.best_training_free)
+        """Points from the best free selector to the trained policy, mean over shots."""
+        return self._gap(self.trained, self.best_free)
 
     def _gap(self, a: str | None, b: str | None) -> float | None:
         upper, lower = self.accuracy(a), self.accuracy(b)
@@ -191,6 +200,7 @@ def facts(shown: Row) -> Facts:
     in_phase = [row for row in epochs if row["phase"] == last_phase]
     trends = {column: trend for column in TREND_COLUMNS if (trend := _trend(column, in_phase))}
     measured = {shots for cells in test.values() for shots in cells}
+    best = _best_free(shown, test)
     return Facts(
         shown=shown,
         phases=_phases(shown["recipe"], epochs),
@@ -201,7 +211,8 @@ def facts(shown: Row) -> Facts:
         shots=tuple(sorted(measured, key=lambda shots: (shots == "mean", shots))),
         test=test,
         other_metrics={metric: tables[metric] for metric in metrics[1:]},
-        best_training_free=_best_training_free(test),
+        best_free=best and best[0],
+        best_free_shots=best and best[1],
     )
 
 
@@ -221,9 +232,16 @@ def _table(rows: Iterable[Row]) -> dict[str, dict[Shots, Row]]:
     return {name: cells[name] for name in order}
 
 
-def _best_training_free(test: Mapping[str, Mapping[Shots, Row]]) -> str | None:
-    means = {name: test[name]["mean"]["accuracy"] for name in TRAINING_FREE if "mean" in test.get(name, {})}
-    return max(means, key=lambda name: means[name]) if means else None
+def _best_free(shown: Row, test: Mapping[str, Mapping[Shots, Row]]) -> tuple[str, int] | None:
+    """The best free selector and its best number of shots."""
+    if found := shown.get("best_free"):
+        return found["selector"], found["best_shots"]
+    means = {name: cells["mean"]["accuracy"] for name, cells in test.items() if name in FREE and "mean" in cells}
+    if not means:
+        return None
+    name = max(means, key=lambda one: means[one])
+    by_shots = {shots: row["accuracy"] for shots, row in test[name].items() if shots != "mean"}
+    return name, max(sorted(by_shots), key=lambda shots: by_shots[shots])
 
 
 def _trend(column: str, rows: Sequence[Row]) -> Trend | None:

@@ -21,7 +21,6 @@ from shotsmith.encoders.embedded import Embedded
 from shotsmith.errors import InputError
 from shotsmith.evaluation.compare import Comparison, compare
 from shotsmith.evaluation.results import Result
-from shotsmith.evaluation.summary import best_training_free
 from shotsmith.files import read_json
 from shotsmith.recipe.data import SOURCES
 from shotsmith.reports.against import run_names
@@ -101,8 +100,8 @@ def _answered(run: Run, shown: Shown, results: Many[Result]) -> tuple[Gallery | 
     rows = choose_queries(splits.test, data.test_queries, data.seed)
     queries = [splits.test[row] for row in rows]
     trained = next((phase for phase in reversed(PHASES) if any(r.selector == phase for r in results)), "grpo")
-    before = best_training_free(shown["test"]) or "zero_shot"
-    found = gallery(results, queries, splits.train, before=before, after=trained)
+    before = facts(shown).best_free or "zero_shot"
+    found = gallery(results, queries, splits.bank, before=before, after=trained)
     if found is None:
         return None, ()
     chosen = _first_choices(results, trained, found.shots)
@@ -119,16 +118,17 @@ def _first_choices(results: Many[Result], selector: str, shots: int) -> dict[int
 
 
 def _pointing(run: Run, splits: Splits, rows: Many[int], chosen: Many[tuple[int, ...]]) -> tuple[Pointing, ...]:
-    """Nothing where embeddings or pools are not in the folder."""
-    files = [run.embeddings("test"), run.embeddings("train"), run.pools("test")]
-    if not all(file.exists() for file in files):
+    """Nothing where the recipe has no pools, or embeddings or pools are not in the folder."""
+    bank = "train" if splits.own_bank is None else "bank"
+    files = [run.embeddings("test"), run.embeddings(bank), run.pools("test")]
+    if run.recipe.pools is None or not all(file.exists() for file in files):
         return ()
-    test, train, pools = (load_file(file) for file in files)
-    row_of = {example.id: row for row, example in enumerate(splits.train)}
+    test, shown, pools = (load_file(file) for file in files)
+    row_of = {example.id: row for row, example in enumerate(splits.bank)}
     return pointing(
         Chosen(
             queries=Embedded(test["images"], test["questions"]).rows(np.asarray(rows, dtype=np.int64)),
-            index=Embedded(train["images"], train["questions"]),
+            index=Embedded(shown["images"], shown["questions"]),
             pools=pools["pools"],
             rows=[[row_of[number] for number in sequence] for sequence in chosen],
         )

@@ -40,16 +40,16 @@ def verdict(facts: Facts) -> Statement:
         return Statement("verdict.log", {"epochs": len(epochs), "first": min(epochs), "last": max(epochs)})
     if not facts.test:
         return Statement("verdict.trained" if facts.shown["epochs"] else "verdict.nothing", {})
-    trained, free = facts.accuracy(facts.trained), facts.accuracy(facts.best_training_free)
-    contrast = facts.contrast(facts.trained, facts.best_training_free)
+    trained, free = facts.accuracy(facts.trained), facts.accuracy(facts.best_free)
+    contrast = facts.contrast(facts.trained, facts.best_free)
     if trained is None or free is None or contrast is None:
         return Statement("verdict.no_contrast", {})
-    values = {"policy": facts.trained, "free": facts.best_training_free, "accuracy": trained["accuracy"]}
+    values = {"policy": facts.trained, "free": facts.best_free, "accuracy": trained["accuracy"]}
     return Statement(f"verdict.{_sign(contrast)}", {**values, **_with_p(contrast)})
 
 
 def _judgements(facts: Facts, faults: frozenset[str]) -> Iterator[tuple[bool, Statement]]:
-    yield from _against(facts, facts.best_training_free)
+    yield from _against(facts, facts.best_free)
     if facts.trained != "supervised":
         yield from _against(facts, "supervised")
     yield from _below_supervised(facts)

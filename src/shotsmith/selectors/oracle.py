@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from shotsmith.progress import Progress, Silent
 from shotsmith.records import Failure, Request, Sequence
 from shotsmith.selectors.protocol import Ask, Tasks
-from shotsmith.selectors.similar import nearest_candidates
+from shotsmith.selectors.similar import by_both, nearest
 
 NEAREST = 64
 """Entries of a whole bank that are tried for a query: the most similar ones."""
@@ -50,6 +50,8 @@ class OracleResult:
     """Nothing better exists: the highest possible accuracy is reached, or every sequence was tried."""
     failures: int
     """Sequences whose completion could not be had."""
+    trials: tuple[Trial, ...] = ()
+    """Everything that was tried, by others too."""
 
 
 AlreadyTried = Mapping[tuple[int, int], ManyOf[Trial]]
@@ -63,7 +65,7 @@ def oracle(
     ask: Ask,
     already_tried: AlreadyTried,
     *,
-    nearest: int = NEAREST,
+    among: int = NEAREST,
     log_probs: bool = True,
     origin: str = "evaluation",
     progress: Progress | None = None,
@@ -72,7 +74,7 @@ def oracle(
 
     At least `tries` sequences of each query and number of shots are asked for (fewer only where it is done, or where
     there are no more), besides those in `already_tried`, which count as found: no selector in there can be better.
-    Of a whole bank only the `nearest` most similar entries are tried, besides what others have tried.
+    Of a whole bank only the `among` most similar entries are tried, besides what others have tried.
     Without `log_probs` (some VLMs give none) sequences of equal accuracy rank in the order in which they were tried.
     """
     wanted = sorted(set(shots))
@@ -80,7 +82,8 @@ def oracle(
     singles: list[_Search] = []
     searches: list[_Search] = []
     results = []
-    candidates = [nearest_candidates(tasks, row, nearest) for row in range(len(tasks.queries))]
+    size = among if tasks.pools is None else tasks.pools.shape[1]
+    candidates: list[list[int]] = [positions.tolist() for positions in nearest(tasks, by_both, size)]
     with (progress or Silent()).task("oracle", len(depths) * len(tasks.queries), "query") as advance:
         for depth in depths:
             shorter = searches
@@ -143,7 +146,8 @@ class _Search:
         """What the search among so many candidates has found."""
         tried = [sequence for sequence in self.trials if len(sequence) == shots]
         everything = len(tried) >= math.perm(candidates, shots)
-        return OracleResult(self.row, shots, self.best, len(self.trials), self.done or everything, self.failures)
+        trials = tuple(self.trials.values())
+        return OracleResult(self.row, shots, self.best, len(trials), self.done or everything, self.failures, trials)
 
 
 def _run(searches: list[_Search], tasks: Tasks, tries: int, log_probs: bool, ask: Ask, origin: str) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from shotsmith.selectors.diverse import Diverse
+from shotsmith.selectors.mmices import Mmices
 from shotsmith.selectors.protocol import Selector
 from shotsmith.selectors.random import Random
 from shotsmith.selectors.similar import image_similar, mixed, text_similar
@@ -15,8 +17,18 @@ TRAINING_FREE: Mapping[str, Callable[[], Selector]] = {
     "image_similar": image_similar,
     "text_similar": text_similar,
     "mixed": mixed,
+    "mmices": Mmices,
+    "diverse": Diverse,
 }
-_BY_IMAGE = frozenset({"image_similar", "mixed"})
+"""What chooses by itself."""
+
+FREE = (
+    *("zero_shot", "random", "fixed", "image_similar", "text_similar", "mixed", "mmices", "diverse"),
+    "majority_vote",
+)
+"""Names of all alternatives to training, in the order of tables. `fixed` is chosen on validation queries
+(selectors.fixed), and `majority_vote` answers without the VLM (evaluation.majority_vote)."""
+_BY_IMAGE = frozenset({"image_similar", "mixed", "mmices"})
 
 
 def training_free(*, has_images: bool) -> dict[str, Callable[[], Selector]]:

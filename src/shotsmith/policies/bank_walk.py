@@ -50,7 +50,7 @@ class BankWalk:
             "step": torch.zeros(len(self.query), 1, dtype=torch.int64, device=self.query.device),
             "chosen": torch.zeros(len(self.query), 1, 0, dtype=torch.int64, device=self.query.device),
             "history": self.query.new_zeros(len(self.query), 1, 0, self.columns, dtype=torch.int64),
-            **self.policy.memory.start(self.query[:, None]),
+            **self.policy.begin(self.query),
         }
 
     def retrieved(self, state: State, wanted: torch.Tensor | None = None) -> State:
@@ -97,7 +97,7 @@ class BankWalk:
                 [state["history"].expand(*choice.shape, -1, -1), shortlist[:, :, None]],
                 dim=2,
             ),
-            **self.policy.memory.advance(state, self.candidates.encoded[row]),
+            **self.policy.follow(state, self.candidates.encoded[row]),
         }
 
     def _searched(self, vectors: torch.Tensor | None, number: int) -> torch.Tensor:
@@ -138,7 +138,7 @@ def step_distributions(
     states = _states(policy, query, candidates, sequences)
     similarity = None
     if policy.similar:
-        similarity = inputs.bank.similarity(inputs.queries, candidates.embeddings)
+        similarity = policy.unlearned(inputs.queries, candidates.embeddings)
     scores = scores_of(policy, candidates, states, shortlists, similarity).masked_fill(shortlists < 0, -torch.inf)
     if policy.gains:
         steps = range(sequences.shape[-1])
@@ -234,13 +234,13 @@ def _states(
     """What the policy asks for before every step of `sequences` [B, G, T]: [B, G, T, H]."""
     shape = sequences.shape
     state = {
-        **policy.memory.start(query[:, None]),
+        **policy.begin(query),
         "step": torch.zeros(shape[0], 1, dtype=torch.int64, device=sequences.device),
     }
     states = [policy.asked(state).expand(*shape[:2], -1)]
     for choice in sequences.unbind(-1)[:-1]:
         step = (state["step"] + 1).expand(choice.shape)
-        state = {**policy.memory.advance(state, candidates.encoded[choice.clamp(min=0)]), "step": step}
+        state = {**policy.follow(state, candidates.encoded[choice.clamp(min=0)]), "step": step}
         states.append(policy.asked(state))
     return torch.stack(states, dim=2)
 

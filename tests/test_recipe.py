@@ -309,6 +309,61 @@ def test_a_bad_base_is_explained(recipes, text: str, fault: str):
         load_recipe(recipes(ground="data: {world: {}}", bad="data: [", list="- 1", top=text))
 
 
+TEXTS = {"texts": {"train": "a.tsv", "test": "b.tsv"}}
+
+
+@pytest.mark.parametrize("bank", ["", ", bank: {table: {file: bank.jsonl}}"])
+def test_a_source_of_data_replaces_that_of_the_base(recipes, bank: str):
+    ground = f"data: {{world: {{seed: 3}}, train_queries: 50{bank}}}"
+    top = "base: ground.yaml\ndata: {texts: {train: a.tsv, test: b.tsv}, bank: {texts: {file: c.tsv}}}"
+    recipe = load_recipe(recipes(ground=ground, top=top))
+    assert (
+        recipe.data == parse_recipe({"data": {**TEXTS, "bank": {"texts": {"file": "c.tsv"}}, "train_queries": 50}}).data
+    )
+
+
+def test_a_source_of_data_in_overrides_replaces_that_of_the_recipe(recipe_file):
+    path = recipe_file("data: {world: {seed: 3}, bank: {table: {file: bank.jsonl}}, seed: 2}")
+    texts = ["data.texts.train=a.tsv", "data.texts.test=b.tsv", "data.bank.texts={file: c.tsv}"]
+    expected = {**TEXTS, "bank": {"texts": {"file": "c.tsv"}}, "seed": 2}
+    assert load_recipe(path, texts).data == parse_recipe({"data": expected}).data
+    assert load_recipe(path, ["data.bank=null"]).data.bank is None
+
+
+def test_two_sources_in_one_recipe_are_refused_whatever_its_base(recipes):
+    top = "base: ground.yaml\ndata: {world: {}, texts: {train: a.tsv, test: b.tsv}}"
+    with pytest.raises(RecipeError, match="exactly one of 'world'"):
+        load_recipe(recipes(ground="data: {world: {}}", top=top))
+
+
+def test_an_override_opens_a_section_that_is_null(recipe_file):
+    assert load_recipe(recipe_file("data: {world: {}}\npools: null"), ["pools.size=9"]).pools.size == 9
+
+
+# What a recipe sets itself
+
+
+def test_a_field_is_set_where_the_recipe_says_it_even_as_its_default(recipes):
+    recipe = load_recipe(recipes(ground="data: {world: {}, val_queries: 200}", top="base: ground.yaml"))
+    assert recipe.data.is_set("val_queries")
+    assert not recipe.data.is_set("test_queries")
+    assert not recipe.beam.is_set("queries")
+
+
+def test_in_a_resolved_recipe_what_differs_from_its_default_is_set(recipe_file):
+    recipe = load_recipe(recipe_file("data: {world: {}, val_queries: 100}"))
+    resolved = load_recipe(recipe_file(dump_recipe(recipe)))
+    assert resolved.data.model_fields_set == set(type(recipe.data).model_fields)
+    assert resolved.data.is_set("val_queries")
+    assert not resolved.data.is_set("test_queries")
+
+
+def test_the_default_of_beam_queries_follows_the_training_queries():
+    assert parse_recipe({"data": {"world": {}, "train_queries": 9}}).beam.queries == 200
+    with pytest.raises(RecipeError, match=r"beam.queries exceeds data.train_queries"):
+        parse_recipe({"data": {"world": {}, "train_queries": 9}, "beam": {"queries": 10}})
+
+
 NUMBERS = st.floats(min_value=1e-8, max_value=1e8)
 
 
@@ -358,6 +413,43 @@ def test_the_predecessors_schemes_are_shipped_and_no_two_are_the_same():
         assert recipe.grpo.sampling.keep_top == (3, 5)
         assert recipe.grpo.dropout
         assert recipe.grpo.sampling.source == "recorded"
+
+
+def left_to_defaults(section: BaseModel, place: str) -> Iterator[str]:
+    """The fields that a recipe does not set, of sections below too."""
+    for name in type(section).model_fields:
+        value = getattr(section, name)
+        if name not in section.model_fields_set:
+            yield f"{place}.{name}"
+        elif isinstance(value, BaseModel):
+            yield from left_to_defaults(value, f"{place}.{name}")
+
+
+TRAINING = ("pools", "beam", "supervised", "rollouts", "rce", "grpo")
+
+
+@pytest.mark.parametrize("section", TRAINING)
+def test_the_predecessors_schemes_do_not_depend_on_defaults(section: str):
+    """Better defaults must not change what they do."""
+    recipe = load_recipe(SHIPPED / "predecessor" / "base.yaml")
+    # With pools, beam search tries whole pools.
+    assert {*left_to_defaults(getattr(recipe, section), section)} <= {"beam.candidates", "rollouts.imported"}
+
+
+def test_the_predecessors_schemes_choose_from_pools_in_the_first_world():
+    recipe = load_recipe(SHIPPED / "predecessor" / "scheme6.yaml")
+    assert recipe.pools is not None and (recipe.pools.sampler, recipe.pools.size) == ("random", 64)
+    world = recipe.data.world
+    assert world is not None and (world.bank, world.artefacts, world.train) == (None, "few", 20_000)
+    sizes = recipe.data.train_queries, recipe.data.val_queries, recipe.data.test_queries, recipe.beam.queries
+    assert sizes == (640, 300, 800, 340)
+
+
+def test_the_recipe_of_ok_vqa_names_only_data_and_models():
+    """A default is the recommendation."""
+    recipe = load_recipe(SHIPPED / "okvqa.yaml")
+    assert recipe.model_fields_set == {"name", "data", "vlm", "encoder"}
+    assert recipe.data.model_fields_set == {"okvqa"}
 
 
 OPENAI = {"server": {"url": "http://localhost:8000/v1"}}

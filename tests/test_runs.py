@@ -179,7 +179,9 @@ def test_show_has_exactly_the_stable_form(run: Run) -> None:
     run.summary.write_text(json.dumps({"test": test, "contrasts": contrasts}))
 
     shown = show(run)
-    assert list(shown) == ["run", "status", "recipe", "stages", "epochs", "best", "test", "contrasts", "evaluations"]
+    names = ["run", "status", "recipe", "stages", "epochs", "best", "test", "contrasts", "evaluations", "barred"]
+    assert list(shown) == names
+    assert shown["barred"] == {}
     assert shown["recipe"] == run.recipe.model_dump(mode="json")
     assert (shown["test"], shown["contrasts"]) == (test, contrasts)
     first, second, _ = shown["epochs"]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from shotsmith.evaluation.results import Result
-from shotsmith.evaluation.summary import best_training_free, summarise
+from shotsmith.evaluation.summary import summarise
 from shotsmith.recipe import EvaluationSettings
 from shotsmith.statistics import holm, mean_interval, paired_difference
 
@@ -132,6 +132,7 @@ def test_the_contrasts_are_the_promised_ones_once_each() -> None:
     assert set(pairs) == {
         *(("grpo", other) for other in {"supervised", "rce", "grpo_reversed"} | free),
         ("supervised", "mixed"),
+        ("rce", "mixed"),
         ("oracle", "grpo"),
         ("oracle", "mixed"),
     }
@@ -171,14 +172,45 @@ def arrays(results: list[Result], selector: str, shots: int | str) -> np.ndarray
     )  # fmt: skip
 
 
-def test_the_best_training_free_selector_is_best_on_the_mean() -> None:
+def test_the_best_free_selector_is_best_on_validation_queries_and_not_on_the_test() -> None:
     results = [
         *rows_of("random", lambda q, k, s, d: 0.9 if k == 1 else 0.1),
         *rows_of("mixed", lambda q, k, s, d: 0.6),
-        *rows_of("oracle", lambda q, k, s, d: 1.0),
+        *rows_of("grpo", lambda q, k, s, d: 0.7, seeds=(0,)),
     ]
-    assert best_training_free(summarise(results, SETTINGS)["test"]) == "mixed"
-    assert best_training_free([]) is None
+    validation = [
+        *rows_of("random", lambda q, k, s, d: 0.9 if k == 1 else 0.5),
+        *rows_of("mixed", lambda q, k, s, d: 0.6),
+    ]
+    chosen = summarise(results, SETTINGS, validation)
+    assert chosen["best_free"] == {
+        "selector": "random",
+        "metric": "vqa_accuracy",
+        "accuracy_on_val": pytest.approx(70),
+        "n": 40,
+        "best_shots": 1,
+        "accuracy_on_val_at_best_shots": pytest.approx(90),
+        "chosen_on": "val",
+    }
+    assert (chosen["contrasts"][0]["a"], chosen["contrasts"][0]["b"]) == ("grpo", "random")
+    assert {row["selector"] for row in chosen["validation"]} == {"random", "mixed"}
+    unknown = summarise(results, SETTINGS)
+    assert (unknown["best_free"]["selector"], unknown["best_free"]["chosen_on"]) == ("mixed", "test")
+    assert summarise(rows_of("grpo", lambda q, k, s, d: 1.0), SETTINGS)["best_free"] is None
+
+
+def test_what_chooses_from_the_whole_bank_stands_beside_the_pools() -> None:
+    results = [
+        *rows_of("mixed", lambda q, k, s, d: 0.4),
+        *rows_of("mixed@bank", lambda q, k, s, d: 0.9),
+        *rows_of("grpo", lambda q, k, s, d: 0.6, seeds=(0,)),
+        *rows_of("grpo@bank", lambda q, k, s, d: 0.8, seeds=(0,)),
+    ]
+    summary = summarise(results, SETTINGS, results)
+    assert summary["best_free"]["selector"] == "mixed@bank"
+    assert contrast(summary, "grpo", "mixed@bank", "mean")["difference"] == pytest.approx(-30)
+    assert contrast(summary, "grpo@bank", "mixed@bank", "mean")["difference"] == pytest.approx(-10)
+    assert contrast(summary, "grpo@bank", "grpo", "mean")["difference"] == pytest.approx(20)
 
 
 def test_a_failure_excludes_its_query_where_it_counts_and_nowhere_else() -> None:

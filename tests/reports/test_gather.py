@@ -23,7 +23,12 @@ from shotsmith.runs import Run
 @pytest.fixture
 def evaluated(tmp_path: Path) -> Run:
     """Six queries; the policy takes the candidate most like the query, and is right where 'mixed' is wrong."""
-    world = {"world": {"train": 60, "val": 8, "test": 8}, "train_queries": 8, "val_queries": 4, "test_queries": 6}
+    world = {
+        "world": {"preset": "first", "train": 60, "val": 8, "test": 8},
+        "train_queries": 8,
+        "val_queries": 4,
+        "test_queries": 6,
+    }
     recipe = parse_recipe({"name": "small", "data": world, "beam": {"queries": 4}})
     run = Run.create(tmp_path / "small", recipe)
     assert recipe.data.world

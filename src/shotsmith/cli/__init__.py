@@ -13,6 +13,7 @@ from shotsmith.cli import (
     convert,
     diagnose,
     evaluate,
+    headroom,
     import_,
     plan,
     predecessor,
@@ -56,6 +57,7 @@ app = typer.Typer(
 )
 for verb in (
     run.run,
+    headroom.headroom,
     plan.plan,
     prompt.prompt,
     stages.embed,

@@ -92,7 +92,7 @@ class BarringIndex:
         if query.image is None:
             return {*self._by_text.get(_text(query), ()), *self._by_image.get(query.image_id, ())}
         size = _size(query.image)
-        files = self._files[size] if size in self._files else []
+        files = self._files.get(size, [])
         if size is None or not files or files == [query.image]:
             return self._by_file.get(query.image, ())
         if size not in self._by_digest:

@@ -130,9 +130,7 @@ def _texts_reader(settings: TextsFormat, on_fault: OnFault) -> Callable[[Path, i
     return lambda table, first: read_table(table, columns, None, first, on_fault, wording)
 
 
-def _hub_reader(
-    settings: HubDataset, pictures: Path | None, on_fault: OnFault
-) -> Callable[[str, int], list[Example]]:
+def _hub_reader(settings: HubDataset, pictures: Path | None, on_fault: OnFault) -> Callable[[str, int], list[Example]]:
     return lambda split, first: read_hub(settings, split, pictures, first, on_fault)
 
 

@@ -42,7 +42,7 @@ def _pools(parts: Parts) -> int:
         parts.tasks(split)
     counts = {split: barred.counts for split, barred in parts.barred.items()}
     write_json(parts.run.barred, counts)
-    logger.info("not shown to its query: %s", "; ".join(f"{split} {_told(found)}" for split, found in counts.items()))
+    logger.info("barred from the queries: %s", "; ".join(f"{split} {_told(found)}" for split, found in counts.items()))
     return 0
 
 

@@ -28,11 +28,18 @@ class Encoded:
     """Queries and candidates as the decoder sees them, shared by all sequences of a query."""
 
     query: torch.Tensor
-    """[B, H], unit length: the state before the first choice."""
+    """[B, H]: the state before the first choice; of unit length, but for policies that start as similarity."""
     candidates: torch.Tensor
     """[B, K, H], unit length."""
     mask: torch.Tensor
     """[B, K] bool; False where a smaller pool is padded. What stands there is finite, and never matters."""
+    unscaled: torch.Tensor | None = None
+    """[B, K, H], the candidates before they were scaled to unit length, where that matters: keys are made of these."""
+
+    @property
+    def compared(self) -> torch.Tensor:
+        """[B, K, H]: the candidates as the scorer compares them with states."""
+        return self.candidates if self.unscaled is None else self.unscaled
 
 
 class Memory(Protocol):

@@ -54,7 +54,7 @@ class WorldSettings(Settings):
     """Whether the bank also records answers to composite questions. Real data: nobody has asked quite this before."""
     careless_sources: Annotated[int, Field(strict=True, ge=0, le=2)] = 1
     """How many of the four backgrounds mark records that are mostly wrong. Real data: sources that label carelessly."""
-    near_duplicates: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    near_duplicates: Share = 0.2
     """Share of the bank that photographs another record's scene anew. Real data: reposts and frames of one video."""
     changing_keepers: bool = True
     """Whether keepers have changed, so that order matters. Real data: facts that change, with old records about."""
@@ -250,12 +250,12 @@ class DataSettings(Settings):
     texts: TextsSettings | None = None
     hub: HubSettings | None = None
     bank: BankSettings | None = None
-    """What may be shown, apart from the train split; null: the train split (of a world its own bank, if it has one)."""
+    """What may be shown, from files of its own. Null: the world's bank, where it has one, or else the train split."""
     bar_similarity: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Cosine of the image embeddings (without images, of the text embeddings) above which an entry of the bank counts as
-    a duplicate of the query and is never shown to it. Null: only the query itself, its image and equal files or texts
-    are barred. How similar a copy is to its original depends on the encoder, so no threshold suits all: look at the
-    cosines of known copies first."""
+    """Cosine of the image embeddings (of the text embeddings, where there are no images) above which an entry of the
+    bank counts as a duplicate of the query and is never shown to it. Null: only the query itself, its image, and equal
+    files or texts are barred. How similar a copy is to its original depends on the encoder, so no threshold suits all:
+    look at the cosines of known copies first."""
     skip_bad: bool = False
     """Leave out rows and images that cannot be used, and list them, where otherwise the first is an error."""
     train_queries: Count = 800
@@ -272,8 +272,6 @@ class DataSettings(Settings):
     @model_validator(mode="after")
     def _one_source(self) -> DataSettings:
         _check_one_of(self, SOURCES)
-        if self.bank is not None and self.world is not None and self.world.bank and self.world.is_set("bank"):
-            raise ValueError("give either 'bank' or 'world.bank': both say what may be shown")
         return self
 
     @property

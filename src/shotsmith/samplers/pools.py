@@ -59,9 +59,9 @@ def draw_pools(
 ) -> Rows:
     """A pool for each query: rows of the index, [number of queries, settings.size].
 
-    A pool never holds a row that is `barred` from its query (by default those of `barred_rows`), and depends on no other
-    query. An index that is built for the search is kept in `folder`. Raises DataError where fewer than `size` candidates
-    are left, or images are to be compared and there are none.
+    A pool never holds a row that is `barred` from its query (by default, one of `barred_rows`) and depends on no other
+    query. An index that is built for the search is kept in `folder`. Raises DataError where fewer than `size`
+    candidates are left, or images are to be compared and there are none.
     """
     if settings.sampler in ("image_similar", "mix_sampler") and not index_embeddings.has_images:
         raise DataError("the data have no images to compare; use text_similar", field="pools.sampler")

@@ -39,7 +39,7 @@ class Fixed:
     name: str = "fixed"
 
     def select(self, tasks: Tasks, shots: int) -> list[Sequence]:
-        """One sequence per query, rows of the bank. Raises InputError for pools, and for shots it was not chosen for."""
+        """One sequence per query, rows of the bank. Raises InputError for pools and for other shots than chosen."""
         if tasks.pools is not None:
             raise InputError("one sequence for all queries cannot be taken from pools that differ")
         if shots not in self.sequences:

@@ -106,6 +106,16 @@ TEXT: dict[str, str] = {
     "against {free}, the best selector that needs no training (interval {low:+.1f} to {high:+.1f}, p {p}): these "
     "queries "
     "do not tell the two apart.",
+    # Headroom
+    "headroom.worth": "Worth training: the oracle is {difference:.1f} points [{low:.1f}, {high:.1f}] above the best "
+    "free selector, {free} ({accuracy:.1f} %, mean over shots). At {shots} shots, where {free} is best ({best:.1f} %), "
+    "it is {there:.1f} points above it.",
+    "headroom.not_worth": "Not worth it: the oracle is only {difference:.1f} points [{low:.1f}, {high:.1f}] above the "
+    "best free selector. Use {free}: {best:.1f} % at {shots} shots.",
+    "headroom.unclear": "Unclear: the oracle is {difference:.1f} points [{low:.1f}, {high:.1f}] above the best free "
+    "selector, {free} ({accuracy:.1f} %, mean over shots), and {there:.1f} at {shots} shots, where {free} is best. Ask more queries: --queries {more}.",
+    "headroom.nothing_right": "Not one of the answers to {queries} queries was right, whatever was shown: look at the "
+    "prompt template, the format of the answers and the metric before training (shotsmith prompt RECIPE).",
     # Tiles
     "tile.accuracy": "{policy}, mean over shots",
     "tile.gain": "points over {free}",

@@ -105,9 +105,7 @@ def scored_alone(policy: PointerPolicy, query: torch.Tensor, candidate: torch.Te
     return similarity + prior.down.weight[0] @ inside + prior.down.bias[0]
 
 
-def step_scores(
-    policy: PointerPolicy, start: torch.Tensor, units: torch.Tensor, alone: torch.Tensor
-) -> list[float]:
+def step_scores(policy: PointerPolicy, start: torch.Tensor, units: torch.Tensor, alone: torch.Tensor) -> list[float]:
     """The scores before anything is chosen."""
     state = state_after(policy, start, units[:0], 0)
     return [

@@ -52,8 +52,8 @@ class MadeUpParts(Parts):
 
     @property
     def embeddings(self):
-        named = self.splits.named()
-        return {split: random_embeddings(len(named[split]), seed=row) for row, split in enumerate(SPLITS)}
+        named = self.splits.named() | {"bank": self.splits.bank}
+        return {split: random_embeddings(len(part), seed=row) for row, (split, part) in enumerate(named.items())}
 
 
 class Heard(Silent):

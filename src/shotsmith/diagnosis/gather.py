@@ -31,6 +31,7 @@ def evidence_of_run(run: Run, against: Evidence | None = None) -> Evidence:
         settings=flat(shown["recipe"]),
         results=results,
         pools=_pools(run) if results and run.pools("test").exists() else {},
+        best_free=(shown["best_free"] or {}).get("selector"),
         evaluations=len(run.evaluations()),
         against=against,
     )
@@ -45,6 +46,6 @@ def _pools(run: Run) -> dict[int, tuple[int, ...]]:
     if len(pools) != len(chosen):
         raise DataError(f"holds {len(pools)} pools for {len(chosen)} queries", file=run.pools("test"))
     return {
-        splits.test[row].id: tuple(splits.train[place].id for place in pool)
+        splits.test[row].id: tuple(splits.bank[place].id for place in pool)
         for row, pool in zip(chosen, pools, strict=True)
     }

@@ -148,8 +148,8 @@ def headline(found: Facts, language: Language) -> str:
 
 
 def pointing_band(pointing: Pointing) -> int:
-    """How many of the most similar candidates the sentence on a pointing speaks of: an eighth of the pool."""
-    return max(1, len(pointing.counts) // 8)
+    """How many counts the sentence on a pointing speaks of: an eighth of the pool, or the first part of a bank."""
+    return 1 if pointing.candidates else max(1, len(pointing.counts) // 8)
 
 
 def _tiles(found: Facts, language: Language) -> list[Tile]:
@@ -312,6 +312,7 @@ def _gallery_intro(data: ReportData, language: Language) -> str:
 def _pointing(pointing: Pointing, language: Language) -> str:
     size, band, total = len(pointing.counts), pointing_band(pointing), sum(pointing.counts)
     values = {"top": 100 * sum(pointing.counts[:band]) / total, "chance": 100 * band / size}
+    band, size = (round(number * pointing.per_count) for number in (band, size))
     return language.say("pointing.sentence", measure=pointing.measure, band=band, size=size, **values)
 
 

@@ -102,8 +102,9 @@ def pointing_chart(pointing: Pointing, language: Language) -> Chart:
     for low, high in pairwise(edges):
         count = sum(pointing.counts[low:high])
         share = 100 * count / total
-        title = language.say("pointing.bar", low=low + 1, high=high, count=count, share=share)
-        bars.append((f"{low + 1}-{high}", share, title))
+        first, last = round(low * pointing.per_count) + 1, round(high * pointing.per_count)
+        title = language.say("pointing.bar", low=first, high=last, count=count, share=share)
+        bars.append((f"{first}-{last}", share, title))
     caption = language.say("pointing.chart", measure=pointing.measure)
     chance = 100 / len(bars)
     svg = bar_chart(

@@ -101,7 +101,7 @@ def _answered(run: Run, shown: Shown, results: Many[Result]) -> tuple[Gallery | 
     queries = [splits.test[row] for row in rows]
     trained = next((phase for phase in reversed(PHASES) if any(r.selector == phase for r in results)), "grpo")
     before = facts(shown).best_free or "zero_shot"
-    found = gallery(results, queries, splits.train, before=before, after=trained)
+    found = gallery(results, queries, splits.bank, before=before, after=trained)
     if found is None:
         return None, ()
     chosen = _first_choices(results, trained, found.shots)
@@ -118,17 +118,21 @@ def _first_choices(results: Many[Result], selector: str, shots: int) -> dict[int
 
 
 def _pointing(run: Run, splits: Splits, rows: Many[int], chosen: Many[tuple[int, ...]]) -> tuple[Pointing, ...]:
-    """Nothing where embeddings or pools are not in the folder."""
-    files = [run.embeddings("test"), run.embeddings("train"), run.pools("test")]
+    """Nothing where embeddings are not in the folder, or what a recipe's pools are.
+
+    Without pools every query is shown the bank; the ranks are among the most similar entries of it.
+    """
+    bank_file = run.embeddings("train" if splits.own_bank is None else "bank")
+    files = [run.embeddings("test"), bank_file, *([run.pools("test")] if run.recipe.pools else [])]
     if not all(file.exists() for file in files):
         return ()
-    test, train, pools = (load_file(file) for file in files)
-    row_of = {example.id: row for row, example in enumerate(splits.train)}
+    test, bank, *pools = (load_file(file) for file in files)
+    row_of = {example.id: row for row, example in enumerate(splits.bank)}
     return pointing(
         Chosen(
             queries=Embedded(test["images"], test["questions"]).rows(np.asarray(rows, dtype=np.int64)),
-            index=Embedded(train["images"], train["questions"]),
-            pools=pools["pools"],
+            index=Embedded(bank["images"], bank["questions"]),
+            pools=pools[0]["pools"] if pools else None,
             rows=[[row_of[number] for number in sequence] for sequence in chosen],
         )
     )

@@ -92,7 +92,7 @@ TEXT: dict[str, str] = {
     "heading.next": "What to do next",
     "heading.summary": "Summary",
     "heading.gallery": "Gallery",
-    "heading.pointing": "Where in the pool the policy points",
+    "heading.pointing": "How similar what the policy shows is",
     "heading.cost": "Cost",
     "heading.epochs": "Every epoch",
     "heading.recipe": "The resolved recipe",
@@ -341,7 +341,7 @@ TEXT: dict[str, str] = {
     "gallery.column.change": "Change",
     # Pointing
     "pointing.none": "It is known only after the evaluation.",
-    "pointing.intro": "The candidates of each pool are ranked by similarity to the query; the bars count how often a "
+    "pointing.intro": "What each query can be shown is ranked by similarity to it; the bars count how often a "
     "chosen demonstration lies in each band of ranks. The dashed line is where a policy that ignored similarity would "
     "lie.",
     "pointing.chart": "Chosen demonstrations by rank of {measure}",

@@ -92,7 +92,7 @@ TEXT: dict[str, str] = {
     "heading.next": "后续建议",
     "heading.summary": "总结",
     "heading.gallery": "样例",
-    "heading.pointing": "策略指向候选池的何处",
+    "heading.pointing": "策略所选示例的相似度",
     "heading.cost": "开销",
     "heading.epochs": "全部 Epoch",
     "heading.recipe": "完整配置",
@@ -331,7 +331,7 @@ TEXT: dict[str, str] = {
     "gallery.column.change": "变化",
     # 指向
     "pointing.none": "评估之后才能得知。",
-    "pointing.intro": "每个候选池内的候选按与 query 的相似度排名；柱高为所选示例落在各名次区间的比例。"
+    "pointing.intro": "每个 query 可用的示例按与它的相似度排名；柱高为所选示例落在各名次区间的比例。"
     "虚线是完全不看相似度的策略应有的水平。",
     "pointing.chart": "所选示例的{measure}名次",
     "pointing.sentence": "按{measure}：{top:.0f} % 的所选示例位于 {size} 个候选中最相似的 {band} 个之内"

@@ -31,6 +31,7 @@ def evidence_of_run(run: Run, against: Evidence | None = None) -> Evidence:
         settings=flat(shown["recipe"]),
         results=results,
         pools=_pools(run) if results and run.pools("test").exists() else {},
+        best_free=(shown["best_free"] or {}).get("selector"),
         evaluations=len(run.evaluations()),
         against=against,
     )

@@ -88,6 +88,11 @@ class PointerPolicy(nn.Module):
         return self.settings.order == "outwards"
 
     @property
+    def shortlist(self) -> int:
+        """M: the entries of a bank that can be chosen at a step."""
+        return self.settings.shortlist
+
+    @property
     def similar(self) -> bool:
         """Whether the cosines enter the scores."""
         return self.settings.start == "similarity"

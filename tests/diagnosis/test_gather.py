@@ -19,7 +19,7 @@ from shotsmith.evaluation.results import Result, write_results
 from shotsmith.recipe import parse_recipe
 from shotsmith.runs import Run, append_row
 
-WORLD = {"seed": 0, "train": 12, "val": 4, "test": 8}
+WORLD = {"bank": 12, "seed": 0, "train": 12, "val": 4, "test": 8}
 RECIPE = {
     "name": "small",
     "data": {"world": WORLD, "train_queries": 2, "val_queries": 2, "test_queries": 5},
@@ -72,7 +72,7 @@ def test_results_pools_and_repeated_evaluations_are_read(run: Run) -> None:
 
 def test_pools_hold_dataset_ids_not_rows(run: Run) -> None:
     evidence, splits = evidence_of(evaluated(run).folder), load_splits(run.recipe.data, run.world)
-    assert {number for pool in evidence.pools.values() for number in pool} == {one.id for one in splits.train}
+    assert {number for pool in evidence.pools.values() for number in pool} == {one.id for one in splits.bank[:12]}
     assert evidence.pools.keys() <= {one.id for one in splits.test}
 
 

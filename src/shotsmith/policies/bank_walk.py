@@ -101,20 +101,15 @@ class BankWalk:
         }
 
     def _searched(self, vectors: torch.Tensor | None, number: int) -> torch.Tensor:
-        """Scores [B, G, N] by which entries are retrieved.
-
-        Of scorers without inner products they are the rest, or the similarity where there is no rest.
-        """
-        parts = [
-            None if vectors is None else vectors @ self.candidates.keys.T,
-            None if self.similarity is None else self.similarity[:, None],
-            None if self.candidates.prior is None else self.candidates.prior,
-        ]
-        total: torch.Tensor | None = None
-        for part in parts:
-            total = part if total is None else total if part is None else total + part
-        if total is None:
+        """Scores [B, G, N] by which entries are retrieved; cosines take the place of what is no inner product."""
+        if vectors is None:
             total = self.inputs.bank.similarity(self.inputs.queries)[:, None]
+        else:
+            total = vectors @ self.candidates.keys.T
+            if self.similarity is not None:
+                total = total + self.similarity[:, None]
+        if self.candidates.prior is not None:
+            total = total + self.candidates.prior
         return (total / self.policy.temperature).expand(len(self.query), number, -1)
 
     def _scored_apart(self, queries: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:

@@ -250,101 +250,11 @@ def test_a_dumped_preset_is_written_out(recipe_file):
     assert parse_recipe(yaml.safe_load(dump_recipe(recipe))) == recipe
 
 
-# Recipes on recipes
-
-
-@pytest.fixture
-def recipes(tmp_path: Path):
-    def write(**texts: str) -> Path:
-        for name, text in texts.items():
-            (tmp_path / f"{name}.yaml").write_text(text)
-        return tmp_path / f"{name}.yaml"
-
-    return write
-
-
-def test_what_stands_in_a_recipe_goes_key_by_key_on_top_of_its_base(recipes):
-    recipe = load_recipe(
-        recipes(
-            ground="data: {world: {seed: 3}}\ngrpo: {beta: 0.5, kl: {low: 0.02, high: 0.3}}\nname: ground",
-            middle="base: ground.yaml\ngrpo: {shots: [2], kl: {low: 0.03}}\nname: middle",
-            top="base: middle.yaml\ngrpo: {shots: [1, 3]}",
-        ),
-        ["grpo.kl.high=0.4"],
-    )
-    assert recipe.data.world is not None and recipe.data.world.seed == 3
-    assert (recipe.name, recipe.grpo.beta, recipe.grpo.shots) == ("middle", 0.5, (1, 3))
-    assert (recipe.grpo.kl.low, recipe.grpo.kl.high) == (0.03, 0.4)
-
-
-def test_a_base_is_found_beside_the_recipe_that_names_it(tmp_path: Path):
-    (tmp_path / "inner").mkdir()
-    (tmp_path / "ground.yaml").write_text("data: {world: {seed: 3}}")
-    (tmp_path / "inner" / "top.yaml").write_text("base: ../ground.yaml")
-    assert (
-        load_recipe(tmp_path / "inner" / "top.yaml").data.world
-        == parse_recipe({"data": {"world": {"seed": 3}}}).data.world
-    )
-
-
-def test_a_preset_replaces_what_the_base_said_of_the_policy(recipes):
-    ground = "data: {world: {}}\npolicy: {memory: gru, layers: 3, feed_forward: true}"
-    recipe = load_recipe(recipes(ground=ground, top="base: ground.yaml\npolicy: {preset: v4-5, layers: 2}"))
-    assert recipe.policy == PolicySettings(preset="v4-5", layers=2)
-
-
-@pytest.mark.parametrize(
-    ("text", "fault"),
-    [
-        ("base: nowhere.yaml", "nowhere.yaml: no such recipe"),
-        ("base: [a, b]", "base"),
-        ("base: top.yaml", "recipes build on each other"),
-        ("base: bad.yaml", "bad.yaml: row 1: is not valid YAML|not valid YAML"),
-        ("base: list.yaml", "list.yaml: a recipe is a mapping"),
-        ("base: ground.yaml\ngrpo: {bata: 1}", r"top.yaml: unknown key 'grpo.bata' \(did you mean 'beta'\?\)"),
-    ],
-)
-def test_a_bad_base_is_explained(recipes, text: str, fault: str):
-    with pytest.raises(RecipeError, match=fault):
-        load_recipe(recipes(ground="data: {world: {}}", bad="data: [", list="- 1", top=text))
-
-
-TEXTS = {"texts": {"train": "a.tsv", "test": "b.tsv"}}
-
-
-@pytest.mark.parametrize("bank", ["", ", bank: {table: {file: bank.jsonl}}"])
-def test_a_source_of_data_replaces_that_of_the_base(recipes, bank: str):
-    ground = f"data: {{world: {{seed: 3}}, train_queries: 50{bank}}}"
-    top = "base: ground.yaml\ndata: {texts: {train: a.tsv, test: b.tsv}, bank: {texts: {file: c.tsv}}}"
-    recipe = load_recipe(recipes(ground=ground, top=top))
-    assert (
-        recipe.data == parse_recipe({"data": {**TEXTS, "bank": {"texts": {"file": "c.tsv"}}, "train_queries": 50}}).data
-    )
-
-
-def test_a_source_of_data_in_overrides_replaces_that_of_the_recipe(recipe_file):
-    path = recipe_file("data: {world: {seed: 3}, bank: {table: {file: bank.jsonl}}, seed: 2}")
-    texts = ["data.texts.train=a.tsv", "data.texts.test=b.tsv", "data.bank.texts={file: c.tsv}"]
-    expected = {**TEXTS, "bank": {"texts": {"file": "c.tsv"}}, "seed": 2}
-    assert load_recipe(path, texts).data == parse_recipe({"data": expected}).data
-    assert load_recipe(path, ["data.bank=null"]).data.bank is None
-
-
-def test_two_sources_in_one_recipe_are_refused_whatever_its_base(recipes):
-    top = "base: ground.yaml\ndata: {world: {}, texts: {train: a.tsv, test: b.tsv}}"
-    with pytest.raises(RecipeError, match="exactly one of 'world'"):
-        load_recipe(recipes(ground="data: {world: {}}", top=top))
-
-
-def test_an_override_opens_a_section_that_is_null(recipe_file):
-    assert load_recipe(recipe_file("data: {world: {}}\npools: null"), ["pools.size=9"]).pools.size == 9
-
-
 # What a recipe sets itself
 
 
-def test_a_field_is_set_where_the_recipe_says_it_even_as_its_default(recipes):
-    recipe = load_recipe(recipes(ground="data: {world: {}, val_queries: 200}", top="base: ground.yaml"))
+def test_a_field_is_set_where_the_recipe_says_it_even_as_its_default(recipe_file):
+    recipe = load_recipe(recipe_file("data: {world: {}, val_queries: 200}"))
     assert recipe.data.is_set("val_queries")
     assert not recipe.data.is_set("test_queries")
     assert not recipe.beam.is_set("queries")
@@ -392,64 +302,6 @@ def test_a_recipe_cannot_be_changed_after_it_was_checked():
 def test_checking_a_recipe_loads_nothing_heavy():
     script = "import sys, shotsmith.recipe; sys.exit(any(name in sys.modules for name in ('torch', 'numpy', 'scipy')))"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
-
-
-SHIPPED = Path(__file__).parent.parent / "recipes"
-
-
-@pytest.mark.parametrize("path", sorted(SHIPPED.rglob("*.yaml")), ids=lambda path: str(path.relative_to(SHIPPED)))
-def test_a_shipped_recipe_is_valid_and_says_what_it_is(path: Path):
-    recipe = load_recipe(path)
-    assert recipe.name == path.stem or path.stem == "base"
-    assert path.read_text().startswith("# ")
-
-
-def test_the_predecessors_schemes_are_shipped_and_no_two_are_the_same():
-    folder = SHIPPED / "predecessor"
-    schemes = {name: load_recipe(folder / f"scheme{name}.yaml") for name in "5 6 7 7.1 7.2 8 9 10".split()}
-    nameless = {repr(recipe.model_copy(update={"name": ""})) for recipe in schemes.values()}
-    assert len(nameless) == len(schemes)
-    for recipe in schemes.values():
-        assert recipe.grpo.sampling.keep_top == (3, 5)
-        assert recipe.grpo.dropout
-        assert recipe.grpo.sampling.source == "recorded"
-
-
-def left_to_defaults(section: BaseModel, place: str) -> Iterator[str]:
-    """The fields that a recipe does not set, of sections below too."""
-    for name in type(section).model_fields:
-        value = getattr(section, name)
-        if name not in section.model_fields_set:
-            yield f"{place}.{name}"
-        elif isinstance(value, BaseModel):
-            yield from left_to_defaults(value, f"{place}.{name}")
-
-
-TRAINING = ("pools", "beam", "supervised", "rollouts", "rce", "grpo")
-
-
-@pytest.mark.parametrize("section", TRAINING)
-def test_the_predecessors_schemes_do_not_depend_on_defaults(section: str):
-    """Better defaults must not change what they do."""
-    recipe = load_recipe(SHIPPED / "predecessor" / "base.yaml")
-    # With pools, beam search tries whole pools.
-    assert {*left_to_defaults(getattr(recipe, section), section)} <= {"beam.candidates", "rollouts.imported"}
-
-
-def test_the_predecessors_schemes_choose_from_pools_in_the_first_world():
-    recipe = load_recipe(SHIPPED / "predecessor" / "scheme6.yaml")
-    assert recipe.pools is not None and (recipe.pools.sampler, recipe.pools.size) == ("random", 64)
-    world = recipe.data.world
-    assert world is not None and (world.bank, world.artefacts, world.train) == (None, "few", 20_000)
-    sizes = recipe.data.train_queries, recipe.data.val_queries, recipe.data.test_queries, recipe.beam.queries
-    assert sizes == (640, 300, 800, 340)
-
-
-def test_the_recipe_of_ok_vqa_names_only_data_and_models():
-    """A default is the recommendation."""
-    recipe = load_recipe(SHIPPED / "okvqa.yaml")
-    assert recipe.model_fields_set == {"name", "data", "vlm", "encoder"}
-    assert recipe.data.model_fields_set == {"okvqa"}
 
 
 OPENAI = {"server": {"url": "http://localhost:8000/v1"}}

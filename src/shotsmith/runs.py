@@ -342,12 +342,8 @@ def columns(row: Row) -> Row:
 def _best(epochs: Sequence[Row], column: Literal["val_reward", "val_loss"]) -> Row | None:
     """The row with the highest val_reward or the lowest val_loss; of equals the one trained first."""
     sign = -1 if column == "val_reward" else 1
-    scored = [
-        ((sign * value, PHASES.index(row["phase"]), row["epoch"]), row)
-        for row in epochs
-        if isinstance(value := row[column], int | float)
-    ]
-    return min(scored, key=lambda pair: pair[0])[1] if scored else None
+    scored = [row for row in epochs if isinstance(row[column], int | float)]
+    return min(scored, key=lambda row: (sign * row[column], PHASES.index(row["phase"]), row["epoch"]), default=None)
 
 
 def _same_recipe(there: Recipe, now: Recipe, run: Run) -> None:

@@ -31,15 +31,15 @@ def resolved(recipe: Recipe) -> Recipe:
     return parse_recipe(recipe.model_dump(mode="json"))
 
 
-def faults(recipe: Recipe, splits: Splits, barred: dict[str, Barred] | None = None) -> list[str]:
+def faults(recipe: Recipe, splits: Splits, *barred: Barred) -> list[str]:
     with pytest.raises(DataError) as caught:
-        check_sizes(recipe, splits, barred or {})
+        check_sizes(recipe, splits, barred)
     return str(caught.value).split("; ")
 
 
 def test_defaults_take_what_there_is_and_say_so_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
-        check_sizes(recipe_of(pools={}), splits_of(100, 20, 900), {})
+        check_sizes(recipe_of(pools={}), splits_of(100, 20, 900), ())
     (record,) = caplog.records
     for told in (
         "data.train_queries: all 100 instead of 800, as the train split has 100 examples",
@@ -52,7 +52,7 @@ def test_defaults_take_what_there_is_and_say_so_in_one_line(caplog: pytest.LogCa
 
 def test_enough_data_are_passed_without_a_word(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
-        check_sizes(recipe_of(pools={}), splits_of(800, 200, 800), {})
+        check_sizes(recipe_of(pools={}), splits_of(800, 200, 800), ())
     assert not caplog.records
 
 
@@ -85,19 +85,19 @@ def test_phases_that_are_left_out_ask_for_nothing() -> None:
     recipe = recipe_of(
         supervised={"epochs": 0}, grpo={"epochs": 0}, beam={"queries": 800, "shots": 9}, evaluation={"shots": [1, 2]}
     )
-    check_sizes(recipe, splits_of(100, 20, 900, bank=3), {})
+    check_sizes(recipe, splits_of(100, 20, 900, bank=3), ())
 
 
 def test_what_is_barred_from_a_query_is_not_there() -> None:
     rows = [np.arange(2), np.arange(7), np.arange(0)]
-    splits, barred = splits_of(20, 6, 7, bank=10), {"val": Barred(rows, {})}
-    assert fewest_left(splits, barred) == 3
+    splits, barred = splits_of(20, 6, 7, bank=10), Barred(rows, {})
+    assert fewest_left(splits, [barred]) == 3
     told = faults(recipe_of(pools={"size": 4}, evaluation={"shots": [3]}), splits, barred)
     assert told[0].startswith("pools.size: 4 are wanted, but the bank has 10 entries, of which 3 may be shown")
 
 
 def test_a_resolved_recipe_says_no_more_than_the_one_it_came_from() -> None:
     """It writes out every default, which nobody asked for."""
-    check_sizes(resolved(recipe_of()), splits_of(100, 20, 900), {})
+    check_sizes(resolved(recipe_of()), splits_of(100, 20, 900), ())
     asked = recipe_of(data={"val_queries": 30})
     assert faults(resolved(asked), splits_of(100, 20, 900)) == faults(asked, splits_of(100, 20, 900))

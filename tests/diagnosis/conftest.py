@@ -76,7 +76,18 @@ def result(query: int, seed: int | None, shots: int, selector: str = "grpo") -> 
     places = [(query * 5 + 7 * shot + (seed or 0)) % POOL for shot in range(shots)]
     right = wobble(query, 3) + 0.1 * shots + 0.05 * wobble(query, shots, seed or 0) > 0
     sequence = tuple(100 * query + place for place in places)
-    return Result(query, selector, seed, shots, 0, sequence, "a", 1.0 if right else 0.0, 1.0 if right else 0.0, "kind")
+    return Result(
+        query,
+        selector,
+        seed,
+        shots,
+        0,
+        sequence,
+        f"a {query % 7}",
+        1.0 if right else 0.0,
+        1.0 if right else 0.0,
+        "kind",
+    )
 
 
 @pytest.fixture(scope="session")

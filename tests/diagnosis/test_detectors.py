@@ -49,6 +49,17 @@ def answers(change: Callable[[Result], dict[str, Any]]) -> Spoil:
     )
 
 
+def entered(selector: str, accuracy: float) -> Spoil:
+    """A further selector whose answers are right, or nearly so."""
+
+    def spoil(evidence: Evidence) -> Evidence:
+        copies = [one for one in evidence.results if one.selector == "grpo" and one.seed == 0]
+        more = [dataclasses.replace(one, selector=selector, seed=None, vqa_accuracy=accuracy) for one in copies]
+        return dataclasses.replace(evidence, results=(*evidence.results, *more))
+
+    return spoil
+
+
 def beside(change: Spoil, of_both: Spoil = lambda evidence: evidence) -> Spoil:
     """Lays another run beside it that differs by `change`, after both were made something by `of_both`."""
     return lambda evidence: dataclasses.replace(of_both(evidence), against=change(of_both(evidence)))
@@ -101,6 +112,10 @@ PLANTED: dict[str, Spoil] = {
     "best_epoch_early": spoilt(val_reward=lambda epoch: 1.4 if epoch == 2 else 1.2),
     "criteria_disagree": spoilt(val_loss=lambda epoch: 8.0 + 0.1 * epoch),
     "ppo_loss_sign": spoilt(ppo_loss=lambda epoch: 0.0004 * (-1) ** epoch),
+    "answers_all_wrong": answers(lambda one: {"vqa_accuracy": 0.0, "vqa_accuracy_normalised": 0.0}),
+    "answers_all_same": answers(lambda one: {"text": "Yes."}),
+    "zero_shot_best": entered("zero_shot", 1.0),
+    "training_cannot_pay": lambda evidence: entered("oracle", 1.0)(entered("mixed", 0.99)(evidence)),
     "repeated_demonstrations": answers(lambda one: {"sequence": (one.sequence[0],) * one.shots}),
     "position_bias": answers(first_places),
     "more_shots_hurt": answers(
@@ -143,6 +158,17 @@ def test_a_planted_fault_is_found(key: str, planted: dict[str, dict[str, Finding
 
 def test_every_finding_there_is_has_been_planted() -> None:
     assert {key.split(".")[1] for key in TEXT if key.startswith("finding.")} == PLANTED.keys()
+
+
+def test_an_oracle_far_above_or_answers_of_few_queries_are_no_finding(healthy: Evidence) -> None:
+    assert diagnose(entered("oracle", 1.0)(entered("mixed", 0.8)(healthy))) == []
+    few = dataclasses.replace(healthy, results=tuple(one for one in healthy.results if one.query_id < 9))
+    assert not {"answers_all_same", "answers_all_wrong"} & found(answers(lambda one: {"text": "x"})(few)).keys()
+
+
+def test_the_vote_is_no_answer_of_the_vlm(healthy: Evidence) -> None:
+    wrong = answers(lambda one: {"vqa_accuracy": 0.0, "vqa_accuracy_normalised": 0.0})(healthy)
+    assert "answers_all_wrong" in found(entered("majority_vote", 1.0)(wrong))
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

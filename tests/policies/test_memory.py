@@ -69,7 +69,9 @@ def test_the_residual_follows_its_formula_and_starts_without_a_move(start):
     state, moved = residual.start(query), torch.zeros(3, 4, 8)
     for chosen in (first, second):
         state = residual.advance(state, chosen)
-        moved = moved + residual.down(functional.gelu(residual.up(torch.cat([query.expand_as(moved), moved, chosen], -1))))
+        moved = moved + residual.down(
+            functional.gelu(residual.up(torch.cat([query.expand_as(moved), moved, chosen], -1)))
+        )
     expected = functional.normalize(query + moved, dim=-1) if start == "random" else moved
     torch.testing.assert_close(residual.query(state), expected)
     untrained = MEMORIES["residual"](SETTINGS)

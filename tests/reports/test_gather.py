@@ -15,7 +15,7 @@ from shotsmith.data.world import make_world
 from shotsmith.evaluation.results import Result, write_results
 from shotsmith.files import write_json
 from shotsmith.progress import Silent
-from shotsmith.recipe import parse_recipe
+from shotsmith.recipe import dump_recipe, parse_recipe
 from shotsmith.reports.gather import gather
 from shotsmith.runs import Run
 
@@ -24,12 +24,12 @@ from shotsmith.runs import Run
 def evaluated(tmp_path: Path) -> Run:
     """Six queries; the policy takes the candidate most like the query, and is right where 'mixed' is wrong."""
     world = {
-        "world": {"preset": "first", "train": 60, "val": 8, "test": 8},
+        "world": {"bank": None, "train": 60, "val": 8, "test": 8},
         "train_queries": 8,
         "val_queries": 4,
         "test_queries": 6,
     }
-    recipe = parse_recipe({"name": "small", "data": world, "beam": {"queries": 4}})
+    recipe = parse_recipe({"name": "small", "data": world, "beam": {"queries": 4}, "pools": {"size": 16}})
     run = Run.create(tmp_path / "small", recipe)
     assert recipe.data.world
     make_world(run.world, recipe.data.world, Silent())
@@ -72,6 +72,14 @@ def test_gallery_pointing_and_failures_come_from_the_folder(evaluated: Run) -> N
     images, questions = data.pointing
     assert images.counts == (6, *[0] * 15), "the policy takes the most similar picture"
     assert sum(questions.counts) == 6
+
+
+def test_without_pools_the_ranks_are_those_among_the_whole_bank(evaluated: Run, tmp_path: Path) -> None:
+    settings = evaluated.recipe.model_dump(mode="json") | {"pools": None}
+    evaluated.recipe_file.write_text(dump_recipe(parse_recipe(settings)))
+    images, _ = gather(evaluated.folder).pointing
+    assert (len(images.counts), images.candidates, images.per_count, sum(images.counts)) == (60, 60, 1.0, 6)
+    assert sum(images.counts[:20]) > 3, "the most similar of 16 at random are among the more similar of 60"
 
 
 def test_without_embeddings_only_the_pointing_is_missing(evaluated: Run) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from shotsmith.diagnosis.finding import Finding
+from shotsmith.reports.content import content
 from shotsmith.reports.data import ReportData
 from shotsmith.reports.facts import facts
 from shotsmith.reports.judgement import judge, verdict
@@ -54,7 +55,7 @@ def test_only_an_interval_above_zero_is_a_gain(
 ) -> None:
     set_contrast(shown, "mixed", low, high)
     found = facts(shown)
-    assert verdict(found).key == f"verdict.{verdict_key}"
+    assert verdict(found)[0].key == f"verdict.{verdict_key}"
     key = f"contrast.{verdict_key}"
     against_mixed = [s.key for s in judge(found)[0 if good else 1] if s.values.get("b") == "mixed"]
     assert against_mixed == [key]
@@ -76,14 +77,14 @@ def test_a_number_of_shots_below_supervised_is_a_weakness(shown: Shown) -> None:
     assert weakness.values["shots"] == 3
 
 
-def test_headroom_counts_from_the_best_training_free_selector(shown: Shown) -> None:
+def test_headroom_counts_from_the_best_free_selector(shown: Shown) -> None:
     found = facts(shown)
     mean = {
         row["selector"]: row["accuracy"]
         for row in shown["test"]
         if row["shots"] == "mean" and "norm" not in row["metric"]
     }
-    assert found.best_training_free == "mixed"
+    assert found.best_free == "mixed"
     assert found.headroom == pytest.approx(mean["oracle"] - mean["mixed"])
     assert found.gain == pytest.approx(mean["grpo"] - mean["mixed"])
     assert "headroom.small" in said(shown)[1]
@@ -91,6 +92,70 @@ def test_headroom_counts_from_the_best_training_free_selector(shown: Shown) -> N
         if row["selector"] == "oracle":
             row["accuracy"] = mean["grpo"] + 2
     assert "headroom.large" in said(shown)[0]
+
+
+def test_the_best_free_selector_is_the_one_chosen_on_validation_queries(shown: Shown) -> None:
+    shown["best_free"] = {"selector": "image_similar", "best_shots": 2}
+    assert (facts(shown).best_free, facts(shown).best_free_shots) == ("image_similar", 2)
+
+
+def without_a_gain(shown: Shown, free: str = "mixed") -> None:
+    shown["best_free"] = {"selector": free, "best_shots": 4}
+    shown["contrasts"] = [
+        {"a": "grpo", "b": free, "shots": "mean", "difference": -9.0, "low": -12.0, "high": -6.0, "p": 0.001}
+    ]
+    for row in shown["test"]:
+        if row["selector"] == "grpo":
+            row["accuracy"] = 40.0
+
+
+def test_a_run_that_does_not_beat_what_is_free_says_so_first_and_what_to_use(shown: Shown) -> None:
+    without_a_gain(shown)
+    page = content(ReportData(shown), LANGUAGES["en"])
+    at_four = facts(shown).accuracy("mixed", 4)
+    assert page.verdict.startswith("Training did not pay: GRPO reaches") and at_four
+    assert page.verdict.endswith(f"Use Mixed: {at_four['accuracy']:.1f} % at 4 shots, without training.")
+    assert page.tiles[0].value == "-9.0" and page.tiles[0].label == "points over Mixed"
+    assert "headroom.none" in said(shown)[1]
+    everything = " ".join([page.verdict, *page.summary, *page.weaknesses, *(tile.label for tile in page.tiles)])
+    assert "% of the headroom" not in everything and "gains -" not in everything
+
+
+def test_no_clear_difference_is_said_where_the_interval_holds_zero(shown: Shown) -> None:
+    set_contrast(shown, "mixed", -2, 3)
+    page = content(ReportData(shown), LANGUAGES["en"])
+    assert page.verdict.startswith("No clear difference") and "Use Mixed" in page.verdict
+    assert "no clear difference" in page.tiles[0].note
+
+
+@pytest.mark.parametrize(
+    ("free", "key"),
+    [("zero_shot", "verdict.use_zero_shot"), ("mixed", "verdict.use"), ("majority_vote", "verdict.use_vote")],
+)
+def test_what_to_use_is_said_for_each_kind_of_free_selector(shown: Shown, free: str, key: str) -> None:
+    shown["test"] += [{**row, "selector": "majority_vote"} for row in shown["test"] if row["selector"] == "mixed"]
+    without_a_gain(shown, free)
+    assert verdict(facts(shown))[1].key == key
+
+
+def test_a_free_selector_at_the_oracle_means_that_training_cannot_pay(shown: Shown) -> None:
+    without_a_gain(shown)
+    gap = {"a": "oracle", "b": "mixed", "shots": "mean", "difference": 1.0, "low": 0.2, "high": 2.0, "p": 0.01}
+    shown["contrasts"].append(gap)
+    assert verdict(facts(shown))[-1].key == "verdict.no_headroom"
+    gap.update(difference=20.0, low=15.0, high=25.0)
+    assert verdict(facts(shown))[-1].key == "verdict.use"
+
+
+def test_where_the_points_are_lost_is_told(shown: Shown) -> None:
+    part = {"accuracy": 70.0, "within": 85.0, "oracle": 93.0, "retrieval": 8.0, "choice": 15.0, "right": 93.0, "n": 9}
+    kinds = {"name": part, "use": {**part, "choice": 40.0}}
+    shown["recall"] = [{"selector": name, "shots": "mean", **part, "kinds": kinds} for name in ("mixed", "grpo")]
+    page = content(ReportData(shown), LANGUAGES["en"])
+    assert "GRPO misses 8.0 points by retrieval" in page.test_notes[0] and "15.0 by choice" in page.test_notes[0]
+    by_selector, by_kind = (table for _, table in page.recall)
+    assert [row[0] for row in by_selector.rows] == ["Mixed", "GRPO"]
+    assert by_kind.rows[1] == ("use", "70.0", "40.0", "85.0", "8.0", "93.0", "9")
 
 
 def test_good_curves_are_strengths_unless_the_diagnosis_speaks_against_them(shown: Shown) -> None:
@@ -122,7 +187,7 @@ def test_every_statement_can_be_said(shown: Shown) -> None:
         for other in ("mixed", "supervised", "grpo_reversed"):
             set_contrast(shown, other, low, high)
         found = facts(shown)
-        for statement in [verdict(found), *judge(found)[0], *judge(found)[1], *(s.why for s in next_steps(found))]:
+        for statement in [*verdict(found), *judge(found)[0], *judge(found)[1], *(s.why for s in next_steps(found))]:
             for language, stop in (("en", "."), ("zh", "。")):
                 sentence = LANGUAGES[language].state(statement)
                 assert sentence.endswith(stop) and "{" not in sentence and "_" not in sentence

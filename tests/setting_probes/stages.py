@@ -52,9 +52,8 @@ class MadeUpParts(Parts):
 
     @property
     def embeddings(self):
-        named = {**self.splits.named(), "bank": self.splits.bank}
-        found = {split: random_embeddings(len(named[split]), seed=row) for row, split in enumerate(named)}
-        return found if self.splits.own_bank is not None else found | {"bank": found["train"]}
+        named = self.splits.named() | {"bank": self.splits.bank}
+        return {split: random_embeddings(len(part), seed=row) for row, (split, part) in enumerate(named.items())}
 
 
 class Heard(Silent):

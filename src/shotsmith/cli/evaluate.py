@@ -15,7 +15,7 @@ def evaluate(run: RunFolder, as_json: Json = False, quiet: Quiet = False) -> Non
     from rich.console import Console
 
     from shotsmith import experiment, runs
-    from shotsmith.cli.tables import contrasts_table, print_results
+    from shotsmith.cli.tables import contrasts_table, print_results, print_verdict
     from shotsmith.cli.terminal import listening
 
     opened = runs.Run.open(run)
@@ -23,7 +23,7 @@ def evaluate(run: RunFolder, as_json: Json = False, quiet: Quiet = False) -> Non
         experiment.stage(opened, "evaluate", progress)
     shown = runs.show(opened)
     if as_json:
-        print_json({"test": shown["test"], "contrasts": shown["contrasts"]})
+        print_json({key: shown[key] for key in ("test", "contrasts", "best_free", "validation", "recall")})
     elif not quiet:
         console = Console()
         print_results(shown, console)
@@ -34,3 +34,4 @@ def evaluate(run: RunFolder, as_json: Json = False, quiet: Quiet = False) -> Non
                 f"The test queries were looked at {looks} times, with other policies each time: whoever chooses "
                 "among these figures has fitted them."
             )
+        print_verdict(shown, console)

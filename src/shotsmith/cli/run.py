@@ -84,7 +84,7 @@ def _take_over(run: Run, other: Run) -> None:
 def _print_outcome(folder: Path, shown: dict[str, Any]) -> None:
     from rich.console import Console
 
-    from shotsmith.cli.tables import left_out_lines, print_results
+    from shotsmith.cli.tables import left_out_lines, print_results, print_verdict
     from shotsmith.runs import Run
 
     console = Console()
@@ -96,3 +96,4 @@ def _print_outcome(folder: Path, shown: dict[str, Any]) -> None:
         if path.exists():
             console.print(f"{label}: {path}", soft_wrap=True, highlight=False, markup=False)
     console.print(f"More: shotsmith show {folder}", soft_wrap=True, highlight=False, markup=False)
+    print_verdict(shown, console)

@@ -34,7 +34,14 @@ def show(run: RunFolder, as_json: Json = False) -> None:
 
 
 def _print(shown: Mapping[str, Any], console: Console) -> None:
-    from shotsmith.cli.tables import contrasts_table, left_out_lines, print_best, print_results, stages_table
+    from shotsmith.cli.tables import (
+        contrasts_table,
+        left_out_lines,
+        print_best,
+        print_results,
+        print_verdict,
+        stages_table,
+    )
     from shotsmith.cli.terminal import epoch_table
 
     console.print(f"[bold]{shown['run']}[/bold]: {shown['status']}", highlight=False, soft_wrap=True)
@@ -55,3 +62,4 @@ def _print(shown: Mapping[str, Any], console: Console) -> None:
     if shown["contrasts"]:
         console.print()
         console.print(contrasts_table(shown["contrasts"]))
+    print_verdict(shown, console)

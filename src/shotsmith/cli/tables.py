@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from shotsmith.cli.terminal import epoch_table
-from shotsmith.reports.facts import SELECTORS, left_out
+from shotsmith.reports.facts import SELECTORS, facts, left_out
 from shotsmith.reports.language import LANGUAGES
 from shotsmith.reports.numbers import duration, p_value
 
@@ -26,6 +26,16 @@ def print_results(shown: Mapping[str, Any], console: Console) -> None:
     console.print(results_table(shown["test"], console.width))
     for line in stopping_lines(shown["test"]):
         console.print(line, highlight=False)
+
+
+def print_verdict(shown: Mapping[str, Any], console: Console) -> None:
+    """The last line: whether training beats the best free selector, and if not, what to use instead."""
+    if shown["test"]:
+        from shotsmith.reports.content import headline
+
+        found = facts(shown)
+        line = headline(found, LANGUAGES["en"].measured_by(found.metric))
+        console.print(line, style="bold", highlight=False, markup=False, soft_wrap=True)
 
 
 def results_table(test: Iterable[Mapping[str, Any]], width: int) -> Table:

@@ -7,7 +7,7 @@ cannot be had is an error. All such errors are told at once.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection
 
 from shotsmith.data.barring import Barred
 from shotsmith.data.splits import Splits
@@ -17,11 +17,11 @@ from shotsmith.recipe import Recipe, Settings
 logger = logging.getLogger(__name__)
 
 
-def check_sizes(recipe: Recipe, splits: Splits, barred: Mapping[str, Barred]) -> None:
+def check_sizes(recipe: Recipe, splits: Splits, barred: Collection[Barred]) -> None:
     """Compare every size in the recipe with the splits, and with what the bank has left for its queries.
 
-    `barred` holds what must not be shown to the queries, by split. Raises DataError naming every setting that asks for
-    more than there is, and every split without examples; logs the defaults that do.
+    `barred` holds what must not be shown to the queries of each split. Raises DataError naming every setting that asks
+    for more than there is, and every split without examples; logs the defaults that do.
     """
     found = _Comparison()
     queries = {}
@@ -41,9 +41,9 @@ def check_sizes(recipe: Recipe, splits: Splits, barred: Mapping[str, Barred]) ->
     found.tell()
 
 
-def fewest_left(splits: Splits, barred: Mapping[str, Barred]) -> int:
+def fewest_left(splits: Splits, barred: Collection[Barred]) -> int:
     """How many entries of the bank may be shown to the query from which most are barred."""
-    most = max((len(rows) for part in barred.values() for rows in part.rows), default=0)
+    most = max((len(rows) for part in barred for rows in part.rows), default=0)
     return len(splits.bank) - most
 
 

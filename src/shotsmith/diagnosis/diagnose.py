@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from shotsmith.diagnosis.alternatives import training_cannot_pay, zero_shot_best
+from shotsmith.diagnosis.answers import answers_all_same, answers_all_wrong
 from shotsmith.diagnosis.beta import beta_at_bound
 from shotsmith.diagnosis.criteria import criteria_disagree
 from shotsmith.diagnosis.dead_settings import setting_without_effect
@@ -48,6 +50,10 @@ DETECTORS: tuple[Detector, ...] = (
     best_epoch_early,
     criteria_disagree,
     ppo_loss_sign,
+    answers_all_wrong,
+    answers_all_same,
+    zero_shot_best,
+    training_cannot_pay,
     repeated_demonstrations,
     position_bias,
     more_shots_hurt,

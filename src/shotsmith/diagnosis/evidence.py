@@ -25,6 +25,8 @@ class Evidence:
     """The evaluation, one row per query, shots, selector and seed."""
     pools: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     """Dataset ids of the candidates of each test query, by query id."""
+    best_free: str | None = None
+    """The free selector that is best on validation queries, where these were asked."""
     evaluations: int = 0
     """How many different sets of checkpoints have been evaluated on test queries."""
     against: Evidence | None = None

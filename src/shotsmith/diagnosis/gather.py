@@ -30,14 +30,17 @@ def evidence_of_run(run: Run, against: Evidence | None = None) -> Evidence:
         epochs=tuple(shown["epochs"]),
         settings=flat(shown["recipe"]),
         results=results,
-        pools=_pools(run) if results and run.recipe.pools and run.pools("test").exists() else {},
+        pools=_pools(run) if results and run.pools("test").exists() else {},
+        best_free=(shown["best_free"] or {}).get("selector"),
         evaluations=len(run.evaluations()),
         against=against,
     )
 
 
 def _pools(run: Run) -> dict[int, tuple[int, ...]]:
-    """Dataset ids of the candidates of each test query."""
+    """Dataset ids of the candidates of each test query; none where every query chooses from the whole bank."""
+    if run.recipe.pools is None:
+        return {}
     data = run.recipe.data
     splits = load_splits(data, run.world, check=False, skipped=run.skipped)
     chosen = choose_queries(splits.test, data.test_queries, data.seed)

@@ -21,6 +21,10 @@ from shotsmith.selectors.protocol import Ask, Tasks
 from shotsmith.selectors.similar import mixed
 from shotsmith.selectors.training_free import FREE
 
+WORTH = 5.0
+"""Points between the best free selector and the oracle from which on training is worth trying: trained policies reach a
+part of them, and few test sets can tell less than half of that from chance."""
+
 
 @dataclass(frozen=True, slots=True)
 class BestFree:

@@ -17,7 +17,7 @@ import numpy as np
 from shotsmith.errors import InputError, ShotsmithError
 from shotsmith.evaluation.accuracies import accuracies
 from shotsmith.evaluation.evaluate import ORACLE, evaluate_oracle
-from shotsmith.evaluation.free import BestFree, best_free, evaluate_free
+from shotsmith.evaluation.free import WORTH, BestFree, best_free, evaluate_free
 from shotsmith.evaluation.majority_vote import MAJORITY_VOTE
 from shotsmith.evaluation.results import Result
 from shotsmith.evaluation.summary import validation_rows
@@ -27,9 +27,6 @@ from shotsmith.selectors.fixed import choose_fixed
 from shotsmith.selectors.protocol import Tasks
 from shotsmith.statistics import paired_difference
 
-WORTH = 5.0
-"""Points between the best free selector and the oracle from which on training is worth trying. Trained policies reach a
-part of the gap, and few test sets can tell less than half of this from chance."""
 TRIES = 64
 """Sequences the oracle tries where the recipe leaves it out."""
 ORIGIN = "headroom"

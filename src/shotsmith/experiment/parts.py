@@ -77,7 +77,7 @@ class Parts:
         for split in SPLITS:
             queries = self.embeddings[split].rows(np.asarray(self.query_rows(split), dtype=np.int64))
             similar[split] = barred[split].with_similar(_compared(queries), bank, threshold)
-        check_sizes(self.recipe, splits, similar)
+        check_sizes(self.recipe, splits, similar.values())
         return similar
 
     @cached_property
@@ -112,7 +112,7 @@ class Parts:
         pools = self.recipe.pools
         if pools is None:
             return None
-        return pools.model_copy(update={"size": min(pools.size, fewest_left(self.splits, self.barred))})
+        return pools.model_copy(update={"size": min(pools.size, fewest_left(self.splits, self.barred.values()))})
 
     def tasks(self, split: Split) -> Tasks:
         """The queries of a split with their pools of training examples."""
@@ -163,7 +163,7 @@ class Parts:
         for split in SPLITS:
             examples = splits.named()[split]
             barred[split] = bank.barred(examples[row] for row in self._query_rows(splits, split))
-        check_sizes(self.recipe, splits, barred)
+        check_sizes(self.recipe, splits, barred.values())
         return splits, barred
 
     def _query_rows(self, splits: Splits, split: Split) -> tuple[int, ...]:

@@ -25,8 +25,8 @@ _MOST = 16
 def request_of(parts: Parts, split: Split, number: int, shots: int, selector: str) -> Request:
     """The request that a selector's sequence for the query of this number (from 0) makes.
 
-    It chooses from the query's pool, or from the whole bank where the recipe has no pools. Raises InputError where there
-    is no such query or selector, or there are fewer candidates than `shots`.
+    It chooses from the query's pool, or from the whole bank where the recipe has no pools. Raises InputError where
+    there is no such query or selector, or there are fewer candidates than `shots`.
     """
     if selector not in TRAINING_FREE:
         known = ", ".join(TRAINING_FREE)

@@ -75,8 +75,10 @@ def _on_top(below: Mapping[str, Any], above: Mapping[str, Any], place: tuple[str
             _drop_alternatives(merged, place, key)
     for key, value in above.items():
         old = merged.get(key)
-        both = isinstance(old, Mapping) and isinstance(value, Mapping)
-        merged[key] = _on_top(old, value, (*place, key)) if both else value
+        if isinstance(old, Mapping) and isinstance(value, Mapping):
+            merged[key] = _on_top(old, value, (*place, key))
+        else:
+            merged[key] = value
     return merged
 
 

@@ -21,6 +21,9 @@ SECTIONS = (
 )
 """Of a whole report, in order."""
 
+MOST_KINDS = 30
+"""Kinds of question of which a table is made."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tile:
@@ -61,6 +64,8 @@ class Content:
     """How often the test queries were looked at, and how many demonstrations a policy that may stop shows."""
     test: Table | None
     other_metrics: tuple[tuple[str, Table], ...]
+    recall: tuple[tuple[str, Table], ...]
+    """Headings and tables of where points are lost: by selector, and by kind of question."""
     contrasts: Table | None
     """The means over the shots."""
     contrasts_by_shots: Table | None
@@ -95,7 +100,7 @@ def content(data: ReportData, language: Language) -> Content:
         data=data,
         language=language,
         sections=_sections(found, data, bool(strengths or weaknesses)),
-        verdict=language.state(judgement.verdict(found)),
+        verdict=headline(found, language),
         tiles=tuple(_tiles(found, language)),
         ran=_ran(found, language),
         phases=tables.phases(found, language),
@@ -113,6 +118,7 @@ def content(data: ReportData, language: Language) -> Content:
             (language.name(metric), tables.test(found, cells, language))
             for metric, cells in found.other_metrics.items()
         ),
+        recall=tuple(_recall(found, language)),
         contrasts=tables.contrasts(means, language) if means else None,
         contrasts_by_shots=tables.contrasts(by_shots, language) if by_shots else None,
         against=compared(found, data.against, language) if data.against else None,
@@ -136,26 +142,39 @@ def content(data: ReportData, language: Language) -> Content:
     )
 
 
+def headline(found: Facts, language: Language) -> str:
+    """What the run comes to: the first sentences of a report, and the last line on a terminal."""
+    return language.sentences(language.state(statement) for statement in judgement.verdict(found))
+
+
 def pointing_band(pointing: Pointing) -> int:
-    """How many of the most similar candidates the sentence on a pointing speaks of: an eighth of the pool."""
-    return max(1, len(pointing.counts) // 8)
+    """How many counts the sentence on a pointing speaks of: an eighth of the pool, or the first part of a bank."""
+    return 1 if pointing.candidates else max(1, len(pointing.counts) // 8)
 
 
 def _tiles(found: Facts, language: Language) -> list[Tile]:
-    accuracy = found.accuracy(found.trained)
+    """The difference from the best free selector first, then what it is made of."""
+    accuracy, free = found.accuracy(found.trained), found.accuracy(found.best_free)
     if accuracy is None or found.trained is None:
         return []
+    tiles: list[Tile | None] = [_difference(found, "tile.gain", found.best_free, language)]
     label = language.say("tile.accuracy", policy=found.trained)
-    tiles = [Tile(f"{accuracy['accuracy']:.1f} %", label, language.say("tile.interval", **accuracy))]
-    for key, other in (("tile.gain", found.best_free), ("tile.supervised", "supervised")):
-        contrast = found.contrast(found.trained, other)
-        if contrast is not None:
-            note = language.say("tile.interval_signed", **contrast)
-            tiles.append(Tile(f"{contrast['difference']:+.1f}", language.say(key, free=other), note))
-    if found.headroom and found.gain is not None:
-        note = language.say("tile.headroom_note", gain=found.gain, headroom=found.headroom)
-        tiles.append(Tile(f"{100 * found.gain / found.headroom:.0f} %", language.say("tile.headroom"), note))
-    return tiles
+    tiles.append(Tile(f"{accuracy['accuracy']:.1f} %", label, language.say("tile.interval", **accuracy)))
+    if free is not None and found.best_free is not None:
+        label = language.say("tile.free", free=found.best_free)
+        tiles.append(Tile(f"{free['accuracy']:.1f} %", label, language.say("tile.interval", **free)))
+    if found.trained != "supervised":
+        tiles.append(_difference(found, "tile.supervised", "supervised", language))
+    return [tile for tile in tiles if tile is not None]
+
+
+def _difference(found: Facts, key: str, other: str | None, language: Language) -> Tile | None:
+    contrast = found.contrast(found.trained, other)
+    if contrast is None:
+        return None
+    sign = judgement.sign_of(contrast)
+    note = language.say("tile.interval_open" if sign == "open" else "tile.interval_signed", **contrast)
+    return Tile(f"{contrast['difference']:+.1f}", language.say(key, free=other), note)
 
 
 def _sections(found: Facts, data: ReportData, judged: bool) -> tuple[str, ...]:
@@ -190,6 +209,9 @@ def _test_notes(found: Facts, language: Language) -> Iterator[str]:
     times = len(found.shown.get("evaluations", ()))
     if found.test and times > 1:
         yield language.say("test.evaluated", times=times)
+    if missed := found.recall_of(found.trained or "mixed"):
+        key = "test.recall_pools" if found.recipe["pools"] else "test.recall"
+        yield language.say(key, selector=missed["selector"], **_points(missed, found))
     for selector, cells in found.test.items():
         if selector not in PHASES:
             continue
@@ -197,6 +219,22 @@ def _test_notes(found: Facts, language: Language) -> Iterator[str]:
         if any(number < shots for shots, number in shown.items()):
             numbers = (language.say("test.stops.part", shown=n, shots=shots) for shots, n in sorted(shown.items()))
             yield language.say("test.stops", policy=selector, numbers=language.say("list.comma").join(numbers))
+
+
+def _recall(found: Facts, language: Language) -> Iterator[tuple[str, Table]]:
+    means = [row for row in found.shown.get("recall", ()) if row["shots"] == "mean"]
+    if means:
+        named = {language.name(row["selector"]): row for row in means}
+        yield language.say("heading.recall"), tables.recall(named, language.say("test.column.selector"), language)
+    kinds = (found.recall_of(found.trained) or {}).get("kinds", {})
+    if 1 < len(kinds) <= MOST_KINDS:
+        heading = language.say("heading.recall_kinds", policy=found.trained)
+        yield heading, tables.recall(kinds, language.say("recall.column.kind"), language)
+
+
+def _points(missed: Row, found: Facts) -> dict[str, float]:
+    names = ("accuracy", "oracle", "retrieval", "choice")
+    return {**{name: missed[name] for name in names}, "size": found.recipe["evaluation"]["oracle_nearest"]}
 
 
 def _checkpoint(folder: str, row: Row) -> str:
@@ -241,8 +279,8 @@ def _summary(found: Facts, data: ReportData, language: Language) -> Iterator[str
         if rows and (found.is_log or criterion == "val_reward"):
             values = {key: rows[0][key] for key in ("epoch", "phase", "seed")}
             yield language.say("summary.best", criterion=criterion, value=rows[0][criterion], **values)
-    yield language.state(judgement.verdict(found))
-    if found.headroom is not None and found.gain is not None:
+    yield headline(found, language)
+    if found.headroom is not None and found.gain is not None and found.gain > 0:
         values = {"headroom": found.headroom, "gain": found.gain, "policy": found.trained}
         yield language.say("summary.headroom", **values)
     if data.findings is not None:
@@ -274,6 +312,7 @@ def _gallery_intro(data: ReportData, language: Language) -> str:
 def _pointing(pointing: Pointing, language: Language) -> str:
     size, band, total = len(pointing.counts), pointing_band(pointing), sum(pointing.counts)
     values = {"top": 100 * sum(pointing.counts[:band]) / total, "chance": 100 * band / size}
+    band, size = (round(number * pointing.per_count) for number in (band, size))
     return language.say("pointing.sentence", measure=pointing.measure, band=band, size=size, **values)
 
 

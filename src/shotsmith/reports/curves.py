@@ -13,6 +13,7 @@ from shotsmith.reports.language import Language
 from shotsmith.reports.numbers import figure
 from shotsmith.reports.tables import shots_heading
 from shotsmith.runs import PHASES
+from shotsmith.selectors.named import AT_BANK
 
 CURVES = ("val_reward", "val_loss", "reward", "kl", "entropy", "adv_std", "frac_reward_zero_std", "ppo_loss")
 WIDE, NARROW = 760.0, 350.0
@@ -101,8 +102,9 @@ def pointing_chart(pointing: Pointing, language: Language) -> Chart:
     for low, high in pairwise(edges):
         count = sum(pointing.counts[low:high])
         share = 100 * count / total
-        title = language.say("pointing.bar", low=low + 1, high=high, count=count, share=share)
-        bars.append((f"{low + 1}-{high}", share, title))
+        first, last = round(low * pointing.per_count) + 1, round(high * pointing.per_count)
+        title = language.say("pointing.bar", low=first, high=last, count=count, share=share)
+        bars.append((f"{first}-{last}", share, title))
     caption = language.say("pointing.chart", measure=pointing.measure)
     chance = 100 / len(bars)
     svg = bar_chart(
@@ -185,8 +187,15 @@ def _accuracy_point(selector: str, shots: Shots, cell: Row, shift: float, langua
 
 
 def _drawn(facts: Facts) -> list[str]:
-    """The selectors of the charts: reversed sequences are for the table of differences alone."""
-    return [name for name in facts.test if not name.endswith("_reversed")]
+    """The selectors of the charts: reversed sequences are for the table of differences alone.
+
+    Of what chooses from the whole bank beside pools, only the best free selector is drawn.
+    """
+    return [
+        name
+        for name in facts.test
+        if not name.endswith("_reversed") and (AT_BANK not in name or name == facts.best_free)
+    ]
 
 
 def _style(selector: str, facts: Facts) -> tuple[int, bool]:

@@ -74,11 +74,19 @@ class Gallery:
 
 @dataclass(frozen=True, slots=True)
 class Pointing:
-    """Where in the pool a policy points, its candidates ranked by similarity to the query."""
+    """Where in the pool or the bank a policy points, the candidates ranked by similarity to the query."""
 
     measure: Literal["image_similarity", "text_similarity"]
     counts: tuple[int, ...]
-    """counts[r]: demonstrations chosen that rank r-th in their pool (0: the most similar)."""
+    """counts[r]: demonstrations chosen that rank r-th in their pool (0: the most similar), or in the r-th of equal
+    parts of the ranks among a whole bank."""
+    candidates: int = 0
+    """How many were ranked; 0: as many as there are counts."""
+
+    @property
+    def per_count(self) -> float:
+        """Ranks behind each count."""
+        return (self.candidates or len(self.counts)) / len(self.counts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,6 +170,11 @@ class Facts:
                 return {**row, "a": a, "b": b, **turned}
         return None
 
+    def recall_of(self, selector: str | None) -> Row | None:
+        """Where a selector loses its points, mean over the numbers of shots (see evaluation.recall)."""
+        rows: Iterable[Row] = self.shown.get("recall", ())
+        return next((row for row in rows if (row["selector"], row["shots"]) == (selector, "mean")), None)
+
     @property
     def headroom(self) -> float | None:
         """Points from the best free selector to the oracle, mean over shots."""

@@ -118,18 +118,21 @@ def _first_choices(results: Many[Result], selector: str, shots: int) -> dict[int
 
 
 def _pointing(run: Run, splits: Splits, rows: Many[int], chosen: Many[tuple[int, ...]]) -> tuple[Pointing, ...]:
-    """Nothing where the recipe has no pools, or embeddings or pools are not in the folder."""
-    bank = "train" if splits.own_bank is None else "bank"
-    files = [run.embeddings("test"), run.embeddings(bank), run.pools("test")]
-    if run.recipe.pools is None or not all(file.exists() for file in files):
+    """Nothing where embeddings are not in the folder, or what a recipe's pools are.
+
+    Without pools every query is shown the bank; the ranks are among the most similar entries of it.
+    """
+    bank_file = run.embeddings("train" if splits.own_bank is None else "bank")
+    files = [run.embeddings("test"), bank_file, *([run.pools("test")] if run.recipe.pools else [])]
+    if not all(file.exists() for file in files):
         return ()
-    test, shown, pools = (load_file(file) for file in files)
+    test, bank, *pools = (load_file(file) for file in files)
     row_of = {example.id: row for row, example in enumerate(splits.bank)}
     return pointing(
         Chosen(
             queries=Embedded(test["images"], test["questions"]).rows(np.asarray(rows, dtype=np.int64)),
-            index=Embedded(shown["images"], shown["questions"]),
-            pools=pools["pools"],
+            index=Embedded(bank["images"], bank["questions"]),
+            pools=pools[0]["pools"] if pools else None,
             rows=[[row_of[number] for number in sequence] for sequence in chosen],
         )
     )

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from shotsmith.diagnosis.finding import Finding
+from shotsmith.evaluation.free import WORTH
+from shotsmith.evaluation.majority_vote import MAJORITY_VOTE
 from shotsmith.reports.facts import Facts, Row, Trend
 from shotsmith.reports.language import Statement
 from shotsmith.reports.numbers import p_value
+from shotsmith.selectors.named import AT_BANK
 
 ALPHA = 0.05
 """Level of the tests."""
@@ -33,19 +36,40 @@ def judge(facts: Facts, findings: Iterable[Finding] = ()) -> tuple[list[Statemen
     return [said for good, said in judged if good], [said for good, said in judged if not good]
 
 
-def verdict(facts: Facts) -> Statement:
-    """The one sentence at the top."""
+def verdict(facts: Facts) -> tuple[Statement, ...]:
+    """What the run comes to, said first: whether training beats the best free selector, and if not, what to use."""
     if facts.is_log:
         epochs = [row["epoch"] for row in facts.shown["epochs"]]
-        return Statement("verdict.log", {"epochs": len(epochs), "first": min(epochs), "last": max(epochs)})
+        return (Statement("verdict.log", {"epochs": len(epochs), "first": min(epochs), "last": max(epochs)}),)
     if not facts.test:
-        return Statement("verdict.trained" if facts.shown["epochs"] else "verdict.nothing", {})
+        return (Statement("verdict.trained" if facts.shown["epochs"] else "verdict.nothing", {}),)
     trained, free = facts.accuracy(facts.trained), facts.accuracy(facts.best_free)
     contrast = facts.contrast(facts.trained, facts.best_free)
     if trained is None or free is None or contrast is None:
-        return Statement("verdict.no_contrast", {})
+        return (Statement("verdict.no_contrast", {}), *_use(facts))
     values = {"policy": facts.trained, "free": facts.best_free, "accuracy": trained["accuracy"]}
-    return Statement(f"verdict.{_sign(contrast)}", {**values, **_with_p(contrast)})
+    said = Statement(f"verdict.{sign_of(contrast)}", {**values, **_with_p(contrast)})
+    if sign_of(contrast) == "better":
+        return (said,)
+    return said, *_use(facts), *_cannot_pay(facts)
+
+
+def _use(facts: Facts) -> Iterator[Statement]:
+    """What to use where training does not beat it."""
+    free = facts.best_free
+    there = facts.accuracy(free, facts.best_free_shots or "mean")
+    if free is None or there is None:
+        return
+    values = {"free": free, "best": there["accuracy"], "shots": facts.best_free_shots}
+    special = {"zero_shot": "verdict.use_zero_shot", MAJORITY_VOTE: "verdict.use_vote"}
+    yield Statement(special.get(free.removesuffix(AT_BANK), "verdict.use"), values)
+
+
+def _cannot_pay(facts: Facts) -> Iterator[Statement]:
+    """Said where even the oracle is hardly above the best free selector."""
+    gap = facts.contrast("oracle", facts.best_free)
+    if gap is not None and gap["high"] < WORTH:
+        yield Statement("verdict.no_headroom", {"free": facts.best_free, **gap})
 
 
 def _judgements(facts: Facts, faults: frozenset[str]) -> Iterator[tuple[bool, Statement]]:
@@ -62,7 +86,7 @@ def _judgements(facts: Facts, faults: frozenset[str]) -> Iterator[tuple[bool, St
 def _against(facts: Facts, other: str | None) -> Iterator[tuple[bool, Statement]]:
     contrast = facts.contrast(facts.trained, other)
     if contrast is not None:
-        sign = _sign(contrast)
+        sign = sign_of(contrast)
         yield sign == "better", Statement(f"contrast.{sign}", _with_p(contrast))
 
 
@@ -71,24 +95,28 @@ def _below_supervised(facts: Facts) -> Iterator[tuple[bool, Statement]]:
         return
     for shots in facts.shots:
         contrast = facts.contrast(facts.trained, "supervised", shots)
-        if shots != "mean" and contrast is not None and _sign(contrast) == "worse":
+        if shots != "mean" and contrast is not None and sign_of(contrast) == "worse":
             yield False, Statement("contrast.below_at_shots", _with_p(contrast))
 
 
 def _order(facts: Facts) -> Iterator[tuple[bool, Statement]]:
     contrast = facts.contrast(facts.trained, f"{facts.trained}_reversed")
     if contrast is not None:
-        sign = _sign(contrast)
+        sign = sign_of(contrast)
         yield sign == "better", Statement(f"order.{sign}", {**_with_p(contrast), "reverse": -contrast["difference"]})
 
 
 def _headroom(facts: Facts) -> Iterator[tuple[bool, Statement]]:
-    if facts.headroom is None or facts.gain is None:
+    """How much of what the oracle shows possible was gained; a share of it is only spoken of where there is a gain."""
+    if facts.headroom is None or facts.gain is None or facts.headroom <= 0:
         return
-    share = facts.gain / facts.headroom if facts.headroom > 0 else 0.0
-    values = {"headroom": facts.headroom, "gain": facts.gain, "share": 100 * share, "left": facts.headroom - facts.gain}
+    values = {"headroom": facts.headroom, "gain": facts.gain, "left": facts.headroom - facts.gain}
+    if facts.gain <= 0:
+        yield False, Statement("headroom.none", values)
+        return
+    share = facts.gain / facts.headroom
     large = share >= LARGE_SHARE
-    yield large, Statement("headroom.large" if large else "headroom.small", values)
+    yield large, Statement("headroom.large" if large else "headroom.small", {**values, "share": 100 * share})
 
 
 def _training(facts: Facts, faults: frozenset[str]) -> Iterator[tuple[bool, Statement]]:
@@ -121,7 +149,7 @@ def _earlier_phase(facts: Facts) -> Iterator[tuple[bool, Statement]]:
         yield False, Statement("criteria.earlier_phase", values)
 
 
-def _sign(contrast: Row) -> str:
+def sign_of(contrast: Row) -> str:
     """Better or worse only where interval and corrected p agree that there is a difference."""
     if contrast["p"] > ALPHA or contrast["low"] <= 0 <= contrast["high"]:
         return "open"

@@ -106,6 +106,17 @@ def test(facts: Facts, cells: Mapping[str, Mapping[Shots, Row]], language: Langu
     return Table((language.say("test.column.selector"), *headings), rows, strong=strong)
 
 
+def recall(rows: Mapping[str, Row], heading: str, language: Language) -> Table:
+    """Where points are lost: a row under each name, with the points that choice and retrieval miss."""
+    columns = ("accuracy", "choice", "within", "retrieval", "oracle", "n")
+    cells = tuple((name, *(_points(row[column]) for column in columns)) for name, row in rows.items())
+    return Table((heading, *(language.say(f"recall.column.{column}") for column in columns)), cells)
+
+
+def _points(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.1f}"
+
+
 def contrasts(rows: Iterable[Row], language: Language) -> Table:
     """Differences with intervals and p."""
     cells = tuple(

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from shotsmith.reports.language.captions import of_captions
 from shotsmith.reports.language.en import TEXT as ENGLISH
 from shotsmith.reports.language.zh import TEXT as CHINESE
+from shotsmith.selectors.named import AT_BANK
 
 NAMES = frozenset(
     "a after b before column criterion free last_phase measure metric phase policy selector".split(),
@@ -57,6 +58,8 @@ class Language:
 
     def name(self, word: str) -> str:
         """What a selector, column, stage or phase is called in text; the word itself where it has no other name."""
+        if word.endswith(AT_BANK):
+            return self.text["name.at_bank"].format(name=self.name(word.removesuffix(AT_BANK)))
         return self.text.get(f"name.{word}", word)
 
     def interval(self, low: float, high: float) -> str:

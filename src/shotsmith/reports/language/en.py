@@ -17,6 +17,10 @@ TEXT: dict[str, str] = {
     "name.image_similar": "Image-similar",
     "name.text_similar": "Text-similar",
     "name.mixed": "Mixed",
+    "name.mmices": "MMICES",
+    "name.diverse": "Diverse",
+    "name.fixed": "Fixed sequence",
+    "name.at_bank": "{name} (whole bank)",
     "name.supervised": "Supervised",
     "name.rce": "RCE",
     "name.grpo": "GRPO",
@@ -53,9 +57,9 @@ TEXT: dict[str, str] = {
     "name.rank": "Ranking",
     "name.evaluate": "Evaluation",
     "name.report": "Report",
-    "name.fixed": "Fixed",
-    "name.broken": "Broken",
-    "name.unchanged": "Unchanged",
+    "change.fixed": "Fixed",
+    "change.broken": "Broken",
+    "change.unchanged": "Unchanged",
     "name.image_similarity": "image similarity",
     "name.text_similarity": "question similarity",
     # Headings
@@ -70,6 +74,8 @@ TEXT: dict[str, str] = {
     "heading.best": "The best epoch in full",
     "heading.test": "Accuracy on test queries",
     "heading.other_metric": "The same in another metric: {metric}",
+    "heading.recall": "Where the points are lost",
+    "heading.recall_kinds": "The same for {policy}, by kind of question",
     "heading.contrasts": "Differences",
     "heading.contrasts_by_shots": "Differences by number of shots",
     "heading.trends": "Trends",
@@ -86,7 +92,7 @@ TEXT: dict[str, str] = {
     "heading.next": "What to do next",
     "heading.summary": "Summary",
     "heading.gallery": "Gallery",
-    "heading.pointing": "Where in the pool the policy points",
+    "heading.pointing": "How similar what the policy shows is",
     "heading.cost": "Cost",
     "heading.epochs": "Every epoch",
     "heading.recipe": "The resolved recipe",
@@ -97,15 +103,21 @@ TEXT: dict[str, str] = {
     "verdict.log": "A training log with the figures of {epochs} epochs between {first} and {last}. It holds no "
     "answers to test queries, so that nothing can be "
     "said of accuracy.",
-    "verdict.no_contrast": "The test queries are answered; no contrast with a training-free selector was computed.",
+    "verdict.no_contrast": "The test queries are answered; no policy was compared with a free selector.",
     "verdict.better": "{policy} reaches an accuracy of {accuracy:.1f} % on the test queries, {difference:.1f} points "
     "more than {free}, the best selector that needs no training (interval {low:+.1f} to {high:+.1f}, p {p}).",
-    "verdict.worse": "{policy} reaches an accuracy of {accuracy:.1f} % on the test queries, {difference:+.1f} points "
-    "against {free}, the best selector that needs no training (interval {low:+.1f} to {high:+.1f}, p {p}).",
-    "verdict.open": "{policy} reaches an accuracy of {accuracy:.1f} % on the test queries, {difference:+.1f} points "
-    "against {free}, the best selector that needs no training (interval {low:+.1f} to {high:+.1f}, p {p}): these "
-    "queries "
-    "do not tell the two apart.",
+    "verdict.worse": "Training did not pay: {policy} reaches an accuracy of {accuracy:.1f} % on the test "
+    "queries, {difference:+.1f} points against {free}, the best selector that needs no training (interval "
+    "{low:+.1f} to {high:+.1f}, p {p}).",
+    "verdict.open": "No clear difference from what is free: {policy} reaches an accuracy of {accuracy:.1f} % on the "
+    "test queries, {difference:+.1f} points against {free}, the best selector that needs no training (interval "
+    "{low:+.1f} to {high:+.1f}, p {p}).",
+    "verdict.use": "Use {free}: {best:.1f} % at {shots} shots, without training.",
+    "verdict.use_zero_shot": "Show no demonstrations ({free}): {best:.1f} %, whatever the number of shots allowed "
+    "({shots} here).",
+    "verdict.use_vote": "Use {free}, which does not ask the VLM: {best:.1f} % at {shots} demonstrations.",
+    "verdict.no_headroom": "Training cannot pay on these data: even the oracle is only {difference:.1f} points above "
+    "{free} ({low:+.1f} to {high:+.1f}).",
     # Headroom
     "headroom.worth": "Worth training: the oracle is {difference:.1f} points [{low:.1f}, {high:.1f}] above the best "
     "free selector, {free} ({accuracy:.1f} %, mean over shots). At {shots} shots, where {free} is best ({best:.1f} %), "
@@ -113,17 +125,18 @@ TEXT: dict[str, str] = {
     "headroom.not_worth": "Not worth it: the oracle is only {difference:.1f} points [{low:.1f}, {high:.1f}] above the "
     "best free selector. Use {free}: {best:.1f} % at {shots} shots.",
     "headroom.unclear": "Unclear: the oracle is {difference:.1f} points [{low:.1f}, {high:.1f}] above the best free "
-    "selector, {free} ({accuracy:.1f} %, mean over shots), and {there:.1f} at {shots} shots, where {free} is best. Ask more queries: --queries {more}.",
+    "selector, {free} ({accuracy:.1f} %, mean over shots), and {there:.1f} at {shots} shots, where {free} is best. Ask "
+    "more queries: --queries {more}.",
     "headroom.nothing_right": "Not one of the answers to {queries} queries was right, whatever was shown: look at the "
     "prompt template, the format of the answers and the metric before training (shotsmith prompt RECIPE).",
     # Tiles
     "tile.accuracy": "{policy}, mean over shots",
     "tile.gain": "points over {free}",
     "tile.supervised": "points over Supervised",
-    "tile.headroom": "of the headroom reached",
+    "tile.free": "{free}, mean over shots",
     "tile.interval": "{low:.1f} to {high:.1f}",
     "tile.interval_signed": "{low:+.1f} to {high:+.1f}",
-    "tile.headroom_note": "{gain:.1f} of {headroom:.1f} points",
+    "tile.interval_open": "{low:+.1f} to {high:+.1f}: no clear difference",
     # What ran
     "ran.finished": "All planned epochs were trained.",
     "ran.unfinished": "Not all planned epochs were trained yet.",
@@ -161,9 +174,10 @@ TEXT: dict[str, str] = {
     "meaning.val_reward": "Mean reward on validation queries",
     # Test
     "test.none": "The test queries have not been answered yet.",
-    "test.intro": "{metric} in percent, {n} test queries; brackets hold {confidence:.0f} % paired-bootstrap intervals. "
-    "Of each trained policy the epoch with the best validation reward was tested. The oracle tries many sequences and "
-    "looks at the answers: no selector can be expected to reach it.",
+    "test.intro": "{metric} in percent, {n} test queries; brackets hold {confidence:.0f} % paired-bootstrap "
+    "intervals. All selectors choose from the same examples and are shown in the same prompt; each trained policy is "
+    "the epoch with the best validation reward. The oracle tries many sequences and looks at the answers: no selector "
+    "can be expected to reach it.",
     "test.column.selector": "Selector",
     "test.column.shots": "{shots} shots",
     "test.column.shot": "1 shot",
@@ -173,11 +187,23 @@ TEXT: dict[str, str] = {
     "test.evaluated": "{times} different sets of checkpoints were evaluated on these queries.",
     "test.stops": "{policy} may stop by itself: on average it shows {numbers} demonstrations.",
     "test.stops.part": "{shown:.2f} of {shots}",
+    "test.recall": "Where the points are lost: of the {oracle:.1f} % that are known to be possible, {selector} misses "
+    "{retrieval:.1f} points by retrieval (its {size} highest entries hold no sequence that would have been right) and "
+    "{choice:.1f} by choice (they do, and it shows another).",
+    "test.recall_pools": "Where the points are lost: of the {oracle:.1f} % that are known to be possible, {selector} "
+    "misses {retrieval:.1f} points by its pools (they hold no sequence that would have been right) and {choice:.1f} by "
+    "choice (they do, and it shows another). Of the whole bank, {size} entries a query were tried at most.",
+    "recall.column.kind": "Kind of question",
+    "recall.column.accuracy": "Accuracy",
+    "recall.column.choice": "Missed by choice",
+    "recall.column.within": "Within its shortlist",
+    "recall.column.retrieval": "Missed by retrieval",
+    "recall.column.oracle": "Known to be possible",
+    "recall.column.n": "Queries",
     "contrasts.none": "No contrast was computed.",
     "contrasts.intro": "A minus B in points, both on the same queries; p from permutation tests, corrected for their "
-    "number (Holm). Where the interval holds 0 or p is large, these queries do not tell the two apart. The best "
-    "training-free "
-    "selector is the one that did best on these very queries, which favours it.",
+    "number (Holm). Where the interval holds 0 or p is large, these queries do not tell the two apart. The best free "
+    "selector was chosen on validation queries.",
     "contrasts.column.a": "A",
     "contrasts.column.b": "B",
     "contrasts.column.shots": "Shots",
@@ -262,10 +288,12 @@ TEXT: dict[str, str] = {
     "{high:+.1f}, p {p}, this order minus the reverse).",
     "order.open": "Whether the order it chose matters stays open: this order minus its reverse is {difference:+.1f} "
     "points ({low:+.1f} to {high:+.1f}, p {p}).",
-    "headroom.large": "It reaches {share:.0f} % of the {headroom:.1f} points between the best training-free selector "
+    "headroom.large": "It reaches {share:.0f} % of the {headroom:.1f} points between the best free selector "
     "and the oracle.",
-    "headroom.small": "It reaches {share:.0f} % of the {headroom:.1f} points between the best training-free selector "
+    "headroom.small": "It reaches {share:.0f} % of the {headroom:.1f} points between the best free selector "
     "and the oracle; {left:.1f} points are left.",
+    "headroom.none": "Between the best free selector and the oracle lie {headroom:.1f} points, and training gains none "
+    "of them ({gain:+.1f}); {left:.1f} points separate it from the oracle.",
     "signal.clear": "The groups carry a clear signal: Adv Std is {adv_std:.2f} on average.",
     "kl.near": "The policy stayed near its reference: KL at most {kl:.3f}, in epoch {epoch}.",
     "val_reward.rose": "Validation reward rose from {first:.4f} to {last:.4f}; its best, {best:.4f}, came in epoch "
@@ -284,7 +312,7 @@ TEXT: dict[str, str] = {
     # Summary
     "summary.epochs": "{done} of {planned} planned epochs were trained (number of seeds: {seeds}).",
     "summary.best": "The best epoch by {criterion} is epoch {epoch} of {phase}, seed {seed}: {value:.4f}.",
-    "summary.headroom": "Between the best training-free selector and the oracle lie {headroom:.1f} points; "
+    "summary.headroom": "Between the best free selector and the oracle lie {headroom:.1f} points; "
     "{policy} gains {gain:.1f} of them.",
     "summary.cost": "The run took {duration} and {calls:,} VLM calls; {hits:,} completions came from the store.",
     "summary.failures": "{failures:,} completions could not be had; the queries concerned are left out where they "
@@ -313,7 +341,7 @@ TEXT: dict[str, str] = {
     "gallery.column.change": "Change",
     # Pointing
     "pointing.none": "It is known only after the evaluation.",
-    "pointing.intro": "The candidates of each pool are ranked by similarity to the query; the bars count how often a "
+    "pointing.intro": "What each query can be shown is ranked by similarity to it; the bars count how often a "
     "chosen demonstration lies in each band of ranks. The dashed line is where a policy that ignored similarity would "
     "lie.",
     "pointing.chart": "Chosen demonstrations by rank of {measure}",

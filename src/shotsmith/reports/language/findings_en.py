@@ -182,6 +182,32 @@ TEXT: dict[str, str] = {
     "negative one no fault.",
     "finding.ppo_loss_sign.advice": "Watch validation reward, the share of groups with signal, and the gradient norm.",
     # Evaluation
+    "finding.answers_all_wrong.title": "Not one answer is right",
+    "finding.answers_all_wrong.evidence": "None of {total} answers to {queries} test queries earned anything, whatever "
+    "was shown; the most frequent answer is '{text}' ({share:.0f} %).",
+    "finding.answers_all_wrong.meaning": "No choice of demonstrations can explain this: the VLM is asked in a way it "
+    "does not understand, answers in another form than the data's, or is measured by the wrong metric.",
+    "finding.answers_all_wrong.advice": "Read a prompt and an answer (shotsmith prompt RUN), and check vlm.prompt (the "
+    "template), the format of the answers (vlm.max_new_tokens, an instruction) and data.metric.",
+    "finding.answers_all_same.title": "Every answer is the same",
+    "finding.answers_all_same.evidence": "All {total} answers to {queries} test queries are '{text}'.",
+    "finding.answers_all_same.meaning": "The VLM does not react to query or demonstrations, so that no selector can "
+    "differ from another and no group of rollouts carries a signal.",
+    "finding.answers_all_same.advice": "Read a prompt (shotsmith prompt RUN): are the images and the question there, "
+    "in the template this VLM was trained with, and is the answer cut off (vlm.max_new_tokens)?",
+    "finding.zero_shot_best.title": "Showing nothing is best",
+    "finding.zero_shot_best.evidence": "Zero-shot reaches {accuracy:.1f}, and the best selector that shows "
+    "demonstrations, {selector}, {other:.1f} (mean over the numbers of shots).",
+    "finding.zero_shot_best.meaning": "Demonstrations do not help this VLM on these data. It knows the answers "
+    "already, cannot use several images, or is shown them in a template that it does not understand.",
+    "finding.zero_shot_best.advice": "Use zero-shot, or read a prompt with demonstrations (shotsmith prompt RUN) and "
+    "check vlm.prompt before training.",
+    "finding.training_cannot_pay.title": "There is next to nothing to win",
+    "finding.training_cannot_pay.evidence": "The oracle reaches {oracle:.1f}, and {free}, which needs no training, "
+    "{accuracy:.1f} (mean over the numbers of shots): {gap:.1f} points.",
+    "finding.training_cannot_pay.meaning": "Even a selector that knew the answers would hardly be better than the best "
+    "free one. Training cannot pay here.",
+    "finding.training_cannot_pay.advice": "Use {free}. On other data, ask shotsmith headroom before training.",
     "finding.repeated_demonstrations.title": "Demonstrations are repeated",
     "finding.repeated_demonstrations.evidence": "{selector} shows a demonstration twice in {count} of {total} "
     "prompts ({share:.1f} %).",

@@ -163,6 +163,30 @@ TEXT: dict[str, str] = {
     "剩下的只是噪声。为正不代表进步，为负也不代表出错。",
     "finding.ppo_loss_sign.advice": "应关注 Val Reward、带有信号的组所占比例以及梯度范数。",
     # 测试
+    "finding.answers_all_wrong.title": "没有一个回答正确",
+    "finding.answers_all_wrong.evidence": "对 {queries} 个测试 query 的 {total} 个回答，无论展示什么都没有得分；"
+    "最常见的回答是“{text}”（{share:.0f} %）。",
+    "finding.answers_all_wrong.meaning": "这与示例的选择无关：提问方式不为 VLM 所理解，回答的格式与数据不同，或者指标"
+    "不对。",
+    "finding.answers_all_wrong.advice": "查看提示与回答（shotsmith prompt RUN），并检查 vlm.prompt（模板）、"
+    "回答格式（vlm.max_new_tokens、指令）与 data.metric。",
+    "finding.answers_all_same.title": "所有回答都一样",
+    "finding.answers_all_same.evidence": "对 {queries} 个测试 query 的 {total} 个回答全部是“{text}”。",
+    "finding.answers_all_same.meaning": "VLM 对 query 与示例都没有反应，各方法之间不会有差别，rollout 组也不会有信号。",
+    "finding.answers_all_same.advice": "查看提示（shotsmith prompt RUN）：图像与问题是否都在，模板是否与该 VLM 训练时"
+    "一致，回答是否被截断（vlm.max_new_tokens）。",
+    "finding.zero_shot_best.title": "不展示示例反而最好",
+    "finding.zero_shot_best.evidence": "Zero-shot 为 {accuracy:.1f}，展示示例的最好方法（{selector}）为 {other:.1f}"
+    "（各 shot 数平均）。",
+    "finding.zero_shot_best.meaning": "在这份数据上，示例对该 VLM 没有帮助：它已经知道答案，不会利用多张图像，或者看不"
+    "懂所用的模板。",
+    "finding.zero_shot_best.advice": "直接使用 zero-shot；或先查看带示例的提示（shotsmith prompt RUN）并检查 "
+    "vlm.prompt，再训练。",
+    "finding.training_cannot_pay.title": "几乎没有提升空间",
+    "finding.training_cannot_pay.evidence": "Oracle 为 {oracle:.1f}，无需训练的{free}为 {accuracy:.1f}"
+    "（各 shot 数平均），相差 {gap:.1f} 个百分点。",
+    "finding.training_cannot_pay.meaning": "即使知道答案，也不会比最好的免训练方法好多少，训练不会有收益。",
+    "finding.training_cannot_pay.advice": "直接使用{free}。换用其他数据时，训练之前先运行 shotsmith headroom。",
     "finding.repeated_demonstrations.title": "示例重复出现",
     "finding.repeated_demonstrations.evidence": "{selector} 在 {total} 个 prompt 中有 {count} 个"
     "（{share:.1f} %）重复展示了同一示例。",

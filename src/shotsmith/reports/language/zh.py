@@ -17,6 +17,10 @@ TEXT: dict[str, str] = {
     "name.image_similar": "图像相似",
     "name.text_similar": "文本相似",
     "name.mixed": "图文混合",
+    "name.mmices": "MMICES",
+    "name.diverse": "多样",
+    "name.fixed": "固定序列",
+    "name.at_bank": "{name}（整个示例库）",
     "name.supervised": "监督学习",
     "name.rce": "RCE",
     "name.grpo": "GRPO",
@@ -53,9 +57,9 @@ TEXT: dict[str, str] = {
     "name.rank": "排序",
     "name.evaluate": "测试",
     "name.report": "报告",
-    "name.fixed": "改对",
-    "name.broken": "改错",
-    "name.unchanged": "未变",
+    "change.fixed": "改对",
+    "change.broken": "改错",
+    "change.unchanged": "未变",
     "name.image_similarity": "图像相似度",
     "name.text_similarity": "问题相似度",
     # 标题
@@ -70,6 +74,8 @@ TEXT: dict[str, str] = {
     "heading.best": "最优 Epoch 的各项指标",
     "heading.test": "测试集准确率",
     "heading.other_metric": "换用另一指标：{metric}",
+    "heading.recall": "丢分在何处",
+    "heading.recall_kinds": "{policy} 按问题类型",
     "heading.contrasts": "两两差异",
     "heading.contrasts_by_shots": "各 shot 数下的差异",
     "heading.against": "与另一次训练的对比",
@@ -86,7 +92,7 @@ TEXT: dict[str, str] = {
     "heading.next": "后续建议",
     "heading.summary": "总结",
     "heading.gallery": "样例",
-    "heading.pointing": "策略指向候选池的何处",
+    "heading.pointing": "策略所选示例的相似度",
     "heading.cost": "开销",
     "heading.epochs": "全部 Epoch",
     "heading.recipe": "完整配置",
@@ -99,20 +105,34 @@ TEXT: dict[str, str] = {
     "verdict.no_contrast": "测试集已评估，但没有与免训练方法的对比。",
     "verdict.better": "{policy} 在测试集上的准确率为 {accuracy:.1f} %，比最好的免训练方法（{free}）高 {difference:.1f} "
     "个百分点（区间 {low:+.1f} 至 {high:+.1f}，p {p}）。",
-    "verdict.worse": "{policy} 在测试集上的准确率为 {accuracy:.1f} %，与最好的免训练方法（{free}）相差 "
-    "{difference:+.1f} "
-    "个百分点（区间 {low:+.1f} 至 {high:+.1f}，p {p}）。",
-    "verdict.open": "{policy} 在测试集上的准确率为 {accuracy:.1f} %，与最好的免训练方法（{free}）相差 "
-    "{difference:+.1f} "
-    "个百分点（区间 {low:+.1f} 至 {high:+.1f}，p {p}）：凭这些 query 分不出二者的高下。",
+    "verdict.worse": "训练的结果不如免训练方法：{policy} 在测试集上的准确率为 {accuracy:.1f} %，"
+    "与最好的免训练方法（{free}）相差 {difference:+.1f} 个百分点（区间 {low:+.1f} 至 {high:+.1f}，p {p}）。",
+    "verdict.open": "与免训练方法没有明显差别：{policy} 在测试集上的准确率为 {accuracy:.1f} %，"
+    "与最好的免训练方法（{free}）相差 {difference:+.1f} 个百分点（区间 {low:+.1f} 至 {high:+.1f}，p {p}）。",
+    "verdict.use": "建议使用{free}：{shots}-shot 时为 {best:.1f} %，无需训练。",
+    "verdict.use_zero_shot": "建议不展示任何示例（{free}）：{best:.1f} %，与允许的 shot 数（此处为 {shots}）无关。",
+    "verdict.use_vote": "建议使用{free}，无需调用 VLM：{shots} 个示例时为 {best:.1f} %。",
+    "verdict.no_headroom": "在这份数据上训练不会有收益：即使 Oracle 也只比{free}高 {difference:.1f} 个百分点"
+    "（{low:+.1f} 至 {high:+.1f}）。",
+    # 提升空间
+    "headroom.worth": "值得训练：Oracle 比最好的免训练方法 {free}（各 shot 数平均 {accuracy:.1f} %）高 "
+    "{difference:.1f} 个百分点 [{low:.1f}, {high:.1f}]；在 {free} 最好的 {shots}-shot（{best:.1f} %）时高 {there:.1f} "
+    "个百分点。",
+    "headroom.not_worth": "不值得训练：Oracle 只比最好的免训练方法高 {difference:.1f} 个百分点 [{low:.1f}, "
+    "{high:.1f}]。建议使用 {free}：{shots}-shot 时为 {best:.1f} %。",
+    "headroom.unclear": "尚不清楚：Oracle 比最好的免训练方法 {free}（各 shot 数平均 {accuracy:.1f} %）高 "
+    "{difference:.1f} 个百分点 [{low:.1f}, {high:.1f}]，在 {free} 最好的 {shots}-shot 时高 {there:.1f} 个百分点。"
+    "请增加 query：--queries {more}。",
+    "headroom.nothing_right": "{queries} 个 query 的回答无论展示什么都没有一个正确：训练之前请先检查提示模板、"
+    "回答格式与指标（shotsmith prompt RECIPE）。",
     # 关键数字
     "tile.accuracy": "{policy}，各 shot 数平均",
     "tile.gain": "个百分点，相对{free}",
     "tile.supervised": "个百分点，相对监督学习",
-    "tile.headroom": "已实现的提升空间",
+    "tile.free": "{free}，各 shot 数平均",
     "tile.interval": "{low:.1f} 至 {high:.1f}",
     "tile.interval_signed": "{low:+.1f} 至 {high:+.1f}",
-    "tile.headroom_note": "{headroom:.1f} 个百分点中的 {gain:.1f} 个",
+    "tile.interval_open": "{low:+.1f} 至 {high:+.1f}：没有明显差别",
     # 训练完成情况
     "ran.finished": "计划的 epoch 已全部完成。",
     "ran.unfinished": "计划的 epoch 尚未全部完成。",
@@ -149,9 +169,9 @@ TEXT: dict[str, str] = {
     "meaning.val_reward": "验证集上的平均 reward",
     # 测试
     "test.none": "尚未在测试集上评估。",
-    "test.intro": "{metric}，单位为 %，共 {n} 个测试 query；方括号内为 {confidence:.0f} % 配对 bootstrap 区间。"
-    "每个训练所得的"
-    "策略取 Val Reward 最高的 epoch 参加测试。Oracle 尝试大量序列并且看得到答案，任何方法都不应指望达到它。",
+    "test.intro": "{metric}，单位为 %，共 {n} 个测试 query；方括号内为 {confidence:.0f} % 配对 bootstrap 区间。所有方"
+    "法都从相同的示例中选择，提示模板也相同；每个训练所得的策略取 Val Reward 最高的 epoch。Oracle 尝试大量序列并且看得"
+    "到答案，任何方法都不应指望达到它。",
     "test.column.selector": "方法",
     "test.column.shots": "{shots}-shot",
     "test.column.shot": "1-shot",
@@ -161,10 +181,21 @@ TEXT: dict[str, str] = {
     "test.evaluated": "先后有 {times} 组不同的 checkpoint 在测试集上评估过。",
     "test.stops": "{policy} 可自行停止：平均展示的示例数为 {numbers}。",
     "test.stops.part": "至多 {shots} 个时 {shown:.2f} 个",
+    "test.recall": "丢分在何处：已知可达到的 {oracle:.1f} % 之中，{selector} 因检索丢掉 {retrieval:.1f} 个百分点"
+    "（得分最高的 {size} 个示例里没有能答对的序列），因选择丢掉 {choice:.1f} 个百分点（有，但展示了别的序列）。",
+    "test.recall_pools": "丢分在何处：已知可达到的 {oracle:.1f} % 之中，{selector} 因候选池丢掉 {retrieval:.1f} 个百分"
+    "点（池里没有能答对的序列），因选择丢掉 {choice:.1f} 个百分点（有，但展示了别的序列）。整个示例库中，每个 query 至"
+    "多尝试 {size} 个示例。",
+    "recall.column.kind": "问题类型",
+    "recall.column.accuracy": "准确率",
+    "recall.column.choice": "因选择丢分",
+    "recall.column.within": "候选中可达到",
+    "recall.column.retrieval": "因检索丢分",
+    "recall.column.oracle": "已知可达到",
+    "recall.column.n": "Query 数",
     "contrasts.none": "没有可用的两两对比。",
     "contrasts.intro": "A 减 B，单位为百分点，二者在相同的 query 上比较；p 来自置换检验，并按对比个数作 Holm 校正。"
-    "区间包含 0 或 p 较大时，凭这些 query 分不出二者的高下。“最好的免训练方法”正是在这些 query 上选出的，"
-    "因而对它有利。",
+    "区间包含 0 或 p 较大时，凭这些 query 分不出二者的高下。最好的免训练方法是在验证集上选出的。",
     "contrasts.column.a": "A",
     "contrasts.column.b": "B",
     "contrasts.column.shots": "Shot 数",
@@ -253,6 +284,8 @@ TEXT: dict[str, str] = {
     "headroom.large": "从最好的免训练方法到 Oracle 共有 {headroom:.1f} 个百分点的空间，已实现其中的 {share:.0f} %。",
     "headroom.small": "从最好的免训练方法到 Oracle 共有 {headroom:.1f} 个百分点的空间，只实现了其中的 {share:.0f} %，"
     "尚余 {left:.1f} 个百分点。",
+    "headroom.none": "从最好的免训练方法到 Oracle 共有 {headroom:.1f} 个百分点的空间，训练没有从中得到任何收益"
+    "（{gain:+.1f}），离 Oracle 还差 {left:.1f} 个百分点。",
     "signal.clear": "各组信号清晰：Adv Std 平均为 {adv_std:.2f}。",
     "kl.near": "策略没有远离参考策略：KL 最大为 {kl:.3f}（epoch {epoch}）。",
     "val_reward.rose": "Val Reward 从 {first:.4f} 升至 {last:.4f}，最高值 {best:.4f} 出现在 epoch {epoch}。",
@@ -298,7 +331,7 @@ TEXT: dict[str, str] = {
     "gallery.column.change": "变化",
     # 指向
     "pointing.none": "评估之后才能得知。",
-    "pointing.intro": "每个候选池内的候选按与 query 的相似度排名；柱高为所选示例落在各名次区间的比例。"
+    "pointing.intro": "每个 query 可用的示例按与它的相似度排名；柱高为所选示例落在各名次区间的比例。"
     "虚线是完全不看相似度的策略应有的水平。",
     "pointing.chart": "所选示例的{measure}名次",
     "pointing.sentence": "按{measure}：{top:.0f} % 的所选示例位于 {size} 个候选中最相似的 {band} 个之内"

@@ -50,8 +50,12 @@ class Candidates:
     def __add__(self, others: Candidates) -> Candidates:
         """Both lists, one after the other."""
         prior = None if self.prior is None or others.prior is None else torch.cat([self.prior, others.prior])
-        pairs = (self.embeddings, others.embeddings), (self.encoded, others.encoded), (self.keys, others.keys)
-        return Candidates(*map(torch.cat, pairs), prior)
+        return Candidates(
+            torch.cat([self.embeddings, others.embeddings]),
+            torch.cat([self.encoded, others.encoded]),
+            torch.cat([self.keys, others.keys]),
+            prior,
+        )
 
 
 class BankIndex:

@@ -72,13 +72,11 @@ class BankSearch:
 
     def remove(self, rows: torch.Tensor) -> None:
         """Never find these rows again; the list replaces that of earlier calls."""
-        import faiss
-
+        faiss = _faiss()
         self._removed = faiss.IDSelectorNot(faiss.IDSelectorBatch(rows.cpu().numpy()))
 
     def _parameters(self, wanted: int, probes: int) -> Any:
-        import faiss
-
+        faiss = _faiss()
         others = {} if self._removed is None else {"sel": self._removed}
         if self._kind == "hnsw":
             return faiss.SearchParametersHNSW(efSearch=max(wanted, _VISITED * probes), **others)
@@ -118,9 +116,15 @@ def _loses(policy: PointerPolicy) -> bool:
     return policy.similar and policy.settings.hidden_size < policy.embedding_width
 
 
-def _graph(parts: Sequence[Floats]) -> Any:
+def _faiss() -> Any:
+    """The module, whose types do not say all that it has."""
     import faiss
 
+    return faiss
+
+
+def _graph(parts: Sequence[Floats]) -> Any:
+    faiss = _faiss()
     width = sum(part.shape[1] for part in parts)
     index = faiss.IndexHNSWSQ(width, faiss.ScalarQuantizer.QT_8bit, _NEIGHBOURS, faiss.METRIC_INNER_PRODUCT)
     for start in range(0, len(parts[0]), _ROWS):

@@ -66,7 +66,7 @@ LOAD = os.getloadavg()[0]
 def draw(folder: Path, count: int, seed: int = 0) -> list[Request]:
     """Prompts of up to four demonstrations from a small built-in world; half want a log-probability too."""
     world = folder / "world"
-    settings = DataSettings(world=WorldSettings(seed=1, train=300, val=8, test=40))
+    settings = DataSettings(world=WorldSettings(seed=1, bank=None, train=300, val=8, test=40))
     if not world.exists():
         make_world(world, settings.world, Silent())
     splits, draws = load_splits(settings, world), random.Random(seed)

@@ -93,7 +93,7 @@ def compare(runs: dict[str, Run]) -> tuple[dict[str, float], list[float]]:
     for name, run in runs.items():
         real = measure(run)
         figures |= _errors(name, make_plan(run.recipe, sizes[name]), real)
-        plan = make_plan(run.recipe, sizes[name], behaviours=_pilot(run.recipe).behaviours(run.recipe))
+        plan = make_plan(run.recipe, sizes[name], behaviour=_pilot(run.recipe).behaviour(run.recipe))
         foretold |= _errors(f"{name} after a pilot", plan, real)
     figures |= foretold
     if LIKE in runs:

@@ -54,7 +54,11 @@ def timed(seconds: Seconds, name: str) -> Iterator[None]:
 def make_run(folder: Path, rows: int, seeds: int = 3) -> tuple[Run, list[Result]]:
     """A run of about that many evaluation rows, with everything a report reads."""
     queries = round(rows / (len(SELECTORS) * len(SHOTS)))
-    data = {"world": {"train": 1000, "val": 100, "test": queries}, "test_queries": queries, "train_queries": 500}
+    data = {
+        "world": {"preset": "first", "train": 1000, "val": 100, "test": queries},
+        "test_queries": queries,
+        "train_queries": 500,
+    }
     recipe = parse_recipe({"name": "speed", "seeds": list(range(seeds)), "data": {**data, "val_queries": 50}})
     run = Run.create(folder, recipe)
     world = recipe.data.world

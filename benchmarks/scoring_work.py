@@ -28,7 +28,7 @@ SHARPNESS = 12.0
 
 def draw_tasks(folder: Path, queries: int) -> Tasks:
     """Queries of a small world, each with a pool of 64 at random."""
-    world = WorldSettings(train=max(1000, 20 * queries), val=1, test=1)
+    world = WorldSettings(bank=None, train=max(1000, 20 * queries), val=1, test=1)
     make_world(folder / "world", world)
     settings = DataSettings(world=world, train_queries=1, val_queries=1, test_queries=1)
     train = load_splits(settings, folder / "world").train

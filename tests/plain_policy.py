@@ -19,20 +19,22 @@ def plain_log_prob(policy: PointerPolicy, inputs: Inputs, sequences: torch.Tenso
     rows = []
     for query, candidates, mask, group in zip(inputs.queries, inputs.candidates, inputs.mask, sequences, strict=True):
         assert mask.sort(descending=True).values.equal(mask), "padding is at the end"
-        start, units = encoded(policy, query, candidates[mask])
+        known = encoded(policy, query, candidates[mask])
         for sequence in group.tolist():
             chosen: list[int] = []
             for choice in sequence:
-                rows.append(step(policy, start, units, chosen)[choice] if choice != -1 else torch.zeros(()))
+                rows.append(step(policy, *known, chosen)[choice] if choice != -1 else torch.zeros(()))
                 chosen.append(choice)
     return torch.stack(rows).view(sequences.shape)
 
 
-def step(policy: PointerPolicy, start: torch.Tensor, units: torch.Tensor, chosen: list[int]) -> dict[int, torch.Tensor]:
+def step(
+    policy: PointerPolicy, start: torch.Tensor, units: torch.Tensor, alone: torch.Tensor, chosen: list[int]
+) -> dict[int, torch.Tensor]:
     """The log-probability of every choice after `chosen`."""
     state = state_after(policy, start, units[chosen], len(chosen))
     left = [position for position in range(len(units)) if position not in chosen]
-    scores = [score(policy, state, units[i]) + sum(gains(policy, start, units, chosen, i)) for i in left]
+    scores = [score(policy, state, units[i], alone[i]) + sum(gains(policy, start, units, chosen, i)) for i in left]
     found = {}
     if policy.stop is not None:
         if not left:
@@ -47,8 +49,11 @@ def step(policy: PointerPolicy, start: torch.Tensor, units: torch.Tensor, chosen
     return found | {i: value - normaliser + go_on for i, value in zip(left, scores, strict=True)}
 
 
-def encoded(policy: PointerPolicy, query: torch.Tensor, pool: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The query [H] and its candidates [K, H], compared with each other in the first step."""
+def encoded(
+    policy: PointerPolicy, query: torch.Tensor, pool: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The query [H] and its candidates [K, H], compared with each other in the first step; what each scores alone."""
+    alone = torch.stack([scored_alone(policy, query, candidate) for candidate in pool])
     encoder, settings = policy.encoder, policy.settings
     values = pool @ encoder.input_proj.weight.T
     if encoder.candidate_encoder is not None:
@@ -77,19 +82,36 @@ def encoded(policy: PointerPolicy, query: torch.Tensor, pool: torch.Tensor) -> t
     start = unit(encoder.query_proj.weight @ state)
     units = torch.stack([unit(encoder.cand_proj.weight @ value) for value in values])
     if policy.refinement is None:
-        return start, units
-    first = step_scores(policy, start, units)
+        return start, units, alone
+    first = step_scores(policy, start, units, alone)
     best = sorted(range(len(units)), key=lambda i: -first[i])[: policy.refinement.top_m]
     tokens = torch.stack([start + policy.refinement.query_mark, *units[best]])
     refined = policy.refinement.block(tokens[None], torch.ones(1, len(tokens), dtype=torch.bool))[0, 1:]
-    return start, torch.stack([unit(refined[best.index(i)]) if i in best else units[i] for i in range(len(units))])
+    after = [unit(refined[best.index(i)]) if i in best else units[i] for i in range(len(units))]
+    return start, torch.stack(after), alone
 
 
-def step_scores(policy: PointerPolicy, start: torch.Tensor, units: torch.Tensor) -> list[float]:
+def scored_alone(policy: PointerPolicy, query: torch.Tensor, candidate: torch.Tensor) -> torch.Tensor:
+    """What an embedded candidate scores for an embedded query whatever was chosen: nothing, or cosines and prior."""
+    if policy.settings.start == "random":
+        return torch.zeros(())
+    similarity = (query @ candidate * 1e5).round() / 1e5
+    if not policy.settings.prior:
+        return similarity
+    prior = policy.prior
+    centred = (candidate - candidate.mean()) / (candidate.var(correction=0) + prior.norm.eps).sqrt()
+    normed = centred * prior.norm.weight + prior.norm.bias
+    inside = functional.gelu(prior.up.weight @ normed + prior.up.bias)
+    return similarity + prior.down.weight[0] @ inside + prior.down.bias[0]
+
+
+def step_scores(policy: PointerPolicy, start: torch.Tensor, units: torch.Tensor, alone: torch.Tensor) -> list[float]:
     """The scores before anything is chosen."""
     state = state_after(policy, start, units[:0], 0)
-    whole = (score(policy, state, units[i]) + sum(gains(policy, start, units, [], i)) for i in range(len(units)))
-    return [value.item() for value in whole]
+    return [
+        (score(policy, state, units[i], alone[i]) + sum(gains(policy, start, units, [], i))).item()
+        for i in range(len(units))
+    ]
 
 
 def state_after(policy: PointerPolicy, start: torch.Tensor, chosen: torch.Tensor, number: int) -> torch.Tensor:
@@ -113,15 +135,24 @@ def state_after(policy: PointerPolicy, start: torch.Tensor, chosen: torch.Tensor
     return state
 
 
-def score(policy: PointerPolicy, state: torch.Tensor, candidate: torch.Tensor) -> torch.Tensor:
-    """How well a candidate fits the state."""
-    scorer, settings = policy.scorer, policy.settings
-    if settings.scorer == "additive":
+def score(policy: PointerPolicy, state: torch.Tensor, candidate: torch.Tensor, alone: torch.Tensor) -> torch.Tensor:
+    """How well a candidate fits the state, and what it scores alone."""
+    settings = policy.settings
+    if settings.start == "similarity":
+        scale = policy.scorer.scale if settings.scorer == "cosine" else 1.0
+        return (scale * learned(policy, state, candidate) + alone) / policy.log_temperature.exp()
+    return learned(policy, state, candidate) / (1.0 if settings.scorer == "additive" else settings.temperature)
+
+
+def learned(policy: PointerPolicy, state: torch.Tensor, candidate: torch.Tensor) -> torch.Tensor:
+    """What the scorer says of a candidate, without scale and temperature."""
+    scorer = policy.scorer
+    if policy.settings.scorer == "additive":
         inside = scorer.of_query.weight @ state + scorer.of_query.bias + scorer.of_candidate.weight @ candidate
         return scorer.value.weight[0] @ torch.tanh(inside)
-    if settings.scorer == "bilinear":
+    if policy.settings.scorer == "bilinear":
         candidate = scorer.weight @ candidate
-    return state @ candidate / settings.temperature
+    return state @ candidate
 
 
 def gains(

@@ -53,7 +53,7 @@ def serving(folder: Path, vlm: Path | None = None) -> Iterator[str]:
 
 def draw_requests(folder: Path, count: int, seed: int = 0) -> list[Request]:
     """Prompts of a small world with 0 to 4 demonstrations, as many of each, of which half ask the query's question."""
-    world = WorldSettings(train=400, val=1, test=max(50, count))
+    world = WorldSettings(bank=None, train=400, val=1, test=max(50, count))
     make_world(folder / "world", world)
     data = DataSettings(world=world, train_queries=1, val_queries=1, test_queries=count)
     splits = load_splits(data, folder / "world")

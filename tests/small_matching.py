@@ -5,6 +5,7 @@ The property is a direction in the embeddings, under noise: it has to be learned
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +20,26 @@ from shotsmith.progress import Progress, Silent
 from shotsmith.recipe import PolicySettings
 from shotsmith.records import Rollout
 from shotsmith.runs import Phase
-from shotsmith.training.groups import Groups, from_beams, from_rollouts
+from shotsmith.training.groups import Groups, from_beams, from_rollouts, located
 from shotsmith.training.loop import PhaseRun
 from shotsmith.training.metrics_log import MetricsLog
 from shotsmith.training.validation import Validation
 
 WIDTH = 24
-SETTINGS = PolicySettings(hidden_size=24, dropout=0.2, attention_dropout=0.1)
+SETTINGS = PolicySettings(
+    start="random",
+    order="inwards",
+    layers=1,
+    feed_forward=False,
+    memory="gate",
+    scorer="cosine",
+    temperature=0.1,
+    hidden_size=24,
+    dropout=0.2,
+)
+"""A network near that of the predecessor: similarity says nothing about this task."""
+RETRIEVER = PolicySettings(hidden_size=24, shortlist=20).model_dump()
+"""The default policy, with a shortlist that leaves most of a bank out."""
 
 
 @dataclass
@@ -39,7 +53,8 @@ class Matching:
     """Sequences scored so far."""
 
     @classmethod
-    def draw(cls, queries: int, seed: int, pool: int = 12, index: int = 300, kinds: int = 6) -> Matching:
+    def draw(cls, queries: int, seed: int, pool: int | None = 12, index: int = 300, kinds: int = 6) -> Matching:
+        """`pool` None: every query chooses from the whole index, but for one row that is barred."""
         facts = np.random.default_rng(0)
         shown, sought = facts.normal(size=(kinds, WIDTH)), facts.normal(size=(kinds, WIDTH))
         rng = np.random.default_rng(seed + 1)
@@ -49,11 +64,18 @@ class Matching:
             noisy = vectors + 0.5 * rng.normal(size=vectors.shape)
             return (noisy / np.linalg.norm(noisy, axis=1, keepdims=True)).astype(np.float32)
 
+        embedded = seen(sought[query_kinds]), seen(shown[index_kinds])
+        if pool is None:
+            barred = [np.array([rng.integers(index)]) for _ in range(queries)]
+            return cls(InputsTable(*embedded, None, barred=barred), query_kinds, index_kinds)
         pools = np.stack([rng.choice(index, pool, replace=False) for _ in range(queries)])
-        return cls(InputsTable(seen(sought[query_kinds]), seen(shown[index_kinds]), pools), query_kinds, index_kinds)
+        return cls(InputsTable(*embedded, pools), query_kinds, index_kinds)
 
     def reward(self, query: int, sequence: Sequence[int]) -> float:
         """1 if any demonstration of the sequence has the query's property."""
+        if self.inputs.pools is None:
+            assert self.inputs.barred[query] not in sequence
+            return float(any(self.index[row] == self.queries[query] for row in sequence))
         pool = self.inputs.pools[query]
         return float(any(self.index[pool[position]] == self.queries[query] for position in sequence))
 
@@ -67,22 +89,29 @@ class Matching:
         chosen = policy.greedy(self.inputs.batch(range(len(self.queries))), shots).tolist()
         return float(np.mean([self.reward(query, sequence) for query, sequence in enumerate(chosen)]))
 
-    def recorded(self, positions: int = 6, stop_below: int = 0) -> Groups:
-        """One-shot sequences of every query, from a known policy, and two-shot ones from an unknown one."""
-        return from_rollouts(
-            (
-                Rollout(query, sequence, self.reward(query, sequence), -2.5 if len(sequence) == 1 else None)
-                for query in range(len(self.queries))
-                for p in range(positions)
-                for sequence in ((p,), (p, p + 1))
-            ),
-            stop_below=stop_below,
-        )
+    def recorded(self, positions: int = 6, stop_below: int = 0, policy: PointerPolicy | None = None) -> Groups:
+        """One-shot sequences of every query, from a known policy, and two-shot ones from an unknown one.
+
+        Over a bank they are of each query's first rows that are not barred, located for `policy`.
+        """
+        rollouts = [
+            Rollout(query, sequence, self.reward(query, sequence), -2.5 if len(sequence) == 1 else None)
+            for query in range(len(self.queries))
+            for p, following in itertools.pairwise(self.allowed(query)[: positions + 1])
+            for sequence in ((p,), (p, following))
+        ]
+        groups = from_rollouts(rollouts, stop_below=stop_below, outwards=policy is not None and policy.outwards)
+        return groups if policy is None else located(groups, policy, self.inputs)
+
+    def allowed(self, query: int) -> list[int]:
+        """Positions in the query's pool, or the rows that it may be shown."""
+        if self.inputs.pools is not None:
+            return list(range(self.inputs.pools.shape[1]))
+        return [row for row in range(len(self.index)) if row not in self.inputs.barred[query]]
 
     def beams(self, stop_below: int = 0) -> Groups:
         """The right demonstrations of every query, to be imitated."""
-        pool = range(self.inputs.pools.shape[1])
-        right = {q: [(p,) for p in pool if self.reward(q, (p,))] for q in range(len(self.queries))}
+        right = {q: [(p,) for p in self.allowed(q) if self.reward(q, (p,))] for q in range(len(self.queries))}
         return from_beams(right, stop_below=stop_below)
 
     def validation(self) -> Validation:

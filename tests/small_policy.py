@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import torch
 
+from shotsmith.policies.bank import BankIndex
 from shotsmith.policies.pointer import PointerPolicy, build_policy
-from shotsmith.policies.protocol import STOP, Inputs
+from shotsmith.policies.protocol import STOP, BankInputs, Inputs
 from shotsmith.recipe import PolicySettings
 
 WIDTH = 6
-SMALL = {"hidden_size": 8, "topics": 4, "dpp_rank": 3, "top_m": 4}
+SMALL = {"hidden_size": 8, "topics": 4, "dpp_rank": 3, "top_m": 4, "temperature": 0.5}
+NETWORK = SMALL | {
+    "start": "random",
+    "layers": 1,
+    "feed_forward": False,
+    "memory": "gate",
+    "scorer": "cosine",
+    "dropout": 0.1,
+}
+"""A policy without cosines in its scores, near that of the predecessor."""
 
 
 def policy_of(settings: PolicySettings, seed: int = 0) -> PointerPolicy:
@@ -27,9 +37,29 @@ def inputs_of(queries: int = 3, pool: int = 7, seed: int = 1) -> Inputs:
     generator = torch.Generator().manual_seed(seed)
     mask = torch.ones(queries, pool, dtype=torch.bool)
     mask[1, -2:] = False
-    return Inputs(
-        torch.randn(queries, WIDTH, generator=generator), torch.randn(queries, pool, WIDTH, generator=generator), mask
-    )
+    return Inputs(_quarters(generator, queries, WIDTH), _quarters(generator, queries, pool, WIDTH), mask)
+
+
+def bank_inputs_of(queries: int = 3, entries: int = 9, seed: int = 1) -> BankInputs:
+    """Some queries and a bank; the first and the last two entries are barred from the second query."""
+    generator = torch.Generator().manual_seed(seed)
+    barred = torch.full((queries, 3), -1)
+    barred[1] = torch.tensor([0, entries - 2, entries - 1])
+    embeddings = _quarters(generator, queries, WIDTH), _quarters(generator, entries, WIDTH)
+    return BankInputs(embeddings[0], BankIndex(embeddings[1]), barred)
+
+
+def pools_of(inputs: BankInputs) -> Inputs:
+    """The whole bank as the pool of every query, without what is barred."""
+    queries, entries = len(inputs.queries), len(inputs.bank)
+    barred = torch.where(inputs.barred < 0, entries, inputs.barred)
+    mask = torch.ones(queries, entries + 1, dtype=torch.bool).scatter(1, barred, False)[:, :entries]
+    return Inputs(inputs.queries, inputs.bank.embeddings.expand(queries, -1, -1), mask)
+
+
+def _quarters(generator: torch.Generator, *shape: int) -> torch.Tensor:
+    """Noise whose inner products are exact, so that rounding them does not depend on how they are computed."""
+    return (4 * torch.randn(*shape, generator=generator)).round() / 4
 
 
 def some_sequences(inputs: Inputs, shots: int = 3, num: int = 4, seed: int = 2, can_stop: bool = False) -> torch.Tensor:

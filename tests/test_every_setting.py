@@ -24,7 +24,7 @@ BASE: dict[str, Any] = {
     "name": "run",
     "seeds": [0],
     "data": {
-        "world": {"seed": 1, "train": 40, "val": 8, "test": 10},
+        "world": {"seed": 1, "bank": 40, "train": 40, "val": 8, "test": 10},
         "train_queries": 8,
         "val_queries": 4,
         "test_queries": 6,

@@ -250,63 +250,28 @@ def test_a_dumped_preset_is_written_out(recipe_file):
     assert parse_recipe(yaml.safe_load(dump_recipe(recipe))) == recipe
 
 
-# Recipes on recipes
+# What a recipe sets itself
 
 
-@pytest.fixture
-def recipes(tmp_path: Path):
-    def write(**texts: str) -> Path:
-        for name, text in texts.items():
-            (tmp_path / f"{name}.yaml").write_text(text)
-        return tmp_path / f"{name}.yaml"
-
-    return write
+def test_a_field_is_set_where_the_recipe_says_it_even_as_its_default(recipe_file):
+    recipe = load_recipe(recipe_file("data: {world: {}, val_queries: 200}"))
+    assert recipe.data.is_set("val_queries")
+    assert not recipe.data.is_set("test_queries")
+    assert not recipe.beam.is_set("queries")
 
 
-def test_what_stands_in_a_recipe_goes_key_by_key_on_top_of_its_base(recipes):
-    recipe = load_recipe(
-        recipes(
-            ground="data: {world: {seed: 3}}\ngrpo: {beta: 0.5, kl: {low: 0.02, high: 0.3}}\nname: ground",
-            middle="base: ground.yaml\ngrpo: {shots: [2], kl: {low: 0.03}}\nname: middle",
-            top="base: middle.yaml\ngrpo: {shots: [1, 3]}",
-        ),
-        ["grpo.kl.high=0.4"],
-    )
-    assert recipe.data.world is not None and recipe.data.world.seed == 3
-    assert (recipe.name, recipe.grpo.beta, recipe.grpo.shots) == ("middle", 0.5, (1, 3))
-    assert (recipe.grpo.kl.low, recipe.grpo.kl.high) == (0.03, 0.4)
+def test_in_a_resolved_recipe_what_differs_from_its_default_is_set(recipe_file):
+    recipe = load_recipe(recipe_file("data: {world: {}, val_queries: 100}"))
+    resolved = load_recipe(recipe_file(dump_recipe(recipe)))
+    assert resolved.data.model_fields_set == set(type(recipe.data).model_fields)
+    assert resolved.data.is_set("val_queries")
+    assert not resolved.data.is_set("test_queries")
 
 
-def test_a_base_is_found_beside_the_recipe_that_names_it(tmp_path: Path):
-    (tmp_path / "inner").mkdir()
-    (tmp_path / "ground.yaml").write_text("data: {world: {seed: 3}}")
-    (tmp_path / "inner" / "top.yaml").write_text("base: ../ground.yaml")
-    assert (
-        load_recipe(tmp_path / "inner" / "top.yaml").data.world
-        == parse_recipe({"data": {"world": {"seed": 3}}}).data.world
-    )
-
-
-def test_a_preset_replaces_what_the_base_said_of_the_policy(recipes):
-    ground = "data: {world: {}}\npolicy: {memory: gru, layers: 3, feed_forward: true}"
-    recipe = load_recipe(recipes(ground=ground, top="base: ground.yaml\npolicy: {preset: v4-5, layers: 2}"))
-    assert recipe.policy == PolicySettings(preset="v4-5", layers=2)
-
-
-@pytest.mark.parametrize(
-    ("text", "fault"),
-    [
-        ("base: nowhere.yaml", "nowhere.yaml: no such recipe"),
-        ("base: [a, b]", "base"),
-        ("base: top.yaml", "recipes build on each other"),
-        ("base: bad.yaml", "bad.yaml: row 1: is not valid YAML|not valid YAML"),
-        ("base: list.yaml", "list.yaml: a recipe is a mapping"),
-        ("base: ground.yaml\ngrpo: {bata: 1}", r"top.yaml: unknown key 'grpo.bata' \(did you mean 'beta'\?\)"),
-    ],
-)
-def test_a_bad_base_is_explained(recipes, text: str, fault: str):
-    with pytest.raises(RecipeError, match=fault):
-        load_recipe(recipes(ground="data: {world: {}}", bad="data: [", list="- 1", top=text))
+def test_the_default_of_beam_queries_follows_the_training_queries():
+    assert parse_recipe({"data": {"world": {}, "train_queries": 9}}).beam.queries == 200
+    with pytest.raises(RecipeError, match=r"beam.queries exceeds data.train_queries"):
+        parse_recipe({"data": {"world": {}, "train_queries": 9}, "beam": {"queries": 10}})
 
 
 NUMBERS = st.floats(min_value=1e-8, max_value=1e8)
@@ -337,27 +302,6 @@ def test_a_recipe_cannot_be_changed_after_it_was_checked():
 def test_checking_a_recipe_loads_nothing_heavy():
     script = "import sys, shotsmith.recipe; sys.exit(any(name in sys.modules for name in ('torch', 'numpy', 'scipy')))"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
-
-
-SHIPPED = Path(__file__).parent.parent / "recipes"
-
-
-@pytest.mark.parametrize("path", sorted(SHIPPED.rglob("*.yaml")), ids=lambda path: str(path.relative_to(SHIPPED)))
-def test_a_shipped_recipe_is_valid_and_says_what_it_is(path: Path):
-    recipe = load_recipe(path)
-    assert recipe.name == path.stem or path.stem == "base"
-    assert path.read_text().startswith("# ")
-
-
-def test_the_predecessors_schemes_are_shipped_and_no_two_are_the_same():
-    folder = SHIPPED / "predecessor"
-    schemes = {name: load_recipe(folder / f"scheme{name}.yaml") for name in "5 6 7 7.1 7.2 8 9 10".split()}
-    nameless = {repr(recipe.model_copy(update={"name": ""})) for recipe in schemes.values()}
-    assert len(nameless) == len(schemes)
-    for recipe in schemes.values():
-        assert recipe.grpo.sampling.keep_top == (3, 5)
-        assert recipe.grpo.dropout
-        assert recipe.grpo.sampling.source == "recorded"
 
 
 OPENAI = {"server": {"url": "http://localhost:8000/v1"}}

@@ -132,6 +132,11 @@ class Run:
         return self.folder / "pools" / f"{split}.safetensors"
 
     @property
+    def barred(self) -> Path:
+        """By split, how many entries of the bank were kept from its queries, and why."""
+        return self.folder / "barred.json"
+
+    @property
     def beam(self) -> Path:
         """The sequences beam search found."""
         return self.folder / "beam.json"
@@ -273,10 +278,11 @@ def show(run: Run) -> dict[str, Any]:
         "best": {criterion: _best(epochs, criterion) for criterion in CRITERIA},
         "test": summary.get("test", []),
         "contrasts": summary.get("contrasts", []),
-        "evaluations": run.evaluations(),
         "best_free": summary.get("best_free"),
         "validation": summary.get("validation", []),
         "recall": summary.get("recall", []),
+        "evaluations": run.evaluations(),
+        "barred": read_json(run.barred) if run.barred.exists() else {},
     }
 
 
@@ -336,12 +342,8 @@ def columns(row: Row) -> Row:
 def _best(epochs: Sequence[Row], column: Literal["val_reward", "val_loss"]) -> Row | None:
     """The row with the highest val_reward or the lowest val_loss; of equals the one trained first."""
     sign = -1 if column == "val_reward" else 1
-    scored = [
-        ((sign * value, PHASES.index(row["phase"]), row["epoch"]), row)
-        for row in epochs
-        if isinstance(value := row[column], int | float)
-    ]
-    return min(scored, key=lambda pair: pair[0])[1] if scored else None
+    scored = [row for row in epochs if isinstance(row[column], int | float)]
+    return min(scored, key=lambda row: (sign * row[column], PHASES.index(row["phase"]), row["epoch"]), default=None)
 
 
 def _same_recipe(there: Recipe, now: Recipe, run: Run) -> None:

@@ -38,7 +38,7 @@ def forge(folder, change):
 
 @pytest.mark.parametrize(
     "change",
-    [{}, {"memory": "none"}, {"feed_forward": True}, {"layers": 3}, {"heads": 4}, {"temperature": 0.5}],
+    [{}, {"memory": "none"}, {"start": "random"}, {"feed_forward": False}, {"layers": 3}, {"heads": 4}, {"temperature": 0.5}],
     ids=lambda change: next(iter(change), "base"),
 )
 def test_a_loaded_policy_gives_equal_logits_whatever_its_settings(tmp_path, change):
@@ -80,8 +80,8 @@ def test_a_missing_file_is_named(checkpoint, name):
 
 
 def test_a_missing_key_is_named(checkpoint):
-    forge(checkpoint, lambda weights: weights.pop("encoder.cross_attn_layers.0.in_proj_weight"))
-    with pytest.raises(CheckpointError, match=r"field encoder\.cross_attn_layers\.0\.in_proj_weight: is missing"):
+    forge(checkpoint, lambda weights: weights.pop("encoder.query_proj.weight"))
+    with pytest.raises(CheckpointError, match=r"field encoder\.query_proj\.weight: is missing"):
         load_policy(checkpoint)
 
 

@@ -19,7 +19,7 @@ from shotsmith.cli import app
 from shotsmith.errors import DataError, TrainingError
 from shotsmith.files import write_json, write_text
 from shotsmith.progress import Progress
-from shotsmith.recipe import Recipe
+from shotsmith.recipe import Recipe, WorldSettings
 from shotsmith.runs import Run
 
 VERBS = (
@@ -241,15 +241,33 @@ def test_another_recipe_in_the_folder_is_refused_unless_fresh(experiment: Experi
     assert Run.open(Path("runs/small")).recipe.grpo.beta == 0.5
 
 
-def test_world_make_hands_its_sizes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    made = []
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[WorldSettings]:
+    """The worlds that were asked for; none is drawn."""
+    worlds: list[WorldSettings] = []
     stand_in = ModuleType("shotsmith.data.world")
-    stand_in.make_world = lambda folder, settings, progress: made.append((folder, settings))  # type: ignore[attr-defined]
+    stand_in.make_world = lambda _folder, settings, _progress: worlds.append(settings)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "shotsmith.data.world", stand_in)
-    result = call("world", "make", tmp_path, "--seed", "7", "--val", "3", "--json")
-    [(folder, settings)] = made
-    assert (folder, settings.seed, settings.train, settings.val) == (tmp_path, 7, 6000, 3)
-    assert json.loads(result.stdout) == {"folder": str(tmp_path), "seed": 7, "train": 6000, "val": 3, "test": 1600}
+    return worlds
+
+
+def test_world_make_hands_its_settings_on(made: list[WorldSettings], tmp_path: Path) -> None:
+    result = call(
+        *("world", "make", tmp_path, "--seed", "7", "--bank", "9", "--val", "3", "--no-changing-keepers"),
+        *("--artefacts", "few", "--direct-answers", "--careless-sources", "2", "--near-duplicates", "0.4", "--json"),
+    )
+    given = {"seed": 7, "bank": 9, "val": 3, "changing_keepers": False, "artefacts": "few"}
+    given |= {"direct_answers": True, "careless_sources": 2, "near_duplicates": 0.4}
+    assert made == [WorldSettings.model_validate(given)]
+    assert json.loads(result.stdout) == {"folder": str(tmp_path), **made[0].model_dump()}
+    assert given.items() <= json.loads(result.stdout).items()
+
+
+def test_world_make_draws_the_first_world_and_worlds_without_a_bank(made: list[WorldSettings], tmp_path: Path) -> None:
+    call("world", "make", tmp_path, "--preset", "first", "--test", "5")
+    call("world", "make", tmp_path, "--bank", "0")
+    assert made == [WorldSettings.model_validate({"preset": "first", "test": 5}), WorldSettings(bank=None)]
+    assert call("world", "make", tmp_path, "--preset", "second").exit_code == 2
 
 
 @pytest.mark.parametrize("verb", VERBS)

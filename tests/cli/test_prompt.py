@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from shotsmith.vlms.prompting.prompts import messages
 RECIPE = {
     "name": "small",
     "data": {
-        "world": {"seed": 3, "train": 30, "val": 6, "test": 8},
+        "world": {"seed": 3, "bank": 30, "train": 12, "val": 6, "test": 8},
         "train_queries": 10,
         "val_queries": 4,
         "test_queries": 5,
@@ -51,9 +52,9 @@ def told(*arguments: object) -> dict[str, object]:
     return value
 
 
-def sent(recipe: Path, folder: Path, selector: str, shots: int) -> list[Request]:
+def sent(recipe: Path, folder: Path, selector: str, shots: int, overrides: Sequence[str] = ()) -> list[Request]:
     """The requests an evaluation makes of this selector on the test split."""
-    loaded = load_recipe(recipe)
+    loaded = load_recipe(recipe, overrides)
     with Parts(loaded, Run.create(folder, loaded), Silent()) as parts:
         parts.make_data()
         tasks = parts.tasks("test")
@@ -62,10 +63,24 @@ def sent(recipe: Path, folder: Path, selector: str, shots: int) -> list[Request]
     return [Request(query, tasks.demonstrations(n, chosen)) for n, (query, chosen) in enumerate(pairs)]
 
 
-@pytest.mark.parametrize(("selector", "shots"), [("random", 4), ("mixed", 2), ("zero_shot", 3)])
-def test_it_is_what_an_evaluation_sends(recipe: Path, tmp_path: Path, selector: str, shots: int) -> None:
-    request = sent(recipe, tmp_path / "run", selector, shots)[3]
-    shown = told(recipe, "--query", 3, "--shots", shots, "--selector", selector)
+@pytest.mark.parametrize(
+    ("selector", "shots", "overrides"),
+    [
+        ("random", 4, ()),
+        ("mixed", 2, ()),
+        ("zero_shot", 3, ()),
+        ("random", 4, ["pools=null"]),
+        ("mixed", 16, ["pools=null"]),
+        ("diverse", 2, ["pools=null"]),
+    ],
+)
+def test_it_is_what_an_evaluation_sends(
+    recipe: Path, tmp_path: Path, selector: str, shots: int, overrides: Sequence[str]
+) -> None:
+    request = sent(recipe, tmp_path / "run", selector, shots, overrides)[3]
+    assert len(request.demonstrations) == (0 if selector == "zero_shot" else shots)
+    changes = [part for override in overrides for part in ("--set", override)]
+    shown = told(recipe, "--query", 3, "--shots", shots, "--selector", selector, *changes)
     assert shown["query"] == request.query.id
     assert shown["demonstrations"] == [example.id for example in request.demonstrations]
     processor = load_processor(VLM_PATH)
@@ -107,6 +122,8 @@ def test_a_server_is_shown_its_messages(recipe: Path) -> None:
         (["--query", 5], "the test split has the queries 0 to 4"),
         (["--query", -1], "queries 0 to 4"),
         (["--shots", 9], "between 0 and 8"),
+        (["--shots", 17, "--set", "pools=null"], "between 0 and 16"),
+        (["--shots", 13, "--set", "pools=null", "--set", "data.world.bank=12"], "between 0 and 12"),
         (["--selector", "oracle"], "random, image_similar"),
         (["--split", "dev"], "train, val, test"),
         (["--set", "vlm.prompt.template=nothing"], "no such template"),

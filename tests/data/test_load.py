@@ -34,9 +34,18 @@ def test_a_question_in_train_and_test_is_refused(official_files):
 def test_a_world_is_read_from_the_folder_it_was_written_to(official_files, tmp_path: Path):
     for first, (name, count) in enumerate((("train2014", 4), ("val2014", 2), ("test2014", 3))):
         official_files(count, name, first=100 * first)
-    splits = load_splits(DataSettings(world=WorldSettings()), tmp_path)
+    splits = load_splits(DataSettings(world=WorldSettings(bank=None)), tmp_path)
     assert [len(examples) for examples in splits.named().values()] == [4, 2, 3]
+    assert splits.bank == splits.train
     assert splits.test[0].image == tmp_path / "test2014" / "COCO_test2014_000000002000.png"
+
+
+def test_the_bank_of_a_world_is_read_beside_its_splits(official_files, tmp_path: Path):
+    for first, name in enumerate(("train2014", "val2014", "test2014", "bank2014")):
+        official_files(2, name, first=100 * first)
+    splits = load_splits(DataSettings(world=WorldSettings()), tmp_path)
+    assert [example.id for example in splits.bank] == [300, 301]
+    assert [example.id for example in splits.train] == [0, 1]
 
 
 def test_a_world_that_has_not_been_written_is_an_error():

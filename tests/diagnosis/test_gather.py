@@ -19,7 +19,7 @@ from shotsmith.evaluation.results import Result, write_results
 from shotsmith.recipe import parse_recipe
 from shotsmith.runs import Run, append_row
 
-WORLD = {"bank": 12, "seed": 0, "train": 12, "val": 4, "test": 8}
+WORLD = {"seed": 0, "bank": 12, "train": 8, "val": 4, "test": 8}
 RECIPE = {
     "name": "small",
     "data": {"world": WORLD, "train_queries": 2, "val_queries": 2, "test_queries": 5},
@@ -72,8 +72,15 @@ def test_results_pools_and_repeated_evaluations_are_read(run: Run) -> None:
 
 def test_pools_hold_dataset_ids_not_rows(run: Run) -> None:
     evidence, splits = evidence_of(evaluated(run).folder), load_splits(run.recipe.data, run.world)
-    assert {number for pool in evidence.pools.values() for number in pool} == {one.id for one in splits.bank[:12]}
+    assert {number for pool in evidence.pools.values() for number in pool} == {one.id for one in splits.bank}
     assert evidence.pools.keys() <= {one.id for one in splits.test}
+
+
+def test_where_queries_choose_from_the_whole_bank_there_are_no_pools(tmp_path: Path) -> None:
+    recipe = parse_recipe({name: value for name, value in RECIPE.items() if name != "pools"})
+    evidence = evidence_of(evaluated(Run.create(tmp_path / "whole", recipe)).folder)
+    assert evidence.results and evidence.pools == {}
+    assert "position_bias" not in {finding.key for finding in diagnose(evidence)}
 
 
 def test_no_picture_is_read(run: Run) -> None:

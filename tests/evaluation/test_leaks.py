@@ -2,12 +2,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from small_tasks import make_example, random_embeddings
 
+from shotsmith.data.barring import barred_rows
 from shotsmith.data.splits import Splits
 from shotsmith.errors import DataError
 from shotsmith.evaluation.leaks import check_no_leak
@@ -29,6 +31,12 @@ def tasks_of(queries: tuple[Example, ...]) -> Tasks:
     return Tasks(queries, SPLITS.train, pools, embedded, index)
 
 
+def bank_tasks_of(queries: tuple[Example, ...], bank: tuple[Example, ...] = SPLITS.train) -> Tasks:
+    """The same without pools: every query chooses from the whole bank."""
+    index, embedded = random_embeddings(len(bank), seed=1), random_embeddings(len(queries), seed=2)
+    return Tasks(queries, bank, None, embedded, index, barred=barred_rows(queries, bank))
+
+
 def sound() -> dict[str, Any]:
     return {
         "splits": SPLITS,
@@ -47,6 +55,36 @@ def check(parts: dict[str, Any]) -> None:
 
 def test_what_the_samplers_draw_does_not_leak() -> None:
     check(sound())
+
+
+def test_choosing_from_the_whole_bank_does_not_leak() -> None:
+    check(sound() | {"train": bank_tasks_of(SPLITS.train[:10]), "val": bank_tasks_of(SPLITS.val)})
+
+
+def test_a_bank_of_its_own_may_hold_what_is_barred_from_the_queries_that_equal_it() -> None:
+    """A curated bank may hold a test query: it is barred from that query, and training never sees it as a query."""
+    bank = (*(make_example(number) for number in range(300, 320)), SPLITS.test[0])
+    splits = replace(SPLITS, own_bank=bank)
+    named = {name: bank_tasks_of(examples, bank) for name, examples in SPLITS.named().items()}
+    check(sound() | {"splits": splits} | named)
+
+
+@pytest.mark.parametrize("equal", ["itself", "image", "content"])
+@pytest.mark.parametrize("pooled", [True, False])
+def test_what_equals_a_query_must_not_be_shown_to_it(tmp_path: Path, equal: str, pooled: bool) -> None:
+    query, entry = (replace(make_example(number), image=tmp_path / f"{number}.png") for number in (200, 7))
+    if equal == "itself":
+        entry = replace(entry, id=query.id)
+    if equal == "image":
+        entry = replace(entry, image_id=query.image_id)
+    for example, content in ((query, b"the same"), (entry, b"the same" if equal == "content" else b"not that")):
+        example.image.write_bytes(content)
+    bank = (*SPLITS.train[:7], entry)
+    tasks, splits = bank_tasks_of((query,), bank), replace(SPLITS, test=(query,), own_bank=bank)
+    check_no_leak(splits, tasks)
+    shown = replace(tasks, barred=()) if not pooled else replace(tasks, pools=np.array([[0, 7, 3]]))
+    with pytest.raises(DataError, match=rf"row 200: leaks: the test query may be shown entry {entry.id} of the bank"):
+        check_no_leak(splits, shown)
 
 
 def with_test_in_pool(parts: dict[str, Any]) -> None:
@@ -77,8 +115,8 @@ def with_positions_outside(parts: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("spoil", "problem"),
     [
-        (with_test_in_pool, "row 200: leaks into the pools"),
-        (with_own_image, "row 4: leaks: the train query"),
+        (with_test_in_pool, "row 200: leaks into the bank"),
+        (with_own_image, "row 4: leaks: the train query may be shown entry 4"),
         (with_twin_image, "row 5: leaks: a test question or its image"),
         (with_test_query_among_train, "row 200: leaks into the train queries"),
         (with_positions_outside, "outside the index"),

@@ -15,7 +15,7 @@ BASE = {"data": {"world": {"seed": 1}}, "beam": {"queries": 3}}
 
 def prepared(folder: Path) -> Run:
     run = Run.create(folder, parse_recipe(BASE))
-    for part in ("world/facts.json", "embeddings/train.safetensors", "pools/train.safetensors", "beam.json"):
+    for part in ("world/facts.json", "embeddings/train.safetensors", "embeddings/bank.safetensors", "beam.json"):
         (folder / part).parent.mkdir(parents=True, exist_ok=True)
         (folder / part).write_text(part)
     for stage in ("data", "embed", "pools", "beam", "train"):
@@ -28,6 +28,7 @@ def test_everything_before_training_is_taken_over_from_a_run_with_the_same_prepa
     assert adopt(run, other) == ["data", "embed", "pools", "beam"]
     assert (run.world / "facts.json").read_text() == "world/facts.json"
     assert run.beam.read_text() == "beam.json"
+    assert run.embeddings("bank").read_text() == "embeddings/bank.safetensors"
     assert [stage["name"] for stage in run.stages()] == ["data", "embed", "pools", "beam"]
     assert all(stage["vlm_calls"] == 0 for stage in run.stages())
     assert adopt(run, other) == []

@@ -23,7 +23,7 @@ def recipe() -> Recipe:
     return parse_recipe(
         {
             "data": {
-                "world": {"seed": 1, "train": 40, "val": 8, "test": 10},
+                "world": {"preset": "first", "seed": 1, "train": 40, "val": 8, "test": 10},
                 **{"train_queries": 4, "val_queries": 2, "test_queries": 6},
             },
             "pools": {"size": 8},

@@ -182,5 +182,5 @@ def test_what_was_trained_goes_back_to_the_predecessor_and_comes_again(
 def test_a_plan_of_it_asks_nothing() -> None:
     result = CliRunner().invoke(app, ["plan", str(RECIPES / "imported.yaml"), "--json"])
     assert result.exit_code == 0, result.output
-    calls = {part["part"]: part["calls"]["high"] for part in json.loads(result.stdout)["parts"]}
+    calls = {part["part"]: part["calls"]["most"] for part in json.loads(result.stdout)["parts"]}
     assert calls == {"files": 0}

@@ -44,7 +44,7 @@ def finished(folder: Path, data: dict[str, Any], **others: Any) -> Run:
 
 def write_captions(folder: Path) -> Path:
     """The pictures of a built-in world in the layout of the Karpathy split, with captions made of the answers."""
-    make_world(folder, WorldSettings(seed=3, train=40, val=12, test=16))
+    make_world(folder, WorldSettings(seed=3, bank=None, train=40, val=12, test=16))
     rows = []
     for split in ("train", "val", "test"):
         files = (

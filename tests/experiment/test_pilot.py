@@ -1,4 +1,4 @@
-"""A pilot sees, on some queries, what the evaluation of the run will ask for on all of them."""
+"""A pilot sees, on some validation queries, what the evaluation of the run will ask for on all test queries."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from typer.testing import CliRunner
 
 from shotsmith import experiment
 from shotsmith.cli import app
+from shotsmith.completions.store import Store
 from shotsmith.errors import InputError, VLMError
 from shotsmith.planning import pilot as module
-from shotsmith.planning.behaviour import EXPECTED, USUAL, Behaviour
+from shotsmith.planning.behaviour import USUAL, Behaviour
 from shotsmith.planning.pilot import Pilot, run_pilot
 from shotsmith.planning.plan import make_plan
 from shotsmith.planning.sizes import readable_splits, sampled_sizes
 from shotsmith.planning.speed import given
 from shotsmith.progress import Silent
 from shotsmith.recipe import Recipe, parse_recipe
-from shotsmith.records import Failure
+from shotsmith.records import Failure, Request
 from shotsmith.runs import Run
 
 
@@ -32,31 +33,63 @@ def changed(recipe: Recipe, **sections: dict[str, object]) -> Recipe:
 
 @pytest.fixture(scope="module")
 def untrained(recipe: Recipe) -> Recipe:
-    """Nothing is trained, so that nothing is left unknown."""
+    """Nothing is trained, so that nothing is left unknown; every query chooses from the whole bank."""
     nothing = {"epochs": 0}
-    return changed(recipe, supervised=nothing, rce=nothing, grpo=nothing)
+    value = changed(recipe, supervised=nothing, rce=nothing, grpo=nothing).model_dump(mode="json")
+    return parse_recipe(value | {"pools": None})
 
 
 @pytest.fixture(scope="module")
-def seen(untrained: Recipe) -> Pilot:
-    return run_pilot(untrained, untrained.data.test_queries, Silent())
+def asked() -> list[Request]:
+    """What the pilot has asked the VLM for."""
+    return []
 
 
-def test_on_all_queries_the_oracle_is_foretold_to_the_prompt(untrained: Recipe, seen: Pilot, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def seen(untrained: Recipe, asked: list[Request]) -> Pilot:
+    ask = module.Collector.ask
+
+    def remembered(self: module.Collector, requests: list[Request], origin: str) -> object:
+        asked.extend(requests)
+        return ask(self, requests, origin)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module.Collector, "ask", remembered)
+        return run_pilot(untrained, 1000, Silent())
+
+
+def test_only_validation_queries_are_asked_about(untrained: Recipe, seen: Pilot, asked: list[Request]) -> None:
+    with readable_splits(untrained, whole=True) as splits:
+        val, test = ({example.id for example in part} for part in (splits.val, splits.test))
+        bank = {example.id for example in splits.bank}
+    queries = {request.query.id for request in asked}
+    assert len(queries) == seen.queries == untrained.data.val_queries
+    assert queries <= val and not queries & test
+    shown = {example.id for request in asked for example in request.demonstrations}
+    assert shown <= bank and len(shown) > untrained.evaluation.oracle_tries
+
+
+def test_of_the_free_selectors_a_run_asks_for_as_many_prompts(untrained: Recipe, seen: Pilot, tmp_path: Path) -> None:
     run = Run.create(tmp_path / "run", untrained)
     experiment.run(untrained, run, Silent())
-    (real,) = (row["vlm_calls"] for row in run.stages() if row["name"] == "evaluate")
-    behaviour = seen._seen(replace(EXPECTED, policies_leave=(1.0, 1.0)), 0.0, 0.0, 1)
+    with Store.open(run.completions) as store:
+        real = store.count("evaluation/validation") + store.count("evaluation/fixed")
     with readable_splits(untrained) as splits:
-        plan = make_plan(untrained, sampled_sizes(untrained, splits), behaviours=(behaviour,) * 3)
-    parts = {part.part: part.expected.calls for part in plan.parts if part.stage == "evaluate"}
-    assert seen.prompts - parts["oracle"] == pytest.approx(real - parts["oracle"], abs=1e-6)
-    assert parts["selectors"] == pytest.approx(real - parts["oracle"], rel=0.06)
-    assert parts["oracle"] > 50
+        plan = make_plan(untrained, sampled_sizes(untrained, splits), behaviour=seen.behaviour(untrained))
+    parts = {part.part: part for part in plan.parts if part.stage == "evaluate"}
+    planned = [parts[name].expected.calls for name in ("free on validation", "fixed on validation")]
+    assert sum(planned) == pytest.approx(real, rel=0.06)
+    assert 0 < parts["oracle"].expected.calls < parts["oracle"].most_calls
 
 
-def test_it_is_asked_for_what_the_evaluation_asks_for(untrained: Recipe, seen: Pilot) -> None:
-    assert seen.queries == untrained.data.test_queries
+@pytest.mark.parametrize("sampler", ["random", "mixed"])
+def test_pools_are_those_of_the_recipe(recipe: Recipe, sampler: str) -> None:
+    with_pools = changed(recipe, pools={"sampler": sampler}, evaluation={"oracle_tries": 3})
+    pilot = run_pilot(with_pools, 3, Silent())
+    assert pilot.queries == 3 and pilot.prompts > 0
+
+
+def test_it_is_asked_for_what_the_evaluation_asks_for(seen: Pilot) -> None:
     assert seen.seconds > 0
     assert seen.tokens > 10 * seen.prompts
     assert seen.similar_agree is not None and 0 < seen.similar_agree < 1
@@ -72,26 +105,16 @@ def test_its_speed_counts_tokens_or_a_server_s_prompts(recipe: Recipe) -> None:
 
 def test_what_was_not_seen_stays_as_usual(recipe: Recipe, seen: Pilot) -> None:
     own = {"unsolved", "unsolved_longer", "similar_agree", "unsolved_in_similar"}
-    for usual, corrected in zip(USUAL, seen.behaviours(recipe), strict=True):
-        same = {name: getattr(corrected, name) for name in Behaviour.__dataclass_fields__.keys() - own}
-        assert same == {name: getattr(usual, name) for name in same}
-        nothing = replace(seen, unsolved=None, unsolved_longer=None, similar_agree=None)
-        assert nothing._seen(usual, 2.0, 9.0, 1) == usual
-
-
-def test_the_fewer_queries_were_seen_the_wider_is_the_range(recipe: Recipe) -> None:
-    def width(queries: int) -> float:
-        low, _, high = Pilot(queries, 0.3, (0.4, 0.3), (0.3, 0.2), 100, 1.0, 1000).behaviours(recipe)
-        return high.unsolved_longer[0] - low.unsolved_longer[0]
-
-    assert width(10) > width(50) > width(10_000) > 0.3 * 0.1
+    corrected = seen.behaviour(recipe)
+    same = {name: getattr(corrected, name) for name in Behaviour.__dataclass_fields__.keys() - own}
+    assert same == {name: getattr(USUAL, name) for name in same}
+    assert replace(seen, unsolved=None, unsolved_longer=None, similar_agree=None).behaviour(recipe) == USUAL
 
 
 def test_policies_of_more_seeds_leave_less(recipe, seen) -> None:
     seen = replace(seen, unsolved_longer=(0.4, 0.2))
     one, three = (
-        seen.behaviours(parse_recipe(recipe.model_dump(mode="json") | {"seeds": seeds}))[1]
-        for seeds in ([0], [0, 1, 2])
+        seen.behaviour(parse_recipe(recipe.model_dump(mode="json") | {"seeds": seeds})) for seeds in ([0], [0, 1, 2])
     )
     assert one.unsolved_longer[0] > three.unsolved_longer[0] > 0.5 * one.unsolved_longer[0]
 
@@ -99,7 +122,7 @@ def test_policies_of_more_seeds_leave_less(recipe, seen) -> None:
 @pytest.mark.parametrize("more", [{"epochs": 1}, {"sampling": {"source": "recorded"}}])
 def test_the_longer_policies_learn_from_their_own_groups_the_less_they_leave(recipe, seen, more) -> None:
     seen = replace(seen, unsolved_longer=(0.4, 0.2))
-    left = [seen.behaviours(changed(recipe, grpo=changes))[1] for changes in (more, {"epochs": 30})]
+    left = [seen.behaviour(changed(recipe, grpo=changes)) for changes in (more, {"epochs": 30})]
     assert left[0].unsolved_longer[0] > left[1].unsolved_longer[0]
     assert left[0].unsolved_longer[1] > left[1].unsolved_longer[1]
     assert left[0].unsolved[1] == left[1].unsolved[1] == seen.unsolved[1]
@@ -126,8 +149,8 @@ def test_a_vlm_that_answers_nothing_is_an_error(recipe: Recipe, monkeypatch: pyt
         run_pilot(recipe, 3, Silent())
 
 
-def test_without_test_queries_there_is_none(recipe: Recipe) -> None:
-    with pytest.raises(InputError, match="no test queries"):
+def test_without_validation_queries_there_is_none(recipe: Recipe) -> None:
+    with pytest.raises(InputError, match="no validation queries"):
         run_pilot(recipe, 0, Silent())
 
 
@@ -138,7 +161,7 @@ def test_the_command_runs_one_and_takes_its_speed(recipe: Recipe, tmp_path: Path
     told = CliRunner().invoke(app, [*command, "--pilot", "4"], catch_exceptions=False)
     total = json.loads(told.stdout)["total"]
     assert total["device_hours"]["expected"] > 0
-    assert total["calls"]["low"] < total["calls"]["expected"] < total["calls"]["high"]
+    assert 0 < total["calls"]["expected"] < total["calls"]["most"]
     refused = CliRunner().invoke(app, [*command, "--pilot", "4", "--assume", "train=9009", "--assume", "test=99"])
     assert refused.exit_code == 2
     assert "--pilot need the data" in " ".join(refused.stderr.split())

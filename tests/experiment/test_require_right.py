@@ -17,7 +17,7 @@ def recipe(require_right: bool) -> Recipe:
     return parse_recipe(
         {
             "data": {
-                "world": {"seed": 1, "train": 60, "val": 8, "test": 10},
+                "world": {"preset": "first", "seed": 1, "train": 60, "val": 8, "test": 10},
                 **{"train_queries": 20, "val_queries": 6, "test_queries": 4},
             },
             "pools": {"size": 8},

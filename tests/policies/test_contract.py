@@ -6,65 +6,18 @@ A new part is picked up as soon as `PolicySettings` names it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Literal, get_args, get_origin
 
-import pytest
 import torch
+from every_policy import COMBINATIONS, GAINS, close, on_every_combination
 from plain_policy import plain_log_prob
-from pydantic import ValidationError
 from safetensors.torch import load, save
-from small_policy import SMALL, WIDTH, gradients, inputs_of, policy_of, some_sequences
+from small_policy import WIDTH, gradients, inputs_of, policy_of, some_sequences
 from torch.nn import functional
 
 from shotsmith.policies.pointer import PointerPolicy, build_policy
 from shotsmith.policies.protocol import STOP, Inputs, taken
-from shotsmith.recipe import PRESETS, PolicySettings
-
-GAINS = get_args(get_args(PolicySettings.model_fields["gains"].annotation)[0])
-PLAIN = SMALL | {"heads": 2}
-EVERYTHING = SMALL | {
-    "heads": 4,
-    "layers": 2,
-    "candidate_encoder": "self_attention",
-    "feed_forward": True,
-    "memory": "gru",
-    "step_embedding": True,
-    "scorer": "bilinear",
-    "gains": GAINS,
-    "decoding": "two_stage",
-    "length": "stop",
-}
-
-
-def values_of_every_setting() -> Iterator[dict[str, object]]:
-    yield {}
-    for name, field in PolicySettings.model_fields.items():
-        if get_origin(field.annotation) is Literal:
-            yield from ({name: value} for value in get_args(field.annotation))
-        elif field.annotation is bool:
-            yield from ({name: value} for value in (False, True))
-    yield from ({"gains": (gain,)} for gain in GAINS)
-    yield from ({"layers": layers} for layers in (0, 3))
-    yield {"heads": 1}
-
-
-def every_combination() -> dict[str, PolicySettings]:
-    found = {}
-    for label, base in (("plain", PLAIN), ("everything", EVERYTHING)):
-        for change in values_of_every_setting():
-            try:
-                settings = PolicySettings(**(base | change))
-            except ValidationError:
-                continue  # parallel decoding goes with few parts
-            if settings not in found.values():
-                found["-".join([label, *(f"{name}={value}" for name, value in change.items())])] = settings
-    return found | {preset: PolicySettings(preset=preset, **SMALL) for preset in PRESETS}
-
-
-COMBINATIONS = every_combination()
-on_every_combination = pytest.mark.parametrize("name", COMBINATIONS)
-
+from shotsmith.recipe import PolicySettings
 
 def prepared(name: str) -> tuple[PointerPolicy, Inputs, torch.Tensor]:
     """A policy, inputs, and sequences [2, 4, 3] with padding and, where it is allowed, STOP."""
@@ -73,10 +26,6 @@ def prepared(name: str) -> tuple[PointerPolicy, Inputs, torch.Tensor]:
     sequences[0, 3, 2:] = -1
     sequences[1, 0, 1:] = -1
     return policy, inputs, sequences
-
-
-def close(one: torch.Tensor, other: torch.Tensor) -> None:
-    torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
 
 
 def test_the_combinations_hold_every_value_of_every_setting():
@@ -118,12 +67,13 @@ def test_step_distributions_sum_to_one_and_log_prob_reads_them(name):
 def test_samples_hold_nothing_twice_and_come_with_the_log_probabilities_they_have(name):
     policy, inputs, _ = prepared(name)
     generator = torch.Generator().manual_seed(0)
-    independent, log_probs = policy.sample(inputs, 4, 30, generator)
-    distinct, distinct_log_probs, weights = policy.sample_distinct(inputs, 4, 30, generator)
-    close(log_probs, policy.log_prob(inputs, independent))
-    close(distinct_log_probs, policy.log_prob(inputs, distinct))
-    assert (weights > 0).all()
-    for drawn in (independent, distinct):
+    independent = policy.sample(inputs, 4, 30, generator)
+    distinct = policy.sample_distinct(inputs, 4, 30, generator)
+    for found in (independent, distinct):
+        close(found.log_probs, policy.log_prob(inputs, found.sequences))
+        assert found.shortlists is None and torch.equal(found.shown, found.sequences)
+        assert found.weights.shape == (2, 30) and (found.weights > 0).all()
+        drawn = found.sequences
         assert drawn.shape == (2, 30, 4)
         assert drawn[1].max() < 5
         for sequence in drawn.flatten(0, 1).tolist():
@@ -131,7 +81,8 @@ def test_samples_hold_nothing_twice_and_come_with_the_log_probabilities_they_hav
             assert len(set(shown)) == len(shown)
             ending = [STOP, -1, -1, -1] if policy.can_stop else []
             assert sequence[len(shown) :] == ending[: 4 - len(shown)]
-    assert all(len(set(map(tuple, group))) == 30 for group in distinct.tolist())
+    assert (independent.weights == 1).all()
+    assert all(len(set(map(tuple, group))) == 30 for group in distinct.sequences.tolist())
 
 
 @on_every_combination

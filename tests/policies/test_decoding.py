@@ -26,19 +26,19 @@ class TableWalk:
 
     @property
     def columns(self) -> int:
-        return POOL + self.can_stop
+        return POOL
 
     @property
     def logits(self) -> torch.Tensor:
         """A row for every prefix of up to two choices."""
         generator = torch.Generator().manual_seed(0)
-        return self.sharpness * torch.randn((POOL + 1) ** 2, self.columns, generator=generator)
+        return self.sharpness * torch.randn((POOL + 1) ** 2, POOL + self.can_stop, generator=generator)
 
     def start(self):
         return {"prefix": torch.zeros(len(self.mask), 1, dtype=torch.int64), "blocked": ~self.mask[:, None]}
 
     def log_probs(self, state):
-        blocked = functional.pad(state["blocked"], (0, self.columns - POOL), value=False)
+        blocked = functional.pad(state["blocked"], (0, self.can_stop), value=False)
         logits = self.logits[state["prefix"]].masked_fill(blocked, -torch.inf)
         return functional.log_softmax(logits, dim=-1).masked_fill(blocked, -torch.inf)
 
@@ -102,7 +102,8 @@ def test_the_table_holds_a_distribution_over_sequences(can_stop):
 @with_and_without_stop
 def test_a_wide_beam_lists_every_sequence_best_first_and_fills_up_with_padding(can_stop):
     walk = uneven_walk(can_stop)
-    sequences, totals = decoding.beam(walk, 2, 1000)
+    found = decoding.beam(walk, 2, 1000)
+    sequences, totals = found.sequences, found.log_probs.sum(-1)
     assert sequences.shape[1] == len(every_sequence(walk, 2))
     for query in range(2):
         expected = every_sequence(walk, 2, query)
@@ -116,7 +117,7 @@ def test_a_wide_beam_lists_every_sequence_best_first_and_fills_up_with_padding(c
 @with_and_without_stop
 def test_a_narrow_beam_keeps_the_best_of_what_it_went_on_with(can_stop):
     walk = walk_of(can_stop=can_stop)
-    sequences, _ = decoding.beam(walk, 2, 3)
+    sequences = decoding.beam(walk, 2, 3).sequences
     firsts = sorted(every_sequence(walk, 1).items(), key=lambda item: -item[1])[:3]
     kept = {sequence[0] for sequence, _ in firsts}
     reachable = [sequence for sequence in every_sequence(walk, 2) if sequence[0] in kept]
@@ -127,14 +128,14 @@ def test_a_narrow_beam_keeps_the_best_of_what_it_went_on_with(can_stop):
 @pytest.mark.parametrize("temperature", [1.0, 2.5])
 def test_sample_frequencies_match_the_sampling_distribution(can_stop, temperature):
     walk, draws = walk_of(can_stop=can_stop), 20_000
-    sequences, log_probs = decoding.sample(walk, 2, draws, torch.Generator().manual_seed(5), temperature)
+    drawn = decoding.sample(walk, 2, draws, torch.Generator().manual_seed(5), temperature)
     expected = every_sequence(walk, 2, temperature=temperature)
-    found = as_tuples(sequences[0])
+    found = as_tuples(drawn.sequences[0])
     assert set(found) <= set(expected)
     for sequence, probability in expected.items():
         error = 4 * math.sqrt(probability * (1 - probability) / draws)
         assert found.count(sequence) / draws == pytest.approx(probability, abs=error)
-    for sequence, log_prob in zip(found[:50], log_probs[0].sum(-1).tolist(), strict=False):
+    for sequence, log_prob in zip(found[:50], drawn.log_probs[0].sum(-1).tolist(), strict=False):
         assert math.exp(log_prob) == pytest.approx(expected[sequence], rel=1e-4)
 
 
@@ -149,13 +150,13 @@ def test_greedy_follows_the_best_column_and_pads_after_a_stop(can_stop):
         else:
             expected.append(column)
             state = walk.advance(state, torch.tensor([[column]]))
-    assert decoding.greedy(walk, 3).tolist() == [expected]
+    assert decoding.greedy(walk, 3).sequences.tolist() == [[expected]]
 
 
 def test_ties_go_to_the_lower_position_and_to_a_candidate_before_stop():
     walk = walk_of(sharpness=0.0)
-    assert decoding.greedy(walk, 3).tolist() == [[0, 1, 2]]
-    assert decoding.beam(walk, 2, 1)[0].tolist() == [[[0, 1]]]
+    assert decoding.greedy(walk, 3).sequences.tolist() == [[[0, 1, 2]]]
+    assert decoding.beam(walk, 2, 1).sequences.tolist() == [[[0, 1]]]
 
 
 @with_and_without_stop
@@ -164,7 +165,8 @@ def test_weights_of_distinct_samples_are_unbiased_for_every_sequence(can_stop, t
     # Every copy of the query is one draw of three of its 12 or 17 sequences.
     copies = 20_000
     walk = walk_of(copies, can_stop)
-    sequences, log_probs, weights = decoding.sample_distinct(walk, 2, 3, torch.Generator().manual_seed(6), temperature)
+    drawn = decoding.sample_distinct(walk, 2, 3, torch.Generator().manual_seed(6), temperature)
+    sequences, log_probs, weights = drawn.sequences, drawn.log_probs, drawn.weights
     expected = every_sequence(walk, 2, temperature=temperature)
     names = sequences @ torch.tensor([100, 1])
     for sequence, probability in expected.items():
@@ -179,7 +181,7 @@ def test_weights_of_distinct_samples_are_unbiased_for_every_sequence(can_stop, t
 def test_distinct_samples_are_distinct_and_the_first_is_an_ordinary_sample(can_stop):
     copies = 20_000
     walk = walk_of(copies, can_stop)
-    sequences, _, _ = decoding.sample_distinct(walk, 2, 5, torch.Generator().manual_seed(7))
+    sequences = decoding.sample_distinct(walk, 2, 5, torch.Generator().manual_seed(7)).sequences
     names = (sequences @ torch.tensor([100, 1])).sort(dim=-1).values
     assert (names.diff(dim=-1) > 0).all()
     first = as_tuples(sequences[:, 0])
@@ -193,7 +195,8 @@ def test_distinct_samples_are_distinct_and_the_first_is_an_ordinary_sample(can_s
 def test_all_sequences_come_with_their_probabilities_where_no_more_exist(can_stop, more):
     walk = uneven_walk(can_stop)
     number = len(every_sequence(walk, 2)) + more
-    sequences, log_probs, weights = decoding.sample_distinct(walk, 2, number, torch.Generator().manual_seed(8))
+    drawn = decoding.sample_distinct(walk, 2, number, torch.Generator().manual_seed(8))
+    sequences, log_probs, weights = drawn.sequences, drawn.log_probs, drawn.weights
     assert sequences.shape == (2, number, 2)
     for query in range(2):
         expected = every_sequence(walk, 2, query)
@@ -209,7 +212,8 @@ def test_all_sequences_come_with_their_probabilities_where_no_more_exist(can_sto
 @pytest.mark.parametrize("sharpness", [60.0, 300.0])
 def test_distinct_samples_of_a_nearly_certain_policy_have_finite_weights_around_one(sharpness):
     walk = walk_of(200, sharpness=sharpness)
-    sequences, log_probs, weights = decoding.sample_distinct(walk, 2, 4, torch.Generator().manual_seed(9))
+    drawn = decoding.sample_distinct(walk, 2, 4, torch.Generator().manual_seed(9))
+    sequences, log_probs, weights = drawn.sequences, drawn.log_probs, drawn.weights
     assert weights.isfinite().all() and log_probs.isfinite().all()
     torch.testing.assert_close(weights.sum(-1), torch.ones(200), atol=1e-4, rtol=0)
     assert len(set(as_tuples(sequences[0]))) == 4
@@ -217,5 +221,5 @@ def test_distinct_samples_of_a_nearly_certain_policy_have_finite_weights_around_
 
 def test_every_pair_of_positions_can_be_sampled_when_nothing_is_preferred():
     walk = walk_of(can_stop=False, sharpness=0.0)
-    sequences, _ = decoding.sample(walk, 2, 2_000, torch.Generator().manual_seed(0))
+    sequences = decoding.sample(walk, 2, 2_000, torch.Generator().manual_seed(0)).sequences
     assert set(as_tuples(sequences[0])) == set(itertools.permutations(range(POOL), 2))

@@ -74,14 +74,14 @@ def test_the_weights_have_the_names_and_shapes_of_the_predecessor():
             f"attn_norms.{layer}.weight": (8,),
             f"attn_norms.{layer}.bias": (8,),
         }
-    found = {name: tuple(weight.shape) for name, weight in encoder_of(layers=2).state_dict().items()}
+    found = {name: tuple(weight.shape) for name, weight in encoder_of(layers=2, feed_forward=False).state_dict().items()}
     assert found == expected
 
 
 @pytest.mark.parametrize("train", [False, True])
 def test_each_candidate_is_projected_once(train):
     queries, pool, width, hidden = 32, 64, 96, 32
-    settings = PolicySettings(hidden_size=hidden, projections="random")
+    settings = PolicySettings(hidden_size=hidden, projections="random", layers=1, feed_forward=False)
     encoder = CrossAttentionEncoder(settings, width).train(train)
     inputs = Inputs(
         torch.randn(queries, width), torch.randn(queries, pool, width), torch.ones(queries, pool, dtype=torch.bool)

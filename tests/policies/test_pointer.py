@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 import torch
-from small_policy import SMALL, WIDTH, inputs_of, policy_of, some_sequences
+from small_policy import NETWORK, SMALL, WIDTH, inputs_of, policy_of, some_sequences
 from torch.utils.flop_counter import FlopCounterMode
 
 from shotsmith.errors import InputError
@@ -28,7 +28,7 @@ def test_ties_go_to_the_lower_position():
 def test_a_high_temperature_flattens_the_samples():
     policy, inputs = policy_of(FIXED.model_copy(update={"temperature": 0.05})), inputs_of()
     spread = [
-        len(policy.sample(inputs, 1, 500, torch.Generator().manual_seed(0), temperature)[0][0].unique())
+        len(policy.sample(inputs, 1, 500, torch.Generator().manual_seed(0), temperature).sequences[0].unique())
         for temperature in (0.1, 100.0)
     ]
     assert spread[0] < spread[1] == 7
@@ -38,7 +38,7 @@ def test_a_high_temperature_flattens_the_samples():
 def test_the_same_generator_state_gives_the_same_samples(method):
     policy, inputs = policy_of(STOPPING), inputs_of()
     first, second, other = (
-        getattr(policy, method)(inputs, 3, 9, torch.Generator().manual_seed(seed))[0] for seed in (0, 0, 1)
+        getattr(policy, method)(inputs, 3, 9, torch.Generator().manual_seed(seed)).sequences for seed in (0, 0, 1)
     )
     assert torch.equal(first, second)
     assert not torch.equal(first, other)
@@ -68,8 +68,8 @@ def test_a_policy_that_can_stop_takes_pools_of_any_size_and_stops_when_they_are_
     generator = torch.Generator().manual_seed(0)
     found = [
         policy.greedy(inputs, 4)[:, None],
-        policy.sample(inputs, 4, 5, generator)[0],
-        policy.sample_distinct(inputs, 4, 2, generator)[0],
+        policy.sample(inputs, 4, 5, generator).sequences,
+        policy.sample_distinct(inputs, 4, 2, generator).sequences,
         policy.beam(inputs, 4, 1)[0],
     ]
     for sequences in found:
@@ -109,7 +109,7 @@ def test_the_seed_decides_the_weights_and_the_global_generator_is_left_alone():
 @pytest.mark.parametrize("setting", ["dropout", "attention_dropout"])
 def test_dropout_acts_in_train_mode_only(setting):
     off = {"dropout": 0.0, "attention_dropout": 0.0}
-    policy, inputs = build_policy(PolicySettings(**(SMALL | off | {setting: 0.5})), WIDTH, 0), inputs_of()
+    policy, inputs = build_policy(PolicySettings(**(NETWORK | off | {setting: 0.5})), WIDTH, 0), inputs_of()
     sequences = some_sequences(inputs)
     assert torch.equal(policy.log_prob(inputs, sequences), policy.log_prob(inputs, sequences))
     policy.train()
@@ -163,7 +163,7 @@ def test_every_setting_of_the_network_changes_what_an_untrained_policy_computes(
     inputs = inputs_of()
     sequences = some_sequences(inputs)
     before, after = (
-        build_policy(PolicySettings(**(SMALL | base | settings)), WIDTH, 0).log_prob(inputs, sequences)
+        build_policy(PolicySettings(**(NETWORK | base | settings)), WIDTH, 0).log_prob(inputs, sequences)
         for settings in ({}, change)
     )
     assert not torch.allclose(before, after, atol=1e-4)

@@ -4,15 +4,20 @@ import pytest
 import torch
 from torch.nn import functional
 
-from shotsmith.policies.scorer import SCORERS
+from shotsmith.policies.scorer import SCORERS, Scorer, build_scorer
 from shotsmith.policies.stop import StopHead
 from shotsmith.recipe import PolicySettings
 
-SETTINGS = PolicySettings(hidden_size=8, temperature=0.5)
+SETTINGS = PolicySettings(hidden_size=8, temperature=0.5, start="random")
 
 
 def units(*shape: int, seed: int = 0) -> torch.Tensor:
     return functional.normalize(torch.randn(*shape, 8, generator=torch.Generator().manual_seed(seed)), dim=-1)
+
+
+def scorer_of(name: str, **changes: object) -> Scorer:
+    torch.manual_seed(0)
+    return build_scorer(SETTINGS.model_copy(update={"scorer": name} | changes))
 
 
 def scores_of(scorer, queries: torch.Tensor, candidates: torch.Tensor) -> torch.Tensor:
@@ -21,8 +26,7 @@ def scores_of(scorer, queries: torch.Tensor, candidates: torch.Tensor) -> torch.
 
 @pytest.mark.parametrize("name", SCORERS)
 def test_every_pair_is_scored_by_itself(name):
-    torch.manual_seed(0)
-    scorer, queries, candidates = SCORERS[name](SETTINGS), units(2, 3), units(2, 5, seed=1)
+    scorer, queries, candidates = scorer_of(name), units(2, 3), units(2, 5, seed=1)
     found = scores_of(scorer, queries, candidates)
     assert found.shape == (2, 3, 5)
     for b, g, k in torch.cartesian_prod(torch.arange(2), torch.arange(3), torch.arange(5)).tolist():
@@ -32,13 +36,13 @@ def test_every_pair_is_scored_by_itself(name):
 
 def test_bilinear_starts_as_cosine_over_temperature():
     queries, candidates = units(2, 3), units(2, 5, seed=1)
-    cosine, bilinear = (scores_of(SCORERS[name](SETTINGS), queries, candidates) for name in ("cosine", "bilinear"))
+    cosine, bilinear = (scores_of(scorer_of(name), queries, candidates) for name in ("cosine", "bilinear"))
     torch.testing.assert_close(cosine, functional.cosine_similarity(queries[:, :, None], candidates[:, None], -1) / 0.5)
     torch.testing.assert_close(bilinear, cosine)
 
 
 def test_bilinear_asks_differently_of_query_and_candidate():
-    scorer = SCORERS["bilinear"](SETTINGS)
+    scorer = scorer_of("bilinear")
     with torch.no_grad():
         scorer.weight.copy_(torch.randn(8, 8, generator=torch.Generator().manual_seed(2)))
     query, candidate = units(1, 1), units(1, 1, seed=1)
@@ -48,10 +52,31 @@ def test_bilinear_asks_differently_of_query_and_candidate():
 
 
 def test_additive_follows_its_formula():
-    torch.manual_seed(0)
-    scorer, queries, candidates = SCORERS["additive"](SETTINGS), units(1, 1), units(1, 1, seed=1)
+    scorer, queries, candidates = scorer_of("additive"), units(1, 1), units(1, 1, seed=1)
     inside = torch.tanh(scorer.of_query(queries[0, 0]) + scorer.of_candidate(candidates[0, 0]))
     torch.testing.assert_close(scores_of(scorer, queries, candidates)[0, 0, 0], scorer.value(inside)[0])
+
+
+@pytest.mark.parametrize("name", SCORERS)
+def test_in_a_policy_that_starts_as_similarity_a_scorer_starts_at_zero_and_can_leave_it(name):
+    scorer, queries, candidates = scorer_of(name, start="similarity"), units(2, 3), units(2, 5, seed=1)
+    scores = scores_of(scorer, queries, candidates)
+    assert (scores == 0).all()
+    (scores * units(2, 3, seed=2)[..., :5]).sum().backward()
+    assert any((parameter.grad != 0).any() for parameter in scorer.parameters())
+
+
+@pytest.mark.parametrize("start", ["similarity", "random"])
+@pytest.mark.parametrize("name", SCORERS)
+def test_scores_are_the_inner_products_of_vectors_and_keys_where_there_are_vectors(name, start):
+    scorer, queries, candidates = scorer_of(name, start=start), units(2, 3), units(2, 5, seed=1)
+    with torch.no_grad():
+        for parameter in scorer.parameters():
+            parameter += torch.randn(parameter.shape, generator=torch.Generator().manual_seed(2))
+    vectors = scorer.vectors(queries)
+    assert (vectors is None) == (name == "additive")
+    if vectors is not None:
+        torch.testing.assert_close(vectors @ scorer.keys(candidates).mT, scores_of(scorer, queries, candidates))
 
 
 def stop_head() -> StopHead:

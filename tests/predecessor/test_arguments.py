@@ -41,7 +41,7 @@ def recipe_of(environment: dict[str, str], *, builtin: bool = False, **changes: 
         ("rand_sampler", "random", "v3_RandSampler_Qwen2_5-VL-3B-Instruct"),
         ("text_sim_sampler", "text_similar", "v3_TextSimSampler_Qwen2_5-VL-3B-Instruct"),
         ("img_sim_sampler", "image_similar", "v3_ImgSimSampler_Qwen2_5-VL-3B-Instruct"),
-        ("mix_sampler", "mixed", "v3_MixSampler_Qwen2_5-VL-3B-Instruct"),
+        ("mix_sampler", "mix_sampler", "v3_MixSampler_Qwen2_5-VL-3B-Instruct"),
     ],
 )
 def test_samplers_have_their_names_in_recipes_and_paths(sampler: str, pools: str, folder: str):

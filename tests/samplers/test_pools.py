@@ -126,13 +126,31 @@ def test_pools_are_kept_until_something_they_follow_from_changes(tmp_path: Path)
         np.testing.assert_array_equal(pools, expected)
 
 
+@pytest.mark.parametrize("kind", ["exact", "ivf"])
+def test_the_mix_is_half_random_a_quarter_by_text_and_a_quarter_by_image(kind: str, tmp_path: Path) -> None:
+    made = PoolSettings.model_validate({"sampler": "mix_sampler", "size": 18, "index": kind, "probes": 30})
+    rows = np.arange(0, 900, 90)
+    queries, embeddings = [MANY[row] for row in rows], MANY_EMBEDDINGS.rows(rows)
+    pools = draw_pools(made, queries, MANY, embeddings, MANY_EMBEDDINGS, tmp_path)
+    by_text, by_image = (searched(sampler, rows.tolist(), size=8) for sampler in ("text_similar", "image_similar"))
+    np.testing.assert_array_equal(pools[:, 10:14], by_text[:, :4])
+    for pool, text, image in zip(pools.tolist(), by_text.tolist(), by_image.tolist(), strict=True):
+        assert pool[14:] == [row for row in image if row not in text[:4]][:4]
+        assert len(set(pool)) == 18
+        assert len(set(pool[:10]) & {*text, *image}) < 5
+    other = made.model_copy(update={"seed": 1})
+    again = draw_pools(other, queries, MANY, embeddings, MANY_EMBEDDINGS, tmp_path)
+    assert (again[:, 10:] == pools[:, 10:]).all() and (again[:, :10] != pools[:, :10]).any()
+
+
 def test_without_images_pools_are_drawn_by_text_and_none_by_image() -> None:
     bare = Embedded(np.zeros((40, 0), dtype=np.float32), INDEX_EMBEDDINGS.questions)
     drawn = {name: draw_pools(settings(name), INDEX, INDEX, bare, bare) for name in ("text_similar", "mixed")}
     np.testing.assert_array_equal(drawn["text_similar"], train_pools("text_similar", range(40)))
     np.testing.assert_array_equal(drawn["mixed"], drawn["text_similar"])
-    with pytest.raises(DataError, match="no images to compare"):
-        draw_pools(settings("image_similar"), INDEX, INDEX, bare, bare)
+    for name in ("image_similar", "mix_sampler"):
+        with pytest.raises(DataError, match="no images to compare"):
+            draw_pools(settings(name), INDEX, INDEX, bare, bare)
 
 
 def clustered(count: int, seed: int) -> Embedded:

@@ -22,7 +22,8 @@ TEST = "bash scripts/inference.sh vqa okvqa_local 0 query_img_text_icd_img_text 
 NAME = "RandSampler_Qwen2_5-VL-3B-Instruct"
 FOLDER = f"results/okvqa/model_cpk/v3_{NAME}"
 SMALL = (
-    "--set 'data.world={seed: 0, train: 90, val: 10, test: 12}' --set data.train_queries=6 --set data.val_queries=2 "
+    "--set 'data.world={preset: first, seed: 0, train: 90, val: 10, test: 12}' "
+    "--set data.train_queries=6 --set data.val_queries=2 "
     "--set beam.queries=1 --set beam.width=1 --set evaluation.shots=[1,2]"
 )
 SMALL_TRAINING = (

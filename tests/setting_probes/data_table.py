@@ -34,14 +34,44 @@ TEXTS = FEW | {
 }
 HUB = FEW | {"data.hub.dataset": "some/data", "data.hub.val_share": 0.2}
 
+BANKS: Mapping[str, Mapping[str, Any]] = {
+    "okvqa": OFFICIAL
+    | {
+        "data.bank.okvqa.questions": "{here}/one/OpenEnded_mscoco_train2014_questions.json",
+        "data.bank.okvqa.annotations": "{here}/one/mscoco_train2014_annotations.json",
+        "data.bank.okvqa.images": "{here}/one/train2014",
+    },
+    "table": TABLES
+    | {"data.bank.table.file": "{here}/tables/more.jsonl", "data.bank.table.images": "{here}/tables/images"},
+    "captions": CAPTIONS
+    | {
+        "data.bank.captions.file": "{here}/captions/one/dataset_coco.json",
+        "data.bank.captions.images": "{here}/captions/one",
+    },
+    "texts": TEXTS | {"data.bank.texts.file": "{here}/texts/one/more.tsv"},
+    "hub": HUB | {"data.bank.hub.dataset": "some/bank", "data.bank.hub.split": "more"},
+}
+"""A recipe for each format that a bank may have."""
+
 TABLE: Mapping[str, tuple[Any, ...]] = {
     "name": ("other", stages.named, {"store": "{folder}/shared.sqlite"}),
     "seeds": ([1], stages.trained_seeds, {"rce.epochs": 0, "grpo.epochs": 0, "supervised.epochs": 1}),
     "store": ("{folder}/shared.sqlite", stages.stores),
-    "data.world.seed": (2, stages.data),
-    "data.world.train": (41, stages.data),
-    "data.world.val": (9, stages.data),
-    "data.world.test": (11, stages.data),
+    **{
+        f"data.world.{name}": (value, stages.drawn_world)
+        for name, value in {
+            "seed": 2,
+            "bank": 41,
+            "train": 41,
+            "val": 9,
+            "test": 11,
+            "artefacts": "few",
+            "direct_answers": True,
+            "careless_sources": 0,
+            "near_duplicates": 0.9,
+            "changing_keepers": False,
+        }.items()
+    },
     **{
         name: (OFFICIAL[name].replace("/one/", "/other/"), stages.data, OFFICIAL)
         for name in OFFICIAL
@@ -101,6 +131,43 @@ TABLE: Mapping[str, tuple[Any, ...]] = {
         }.items()
     },
     "data.hub.metric": ("exact_match", stages.hub_measured, HUB),
+    **{
+        f"data.bank.{name}": (
+            value,
+            stages.hub_data if name.startswith("hub") else stages.data,
+            BANKS[name.split(".")[0]],
+        )
+        for name, value in {
+            "okvqa.questions": "{here}/other/OpenEnded_mscoco_train2014_questions.json",
+            "okvqa.annotations": "{here}/other/mscoco_train2014_annotations.json",
+            "okvqa.images": "{here}/other/train2014",
+            "table.images": "{here}/tables/other",
+            "table.columns.id": "number",
+            "table.columns.image": "other_image",
+            "table.columns.question": "other_question",
+            "table.columns.answers": "other_answers",
+            "table.file": "{here}/tables/train.jsonl",
+            "captions.file": "{here}/captions/other/dataset_coco.json",
+            "captions.images": "{here}/captions/other",
+            "captions.question": "What is there?",
+            "captions.split": "test",
+            "texts.text": "text",
+            "texts.label": "kind",
+            "texts.label_names": {"0": "bad", "1": "good"},
+            "texts.question": "Good or bad? {{text}}",
+            "texts.file": "{here}/texts/other/more.tsv",
+            "hub.dataset": "other/bank",
+            "hub.name": "other",
+            "hub.revision": "v2",
+            "hub.columns.id": "number",
+            "hub.columns.image": "other_image",
+            "hub.columns.question": "other_question",
+            "hub.columns.answers": "other_answers",
+            "hub.question": "Well, {{text}}",
+            "hub.split": "train",
+        }.items()
+    },
+    "data.bar_similarity": (0.3, stages.data),
     "data.skip_bad": (True, stages.faulty_data, TABLES | {"data.table.test": "{here}/tables/faulty.jsonl"}),
     "data.okvqa.val_share": (0.4, stages.data, OFFICIAL | {"data.okvqa.val_share": 0.2}),
     "data.train_queries": (7, stages.data),

@@ -17,7 +17,7 @@ from shotsmith.recipe import WorldSettings
 def prepare_files(here: Path) -> None:
     """What recipes name by path: two worlds in the official layout, another VLM, another CLIP, imported rollouts."""
     for seed, name in enumerate(("one", "other")):
-        make_world(here / name, WorldSettings(seed=seed, train=20, val=1, test=6))
+        make_world(here / name, WorldSettings(seed=seed, bank=1, train=20, val=1, test=6))
     _write_tables(here / "tables")
     for name in ("one", "other"):
         _write_captions(here / "captions" / name)

@@ -94,15 +94,22 @@ def run_of(recipe: Recipe, folder: Path) -> Run:
 
 
 def data(recipe: Recipe, folder: Path) -> object:
-    """All examples with their pictures, the queries, and their pools."""
+    """All examples with their pictures, the queries, their pools, and what is barred from them."""
     with parts_of(recipe, folder) as parts:
         examples = [
             (split, one.id, one.question, one.answers, one.image and file_digest(one.image))
-            for split, part in parts.splits.named().items()
+            for split, part in {**parts.splits.named(), "bank": parts.splits.bank}.items()
             for one in part
         ]
         tasks = [parts.tasks(split) for split in SPLITS]
-        return examples, [([query.id for query in task.queries], task.pools.tolist()) for task in tasks]
+        barred = [[rows.tolist() for rows in task.barred] for task in tasks]
+        return examples, barred, [([query.id for query in task.queries], task.pools.tolist()) for task in tasks]
+
+
+def drawn_world(recipe: Recipe, folder: Path) -> object:
+    """Every file of the built-in data set but the one that lists its settings."""
+    world = run_of(recipe, folder).world
+    return {str(f.relative_to(world)): file_digest(f) for f in sorted(world.rglob("*.*")) if f.name != "world.json"}
 
 
 def measured(recipe: Recipe, folder: Path) -> object:
@@ -114,7 +121,7 @@ def measured(recipe: Recipe, folder: Path) -> object:
 def hub_data(recipe: Recipe, folder: Path) -> object:
     """What is asked of the hub, and the same as `data` of what it gives."""
     with hub() as asked:
-        return data(recipe, folder), asked[:1]
+        return data(recipe, folder), asked
 
 
 def hub_measured(recipe: Recipe, folder: Path) -> object:
@@ -136,6 +143,7 @@ def hub() -> Iterator[list[object]]:
                     {"number": n + 1000, "image": {"bytes": f"picture {n}".encode(), "path": None}}
                     | {"question": f"what is {n}?", "answers": [f"it is {n}"]}
                     | {"other_question": f"who is {n}?", "other_answers": "it"}
+                    | {"other_image": {"bytes": f"other picture {n}".encode(), "path": None}}
                     for n in numbers
                 ]
             )

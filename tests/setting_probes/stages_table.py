@@ -11,6 +11,7 @@ TABLE: Mapping[str, tuple[Any, ...]] = {
     "beam.queries": (4, stages.beams),
     "beam.width": (3, stages.beams),
     "beam.shots": (1, stages.beams),
+    "beam.candidates": (5, stages.beams, {"pools": None}),
     "rollouts.imported": (
         "{here}/imported",
         stages.trained_seeds,

@@ -157,3 +157,13 @@ def test_a_learner_taken_up_again_goes_on_bit_for_bit(tmp_path):
         step(resumed, again)
     for one, other in zip(module.parameters(), resumed.parameters(), strict=True):
         assert torch.equal(one, other)
+
+
+def test_every_update_tells_that_the_weights_have_changed():
+    """Without it, keys that are computed once for given weights would be used for ever."""
+    module, learner = learner_of()
+    versions = [module.weight._version]
+    for _ in range(3):
+        learner.update(module.weight.sum())
+        versions.append(module.weight._version)
+    assert len(set(versions)) == 4

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from small_matching import Matching, small_policy, small_run, without_times
+from small_matching import RETRIEVER, Matching, small_policy, small_run, without_times
 
 from shotsmith.errors import CheckpointError
 from shotsmith.policies.pointer import PointerPolicy
@@ -52,6 +52,8 @@ GRPO = {
     "patience": {"epochs": 9, "patience": 2},
     "stop": {"shots": (2,), "advantage": {"zero_variance": "skip"}},
     "schedule": {"schedule": "cosine", "warmup_steps": 4, "freeze_projections": True},
+    "bank": {"entropy_coef": 0.01},
+    "bank_mixture": {"sampling": {"source": "mixture"}},
 }
 OTHERS = {
     "supervised": {"label_smoothing": 0.1, "schedule": "linear"},
@@ -89,12 +91,14 @@ class Moments:
     @contextlib.contextmanager
     def task(self, _label: str, _total: int, _unit: str = "it") -> Iterator[object]:
         def advance(epochs: int) -> None:
-            self.number += epochs
+            if not self.seen:  # epochs that were done before
+                self.number += epochs
 
         yield advance
 
-    def epoch(self, _row: object) -> None:
+    def epoch(self, row: Row) -> None:
         self.reached("row written")
+        self.number = row["epoch"] + 1
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
@@ -120,7 +124,8 @@ class Moments:
 
 def train(folder: Path, scheme: str, moments: Moments, **changes: object) -> tuple[PointerPolicy, list[Row]]:
     """The scheme from its beginning, or from where `folder` says it stands."""
-    task = Matching.draw(14, seed=0)
+    over_bank = scheme.startswith("bank")
+    task = Matching.draw(14, seed=0, pool=None if over_bank else 12)
 
     def scorer(pairs, origin):
         moments.reached("completions wanted")
@@ -130,17 +135,19 @@ def train(folder: Path, scheme: str, moments: Moments, **changes: object) -> tup
         moments.reached("epoch judged")
         return task.validation().answered(policy)
 
-    policy = small_policy(**({"length": "stop"} if scheme == "stop" else {}))
+    policy = small_policy(**(RETRIEVER if over_bank else {"length": "stop"} if scheme == "stop" else {}))
     phase = scheme if scheme in OTHERS else "grpo"
     run = small_run(folder, phase, policy=policy, progress=moments)
-    arguments = (Validation(task.inputs, task.recorded(3), answered), settings_of(scheme, changes), run)
+    if over_bank and not run.state_file.exists():
+        moments.number = 0  # the start has a row of its own
+    arguments = (Validation(task.inputs, task.recorded(3, policy=policy), answered), settings_of(scheme, changes), run)
     with moments.watching():
         if scheme == "supervised":
             rows = train_supervised(policy, SupervisedData(task.inputs, task.beams()), *arguments)
         elif scheme == "rce":
             rows = train_rce(policy, task.inputs, task.recorded(), *arguments)
         else:
-            others = {"rollouts": task.recorded(), "supervised": small_policy(seed=1)}
+            others = {"rollouts": task.recorded(policy=policy), "supervised": small_policy(seed=1)}
             rows = train_grpo(policy, task.inputs, scorer, *arguments, **others)
     return policy, rows
 

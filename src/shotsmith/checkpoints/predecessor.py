@@ -28,6 +28,8 @@ UNKNOWN = "unknown"
 """What a manifest says of an encoder, a VLM or a recipe that the file did not name."""
 
 _PUBLISHED: dict[str, tuple[object, ...]] = {
+    "start": ("random",),
+    "order": ("inwards",),
     "heads": (1,),
     "candidate_encoder": ("none",),
     "feed_forward": (False,),

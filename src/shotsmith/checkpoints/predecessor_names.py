@@ -38,8 +38,17 @@ _OURS = (
 )
 """How names begin there and here; the first that fits holds."""
 
-_SHARED: Mapping[str, object] = {"dropout": 0.5, "attention_dropout": 0.1, "temperature": TEMPERATURE, "heads": 1}
-"""What it was trained with and does not store."""
+_SHARED: Mapping[str, object] = {
+    "start": "random",
+    "order": "inwards",
+    "feed_forward": False,
+    "projections": "random",
+    "heads": 1,
+    "dropout": 0.5,
+    "attention_dropout": 0.1,
+    "temperature": TEMPERATURE,
+}
+"""What every network of the predecessor has, and its files do not store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +73,6 @@ class Network:
                 **_SHARED,
                 "hidden_size": self.hidden,
                 "layers": self.layers,
-                "projections": "random",
                 "memory": self.memory,
                 "scorer": self.scorer,
                 "step_embedding": bool(self.steps),

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from shotsmith.planning.pilot import Pilot
-    from shotsmith.planning.plan import Figures, Plan, Planned
+    from shotsmith.planning.plan import Plan, Planned
     from shotsmith.planning.sizes import Sizes
     from shotsmith.recipe import Recipe
 
-_WIDE = 110
+_WIDE = 130
 """Characters from which every column has room."""
 
 
@@ -31,7 +31,7 @@ def plan(
     ] = None,
     measure: Annotated[bool, typer.Option("--measure", help="Time some prompts of the recipe on its VLM.")] = False,
     pilot: Annotated[
-        int, typer.Option(min=0, metavar="QUERIES", help="Let the VLM evaluate so many test queries first.")
+        int, typer.Option(min=0, metavar="QUERIES", help="Let the VLM evaluate so many validation queries first.")
     ] = 0,
     like: Annotated[
         Path | None, typer.Option("--like", metavar="RUN", help="Take speed and behaviour from a finished run.")
@@ -45,9 +45,9 @@ def plan(
     devices: Annotated[int, typer.Option(min=1, help="Devices (GPUs or CPUs) that answer side by side.")] = 1,
     as_json: Json = False,
 ) -> None:
-    """Say what a recipe will cost: prompts, VLM calls, tokens, stored bytes and, where a speed is known, hours.
+    """Estimate what a recipe will cost: prompts, VLM calls, tokens, stored bytes and, where a speed is known, hours.
 
-    Nothing is asked and no weights are read, except to --measure and for a --pilot. Ranges are in --json.
+    Nothing is asked and no weights are read, except to --measure and for a --pilot. The column "At most" is exact.
 
     Example: shotsmith plan recipes/demo.yaml --prompts-per-second 200
     """
@@ -91,7 +91,7 @@ def _plan(
         with readable_splits(some) as splits:
             return sampled_sizes(some, splits)
 
-    sizes, corrections, behaviours = sizes_of(recipe), None, USUAL
+    sizes, corrections, behaviour = sizes_of(recipe), None, USUAL
     if like is not None:
         other = Run.open(like)
         corrections = corrections_of(other, sizes_of(other.recipe))
@@ -101,10 +101,10 @@ def _plan(
             speeds = speed.measured(recipe, splits, max(recipe.evaluation.shots))
     if pilot:
         seen = _pilot(recipe, pilot)
-        behaviours = seen.behaviours(recipe)
+        behaviour = seen.behaviour(recipe)
         corrections = {key: factor for key, factor in (corrections or {}).items() if key[0] != "evaluate"}
         speeds = speeds or seen.speeds(recipe)
-    return make_plan(recipe, sizes, speeds, devices, corrections, behaviours)
+    return make_plan(recipe, sizes, speeds, devices, corrections, behaviour)
 
 
 def _pilot(recipe: Recipe, queries: int) -> Pilot:
@@ -120,9 +120,8 @@ def _print(made: Plan, devices: int) -> None:
 
     console = Console(highlight=False)
     console.print(plan_table(made, devices, console.width))
-    total = made.total()
-    low, high = (f"{side.calls:,.0f}" for side in (total.low, total.high))
-    console.print(f"VLM calls between {low} and {high}: what policy and VLM will do is not known before.")
+    most = made.total().most_calls
+    console.print(f"The calls are an estimate. There cannot be more than {most:,.0f}, as long as none fails.")
 
 
 def plan_table(made: Plan, devices: int, width: int) -> Table:
@@ -138,7 +137,7 @@ def plan_table(made: Plan, devices: int, width: int) -> Table:
     for heading, _ in columns:
         table.add_column(heading, justify="right", no_wrap=True)
     for row in _rows(made):
-        cells = [show(row.expected) for _, show in columns]
+        cells = [show(row) for _, show in columns]
         table.add_row(f"  {row.part}" if row.part else row.stage, *cells, style=None if row.part else "bold")
     return table
 
@@ -169,16 +168,17 @@ def _size(count: float) -> str:
     return f"{count:,.1f} GB"
 
 
-_COLUMNS: tuple[tuple[str, Callable[[Figures], str]], ...] = (
-    ("Prompts", lambda figures: f"{figures.requests:,.0f}"),
-    ("VLM calls", lambda figures: f"{figures.calls:,.0f}"),
-    ("Text tokens", lambda figures: _tokens(figures.text_tokens)),
-    ("Image tokens", lambda figures: _tokens(figures.image_tokens)),
-    ("Generated", lambda figures: _tokens(figures.generated_tokens)),
-    ("Stored", lambda figures: _size(figures.stored_bytes)),
+_COLUMNS: tuple[tuple[str, Callable[[Planned], str]], ...] = (
+    ("Prompts", lambda row: f"{row.expected.requests:,.0f}"),
+    ("VLM calls", lambda row: f"{row.expected.calls:,.0f}"),
+    ("At most", lambda row: f"{row.most_calls:,.0f}"),
+    ("Text tokens", lambda row: _tokens(row.expected.text_tokens)),
+    ("Image tokens", lambda row: _tokens(row.expected.image_tokens)),
+    ("Generated", lambda row: _tokens(row.expected.generated_tokens)),
+    ("Stored", lambda row: _size(row.expected.stored_bytes)),
 )
-_HOURS: tuple[tuple[str, Callable[[Figures], str]], ...] = (
-    ("Device hours", lambda figures: _hours(figures.device_hours)),
-    ("Wall hours", lambda figures: _hours(figures.wall_hours)),
+_HOURS: tuple[tuple[str, Callable[[Planned], str]], ...] = (
+    ("Device hours", lambda row: _hours(row.expected.device_hours)),
+    ("Wall hours", lambda row: _hours(row.expected.wall_hours)),
 )
 _WIDE_ONLY = {"Prompts", "Text tokens", "Image tokens", "Generated"}

@@ -19,7 +19,7 @@ def embed(
 def pools(
     recipe: RecipeFile, overrides: Overrides = None, out: Out = None, as_json: Json = False, quiet: Quiet = False
 ) -> None:
-    """Do what `embed` does, and draw the pool of candidates of every query.
+    """Do what `embed` does, and draw the pool of every query, where the recipe has pools.
 
     Example: shotsmith pools recipes/demo.yaml --set pools.sampler=image_similar --out runs/similar
     """

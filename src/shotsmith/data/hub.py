@@ -15,7 +15,7 @@ from shotsmith.data.rows import OnFault, Row, refuse
 from shotsmith.data.table import Wording, answers_of, text_number
 from shotsmith.errors import DataError
 from shotsmith.files import digest
-from shotsmith.recipe.data import HubSettings
+from shotsmith.recipe.data import HubDataset
 from shotsmith.records import Example
 
 _ROWS = 200
@@ -23,7 +23,7 @@ _ROWS = 200
 
 
 def read_hub(
-    settings: HubSettings, split: str, pictures: Path | None, first: int = 0, on_fault: OnFault = refuse
+    settings: HubDataset, split: str, pictures: Path | None, first: int = 0, on_fault: OnFault = refuse
 ) -> list[Example]:
     """The examples of one split, in its order. Pictures inside the data set are written into the folder `pictures`.
 
@@ -67,7 +67,7 @@ def read_hub(
     return examples
 
 
-def _loaded(settings: HubSettings, split: str) -> Any:
+def _loaded(settings: HubDataset, split: str) -> Any:
     import datasets
 
     datasets.disable_progress_bars()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -14,7 +15,8 @@ from shotsmith.data.skipped import Skipped
 from shotsmith.data.splits import Splits, check_disjoint, split_by_image
 from shotsmith.data.table import Wording, read_table
 from shotsmith.errors import DataError
-from shotsmith.recipe import DataSettings, HubSettings, OkvqaSettings, TableColumns, TableSettings, TextsSettings
+from shotsmith.recipe import DataSettings, OkvqaSettings, TableColumns
+from shotsmith.recipe.data import BankSettings, CaptionsSettings, HubDataset, TableFormat, TextsFormat
 from shotsmith.records import Example
 
 Named = TypeVar("Named", Path, str)
@@ -32,14 +34,15 @@ class _Parts(Protocol[Named]):
 def load_splits(
     settings: DataSettings, world_folder: Path | None = None, *, check: bool = True, skipped: Path | None = None
 ) -> Splits:
-    """Read train, validation and test, and make sure that they share nothing.
+    """Read train, validation and test, and make sure that they share nothing; and the bank, where it has its own files.
 
     `world_folder` is where the built-in data set has been written, or what a Hugging Face data set holds inside is
     written; it is needed where the recipe asks for one of the two.
     Without `check` no picture is read: for looking back at a run, whose data were checked when it was made.
     With `skip_bad`, every image is decoded, and what cannot be used is left out and listed in the file `skipped`
     (JSON lines: file, row, field, problem); where that file exists, it says which images are left out.
-    Raises DataError on any fault in the files, or, where a list exists, on one that it lacks.
+    Raises DataError on any fault in the files, or, where a list exists, on one that it lacks; and where bank and
+    queries do not both have images.
     """
     if settings.skip_bad:
         faults = Skipped(skipped)
@@ -47,26 +50,37 @@ def load_splits(
         faults.tell()
     else:
         splits = _read(settings, world_folder, refuse)
+    if splits.own_bank is not None:
+        _check_bank(splits.own_bank, splits)
     if check:
         check_disjoint(splits)
     return splits
 
 
 def _read(settings: DataSettings, world_folder: Path | None, on_fault: OnFault) -> Splits:
+    splits = _read_splits(settings, world_folder, on_fault)
+    if settings.bank is None:
+        return splits
+    # Rows without ids are numbered on from the queries, so that no query is taken for a row of the bank.
+    first = max((example.id + 1 for part in splits.named().values() for example in part), default=0)
+    return replace(splits, own_bank=tuple(_read_bank(settings.bank, first, world_folder, on_fault)))
+
+
+def _read_splits(settings: DataSettings, world_folder: Path | None, on_fault: OnFault) -> Splits:
     if settings.okvqa is not None:
         return _okvqa(settings.okvqa, settings.seed, on_fault)
     if settings.table is not None:
-        return _table(settings.table, settings.seed, on_fault)
+        return _numbered(settings.table, _table_reader(settings.table, on_fault), settings.seed)
     if settings.texts is not None:
-        return _texts(settings.texts, settings.seed, on_fault)
+        return _numbered(settings.texts, _texts_reader(settings.texts, on_fault), settings.seed)
     if settings.captions is not None:
-        return read_karpathy(settings.captions.file, settings.captions.images, settings.captions.question, on_fault)
+        return _captions(settings.captions, on_fault)
     if settings.hub is not None:
-        return _hub(settings.hub, settings.seed, world_folder, on_fault)
+        return _numbered(settings.hub, _hub_reader(settings.hub, world_folder, on_fault), settings.seed)
     if world_folder is None:
         raise DataError("the built-in data set has not been written yet")
     train, val, test = (_world_split(world_folder, name) for name in ("train", "val", "test"))
-    has_bank = settings.world is not None and settings.world.bank is not None
+    has_bank = settings.world is not None and settings.world.bank is not None and settings.bank is None
     return Splits(train, val, test, _world_split(world_folder, "bank") if has_bank else None)
 
 
@@ -78,28 +92,46 @@ def _okvqa(settings: OkvqaSettings, seed: int, on_fault: OnFault) -> Splits:
     return Splits(train, val, tuple(test))
 
 
-def _table(settings: TableSettings, seed: int, on_fault: OnFault) -> Splits:
-    def read(table: Path, first: int) -> list[Example]:
-        return read_table(table, settings.columns, settings.images, first, on_fault)
+def _read_bank(bank: BankSettings, first: int, pictures: Path | None, on_fault: OnFault) -> Sequence[Example]:
+    """The one set of files that `data.bank` names; rows without ids are numbered from `first`."""
+    if bank.okvqa is not None:
+        return read_official(bank.okvqa.questions, bank.okvqa.annotations, bank.okvqa.images, on_fault)
+    if bank.table is not None:
+        return _table_reader(bank.table, on_fault)(bank.table.file, first)
+    if bank.texts is not None:
+        return _texts_reader(bank.texts, on_fault)(bank.texts.file, first)
+    if bank.hub is not None:
+        return _hub_reader(bank.hub, pictures, on_fault)(bank.hub.split, first)
+    assert bank.captions is not None
+    return _captions(bank.captions, on_fault).named()[bank.captions.split]
 
-    return _numbered(settings, read, seed)
+
+def _check_bank(bank: Sequence[Example], splits: Splits) -> None:
+    """Raise DataError for a bank that cannot serve the queries."""
+    if not bank:
+        raise DataError("has no examples", field="data.bank")
+    with_image, queries_with = (any(one.image is not None for one in part) for part in (bank, splits.test))
+    if with_image != queries_with:
+        what = "has no images, but the queries have" if queries_with else "has images, but the queries have none"
+        raise DataError(what, field="data.bank")
 
 
-def _texts(settings: TextsSettings, seed: int, on_fault: OnFault) -> Splits:
+def _captions(settings: CaptionsSettings, on_fault: OnFault) -> Splits:
+    return read_karpathy(settings.file, settings.images, settings.question, on_fault)
+
+
+def _table_reader(settings: TableFormat, on_fault: OnFault) -> Callable[[Path, int], list[Example]]:
+    return lambda table, first: read_table(table, settings.columns, settings.images, first, on_fault)
+
+
+def _texts_reader(settings: TextsFormat, on_fault: OnFault) -> Callable[[Path, int], list[Example]]:
     columns = TableColumns(image=None, question=settings.text, answers=settings.label)
     wording = Wording(settings.question, settings.label_names)
-
-    def read(table: Path, first: int) -> list[Example]:
-        return read_table(table, columns, None, first, on_fault, wording)
-
-    return _numbered(settings, read, seed)
+    return lambda table, first: read_table(table, columns, None, first, on_fault, wording)
 
 
-def _hub(settings: HubSettings, seed: int, pictures: Path | None, on_fault: OnFault) -> Splits:
-    def read(split: str, first: int) -> list[Example]:
-        return read_hub(settings, split, pictures, first, on_fault)
-
-    return _numbered(settings, read, seed)
+def _hub_reader(settings: HubDataset, pictures: Path | None, on_fault: OnFault) -> Callable[[str, int], list[Example]]:
+    return lambda split, first: read_hub(settings, split, pictures, first, on_fault)
 
 
 def _numbered(settings: _Parts[Named], read: Callable[[Named, int], list[Example]], seed: int) -> Splits:

@@ -44,14 +44,15 @@ class Skipped:
     def without_bad_images(self, splits: Splits) -> Splits:
         """The splits without the examples whose image cannot be decoded. Decodes each image, once for a list."""
         if not self._listed:
-            for examples in splits.named().values():
+            for examples in (*splits.named().values(), splits.own_bank or ()):
                 self._decode(examples)
         bad = {fault["file"] for fault in self.faults}
-        kept = (
-            tuple(one for one in part if one.image is None or str(one.image) not in bad)
-            for part in splits.named().values()
-        )
-        return Splits(*kept)
+
+        def kept(part: Sequence[Example]) -> tuple[Example, ...]:
+            return tuple(one for one in part if one.image is None or str(one.image) not in bad)
+
+        own_bank = None if splits.own_bank is None else kept(splits.own_bank)
+        return Splits(kept(splits.train), kept(splits.val), kept(splits.test), own_bank)
 
     def tell(self) -> None:
         """Write the list, also an empty one, and log how many there are and the first of them; once."""

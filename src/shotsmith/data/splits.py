@@ -95,13 +95,11 @@ def split_by_image(
 
 
 def choose_queries(examples: Sequence[Example], count: int, seed: int, balance: bool = False) -> tuple[int, ...]:
-    """`count` rows of `examples`, in random order; fewer rows of the same seed are a prefix of more.
+    """`count` rows of `examples`, or all where there are fewer, in random order.
 
-    With `balance`, every question type is drawn as often as every other, or until it is used up. Raises DataError if
-    there are too few examples.
+    Fewer rows of the same seed are a prefix of more. With `balance`, every question type is drawn as often as every
+    other, or until it is used up. `shotsmith.data.sizes` says whether a recipe may ask for more than there is.
     """
-    if count > len(examples):
-        raise DataError(f"{count} queries are wanted, but the split has {len(examples)} examples")
     shuffled = [int(row) for row in np.random.default_rng(seed).permutation(len(examples))]
     if balance:
         shuffled = list(_types_in_turn(examples, shuffled))

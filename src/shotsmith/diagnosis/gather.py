@@ -38,7 +38,9 @@ def evidence_of_run(run: Run, against: Evidence | None = None) -> Evidence:
 
 
 def _pools(run: Run) -> dict[int, tuple[int, ...]]:
-    """Dataset ids of the candidates of each test query."""
+    """Dataset ids of the candidates of each test query; none where every query chooses from the whole bank."""
+    if run.recipe.pools is None:
+        return {}
     data = run.recipe.data
     splits = load_splits(data, run.world, check=False, skipped=run.skipped)
     chosen = choose_queries(splits.test, data.test_queries, data.seed)

@@ -19,8 +19,11 @@ EXPECTED = 5
 
 
 def position_bias(evidence: Evidence) -> Finding | None:
-    """Places of random pools should be chosen evenly; of one seed and one number of shots, so that choices are new."""
-    if evidence.trained is None or evidence.setting("pools.sampler") not in (None, "random"):
+    """Places of random pools should be chosen evenly; of one seed and one number of shots, so that choices are new.
+
+    Where every query chooses from the whole bank there are no places to prefer.
+    """
+    if evidence.trained is None or not evidence.pools or evidence.setting("pools.sampler") not in (None, "random"):
         return None
     counts = _counts(evidence, evidence.trained)
     if len(counts) < 2 or counts.sum() < EXPECTED * len(counts):

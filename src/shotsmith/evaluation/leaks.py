@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from shotsmith.data.barring import barred_rows
 from shotsmith.data.splits import Splits
 from shotsmith.errors import DataError
 from shotsmith.records import Example
@@ -15,16 +16,16 @@ from shotsmith.selectors.protocol import Tasks
 def check_no_leak(splits: Splits, *tasks: Tasks, trained_on: Iterable[int] = (), chosen_on: Iterable[int] = ()) -> None:
     """Raise DataError unless every split kept to its part.
 
-    Demonstrations come from the train split only, the queries of one list of tasks from one split only, and no pool
-    shows its query or the query's image. Queries with beam data or rollouts (`trained_on`, example ids) are train
-    queries; queries that choose epochs (`chosen_on`) are validation queries. Train and validation share neither
-    question nor image with test.
+    Demonstrations come from the bank only, and the queries of one list of tasks from one split only. No query may be
+    shown itself, its image, or an entry with the same content under another name, be it from a pool or from the whole
+    bank. Queries with beam data or rollouts (`trained_on`, example ids) are train queries; queries that choose epochs
+    (`chosen_on`) are validation queries. Train and validation share neither question nor image with test.
     """
     for some in tasks:
         _only(splits.bank, (example.id for example in some.index), "the bank", "bank")
         name = _split_of(splits, some.queries)
         _only(splits.named()[name], (query.id for query in some.queries), f"the {name} queries", name)
-        _check_pools(some, name)
+        _check_shown(some, name)
     _only(splits.train, trained_on, "training", "train")
     _only(splits.val, chosen_on, "the choice of epochs", "val")
     test_images = {example.image_id for example in splits.test}
@@ -46,13 +47,17 @@ def _only(allowed: Iterable[Example], used: Iterable[int], user: str, split: str
         raise DataError(f"leaks into {user}: it is not in the {split} split", row=min(foreign))
 
 
-def _check_pools(tasks: Tasks, name: str) -> None:
-    if tasks.pools is None:
-        return
-    ids = np.array([example.id for example in tasks.index])
-    images = np.array([example.image_id for example in tasks.index])
-    if tasks.pools.size and not 0 <= tasks.pools.min() <= tasks.pools.max() < len(tasks.index):
+def _check_shown(tasks: Tasks, name: str) -> None:
+    """Everything that equals a query is barred from it, or not in its pool."""
+    pools = tasks.pools
+    if pools is not None and pools.size and not 0 <= pools.min() <= pools.max() < len(tasks.index):
         raise DataError(f"the {name} pools point outside the index", field="pools")
-    for query, pool in zip(tasks.queries, tasks.pools, strict=True):
-        if (ids[pool] == query.id).any() or (images[pool] == query.image_id).any():
-            raise DataError(f"leaks: the {name} query or its image is in its own pool", row=query.id)
+    for row, (query, same) in enumerate(zip(tasks.queries, barred_rows(tasks.queries, tasks.index), strict=True)):
+        shown = np.setdiff1d(same, tasks.barred_from(row)) if pools is None else np.intersect1d(same, pools[row])
+        if len(shown):
+            entry = tasks.index[shown[0]]
+            raise DataError(
+                f"leaks: the {name} query may be shown entry {entry.id} of the bank, which is the query itself, shows "
+                "its image or has the same content",
+                row=query.id,
+            )

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
+from typing import get_args
 
+from shotsmith.data.barring import Reason
 from shotsmith.errors import InputError
 from shotsmith.experiment.evaluating import evaluate
 from shotsmith.experiment.imported import STAGES as IMPORTED_STAGES
 from shotsmith.experiment.parts import Parts
 from shotsmith.experiment.reporting import report
 from shotsmith.experiment.training import rank, train
+from shotsmith.files import write_json
 from shotsmith.progress import Progress
 from shotsmith.recipe import Recipe
 from shotsmith.runs import LAST_STAGE, SPLITS, Run
 from shotsmith.selectors.beam_file import write_beams
 from shotsmith.selectors.beam_search import beam_search
+
+logger = logging.getLogger(__name__)
 
 
 def _data(parts: Parts) -> int:
@@ -30,9 +36,19 @@ def _embed(parts: Parts) -> int:
 
 
 def _pools(parts: Parts) -> int:
+    if parts.recipe.pools is None:
+        logger.info("no pools: every query chooses from all %d entries of the bank", len(parts.splits.bank))
     for split in SPLITS:
         parts.tasks(split)
+    counts = {split: barred.counts for split, barred in parts.barred.items()}
+    write_json(parts.run.barred, counts)
+    logger.info("barred from the queries: %s", "; ".join(f"{split} {_told(found)}" for split, found in counts.items()))
     return 0
+
+
+def _told(counts: Mapping[str, int]) -> str:
+    reasons = ", ".join(f"{reason} {count}" for reason in get_args(Reason) if (count := counts[reason]))
+    return f"{counts['affected']} of {counts['queries']} queries ({reasons or 'nothing'})"
 
 
 def _beam(parts: Parts) -> int:
@@ -40,7 +56,8 @@ def _beam(parts: Parts) -> int:
         return 0  # nothing else learns from the beams
     before = parts.requests
     tasks, settings = parts.tasks("train"), parts.recipe.beam
-    found = beam_search(tasks, range(settings.queries), settings, parts.ask, progress=parts.progress)
+    searched = range(min(settings.queries, len(tasks.queries)))
+    found = beam_search(tasks, searched, settings, parts.ask, progress=parts.progress)
     write_beams(parts.run.beam, found, tasks)
     return parts.requests - before
 

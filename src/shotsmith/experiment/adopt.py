@@ -10,11 +10,11 @@ from pathlib import Path
 from shotsmith.recipe import DataSettings, Recipe
 from shotsmith.runs import Run
 
-_MADE: tuple[tuple[str, Callable[[Recipe], object], str], ...] = (
-    ("data", lambda recipe: _source(recipe.data), "world"),
-    ("embed", lambda recipe: recipe.encoder, "embeddings"),
-    ("pools", lambda recipe: (recipe.data, recipe.pools), "pools"),
-    ("beam", lambda recipe: (recipe.vlm, recipe.beam), "beam.json"),
+_MADE: tuple[tuple[str, Callable[[Recipe], object], tuple[str, ...]], ...] = (
+    ("data", lambda recipe: _source(recipe.data), ("world",)),
+    ("embed", lambda recipe: recipe.encoder, ("embeddings",)),
+    ("pools", lambda recipe: (recipe.data, recipe.pools), ("pools", "barred.json")),
+    ("beam", lambda recipe: (recipe.vlm, recipe.beam), ("beam.json",)),
 )
 """Stage, the settings it depends on beside those before it, and what it leaves in the run folder."""
 
@@ -31,15 +31,16 @@ def adopt(run: Run, other: Run) -> list[str]:
             break
         if run.is_done(stage):
             continue
-        if (other.folder / made).exists():
-            _link(other.folder / made, run.folder / made)
+        for name in made:
+            if (other.folder / name).exists():
+                _link(other.folder / name, run.folder / name)
         run.record(stage, 0.0, 0, 0)
         adopted.append(stage)
     return adopted
 
 
 def _source(data: DataSettings) -> object:
-    return data.source, data.skip_bad
+    return data.source, data.bank, data.skip_bad
 
 
 def _link(source: Path, target: Path) -> None:

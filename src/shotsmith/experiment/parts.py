@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -13,19 +14,20 @@ from transformers.utils import logging as transformers_logging
 
 from shotsmith.completions.collect import Collector
 from shotsmith.completions.store import Store
-from shotsmith.data.barring import barred_rows
+from shotsmith.data.barring import Barred, BarringIndex
 from shotsmith.data.load import load_splits
+from shotsmith.data.sizes import check_sizes, fewest_left
 from shotsmith.data.splits import Splits, choose_queries
 from shotsmith.data.world import make_world
 from shotsmith.encoders.cached import embed_examples
 from shotsmith.encoders.clip import ClipEncoder, load_encoder
-from shotsmith.encoders.embedded import Embedded
+from shotsmith.encoders.embedded import Embedded, Floats
 from shotsmith.metrics.measure import measure_of
 from shotsmith.policies.inputs import InputsTable
 from shotsmith.progress import Progress
-from shotsmith.recipe import Recipe, VLMSettings
+from shotsmith.recipe import PoolSettings, Recipe, VLMSettings
 from shotsmith.records import Completion, Failure, Request
-from shotsmith.runs import Run, Split
+from shotsmith.runs import SPLITS, Run, Split
 from shotsmith.samplers.pools import load_or_draw
 from shotsmith.selectors.protocol import Tasks
 from shotsmith.vlms.load import load_vlm
@@ -60,8 +62,23 @@ class Parts:
 
     @cached_property
     def splits(self) -> Splits:
-        """All examples; checked to share neither queries nor images."""
-        return load_splits(self.recipe.data, self.run.world, skipped=self.run.skipped)
+        """All examples; checked to share neither queries nor images, and to be as many as the recipe asks for."""
+        return self._loaded[0]
+
+    @cached_property
+    def barred(self) -> Mapping[Split, Barred]:
+        """What each query of a split must not be shown."""
+        splits, barred = self._loaded
+        threshold = self.recipe.data.bar_similarity
+        if threshold is None:
+            return barred
+        bank = _compared(self.embeddings["bank"])
+        similar: dict[Split, Barred] = {}
+        for split in SPLITS:
+            queries = self.embeddings[split].rows(np.asarray(self.query_rows(split), dtype=np.int64))
+            similar[split] = barred[split].with_similar(_compared(queries), bank, threshold)
+        check_sizes(self.recipe, splits, similar.values())
+        return similar
 
     @cached_property
     def encoder(self) -> ClipEncoder:
@@ -87,10 +104,15 @@ class Parts:
 
     def query_rows(self, split: Split) -> tuple[int, ...]:
         """Which examples of a split are its queries, in their order."""
-        data = self.recipe.data
-        counts: dict[Split, int] = {"train": data.train_queries, "val": data.val_queries, "test": data.test_queries}
-        balance = data.balance_train_queries and split == "train"
-        return choose_queries(self.splits.named()[split], counts[split], data.seed, balance)
+        return self._query_rows(self.splits, split)
+
+    @cached_property
+    def pool_settings(self) -> PoolSettings | None:
+        """The recipe's pools, at most as large as the bank allows; None where queries choose from the whole bank."""
+        pools = self.recipe.pools
+        if pools is None:
+            return None
+        return pools.model_copy(update={"size": min(pools.size, fewest_left(self.splits, self.barred.values()))})
 
     def tasks(self, split: Split) -> Tasks:
         """The queries of a split with their pools of training examples."""
@@ -132,16 +154,40 @@ class Parts:
         """In a shared store every run pays under its own name."""
         return f"{self.recipe.name}:{origin}" if self.recipe.store else origin
 
+    @cached_property
+    def _loaded(self) -> tuple[Splits, Mapping[Split, Barred]]:
+        """The examples, and what each query must not be shown by id, image and content."""
+        splits = load_splits(self.recipe.data, self.run.world, skipped=self.run.skipped)
+        bank = BarringIndex(splits.bank)
+        barred: dict[Split, Barred] = {}
+        for split in SPLITS:
+            examples = splits.named()[split]
+            barred[split] = bank.barred(examples[row] for row in self._query_rows(splits, split))
+        check_sizes(self.recipe, splits, barred.values())
+        return splits, barred
+
+    def _query_rows(self, splits: Splits, split: Split) -> tuple[int, ...]:
+        data = self.recipe.data
+        counts: dict[Split, int] = {"train": data.train_queries, "val": data.val_queries, "test": data.test_queries}
+        balance = data.balance_train_queries and split == "train"
+        return choose_queries(splits.named()[split], counts[split], data.seed, balance)
+
     def _draw_tasks(self, split: Split) -> Tasks:
         examples, rows = self.splits.named()[split], self.query_rows(split)
         queries = [examples[row] for row in rows]
         embedded = self.embeddings[split].rows(np.asarray(rows, dtype=np.int64))
         bank, bank_embedded = self.splits.bank, self.embeddings["bank"]
         measure = measure_of(self.recipe.data.metric, (example.answers for example in examples))
-        pools, barred = None, barred_rows(queries, bank)
-        if self.recipe.pools is not None:
-            pools = load_or_draw(self.run.pools(split), self.recipe.pools, queries, bank, embedded, bank_embedded)
+        pools, barred = None, self.barred[split].rows
+        if (settings := self.pool_settings) is not None:
+            file = self.run.pools(split)
+            pools = load_or_draw(file, settings, queries, bank, embedded, bank_embedded, barred=barred)
         return Tasks(tuple(queries), bank, pools, embedded, bank_embedded, measure, barred)
+
+
+def _compared(embedded: Embedded) -> Floats:
+    """What tells whether two examples show nearly the same: images, or texts where the data have no images."""
+    return embedded.images if embedded.has_images else embedded.questions
 
 
 def _with_vision_cache(settings: VLMSettings, folder: Path) -> VLMSettings:

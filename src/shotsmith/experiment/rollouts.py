@@ -10,11 +10,10 @@ from shotsmith.recipe import Recipe
 from shotsmith.records import Rollout, Sequence
 from shotsmith.runs import Split
 from shotsmith.selectors.random import Random
-from shotsmith.selectors.training_free import training_free
+from shotsmith.selectors.training_free import RECORDED, training_free
 from shotsmith.training.groups import Groups, from_rollouts
 from shotsmith.training.seeding import generator
 
-_SIMILAR = ("image_similar", "text_similar", "mixed")
 _QUERIES_PER_BATCH = 256
 
 Tried = dict[Sequence, float | None]
@@ -63,7 +62,7 @@ def _sequences(parts: Parts, split: Split, seed: int, policy: PointerPolicy | No
     chosen = [(Random(seed, draw).select(tasks, longest), False) for draw in range(drawn)]
     if settings.similar:
         free = training_free(has_images=tasks.index_embeddings.has_images)
-        chosen += [(free[name]().select(tasks, longest), True) for name in _SIMILAR if name in free]
+        chosen += [(free[name]().select(tasks, longest), True) for name in RECORDED if name in free]
     stops = parts.recipe.policy.length == "stop"
     groups: list[Tried] = []
     for query in range(len(tasks.queries)):

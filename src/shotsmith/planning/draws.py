@@ -6,10 +6,12 @@ import math
 from functools import lru_cache
 
 
-def drawn_at_random(draws: float, pool: int, length: int) -> float:
-    """Expected number of different sequences among `draws` uniform ones of `length` demonstrations from `pool`."""
-    kinds = math.perm(pool, length)
-    return kinds * (1.0 - math.pow(1 - 1 / kinds, draws))
+def drawn_at_random(draws: float, candidates: int, length: int) -> float:
+    """Expected number of different sequences among `draws` uniform ones of `length` out of so many candidates."""
+    kinds = math.perm(candidates, length)
+    if kinds == 1:
+        return min(1.0, draws)
+    return -kinds * math.expm1(draws * math.log1p(-1 / kinds))  # kinds * (1 - (1 - 1 / kinds) ** draws), for many kinds
 
 
 @lru_cache(maxsize=100_000)

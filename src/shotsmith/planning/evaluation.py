@@ -10,56 +10,91 @@ from shotsmith.planning.draws import drawn_alike, drawn_at_random
 from shotsmith.planning.prompts import Prompts
 from shotsmith.planning.searching import beam_search
 from shotsmith.planning.training import Setting
-from shotsmith.runs import PHASES, Phase
+from shotsmith.recipe import BeamSettings
+from shotsmith.selectors.training_free import training_free
 
 ROUND = 16
 """Sequences of one query that the oracle asks for together."""
+_ON_VALIDATION = "free on validation"
+_FIXED = "fixed on validation"
 
 
 def evaluation(setting: Setting) -> Iterator[Prompts]:
     """All parts. Test queries are asked about nowhere else, so that nothing is in the store."""
     recipe = setting.recipe
-    settings, queries, pool = recipe.evaluation, recipe.data.test_queries, recipe.pools.size
-    yield from _selectors(setting)
+    settings, queries = recipe.evaluation, recipe.data.test_queries
+    shown_to = min(settings.fixed_queries, recipe.data.val_queries)
+    for shots in sorted(set(settings.shots)) if settings.fixed_tries else ():
+        tried = settings.fixed_tries * shown_to
+        yield Prompts("evaluate", _FIXED, shots, tried, tried, tried)
+    yield from _free(setting, _ON_VALIDATION, recipe.data.val_queries)
+    yield from _free(setting, "selectors", queries)
+    for shots in sorted(set(settings.shots)):
+        yield from _trained(setting, shots)
     if settings.beam_width:
-        yield from beam_search("evaluate", "beam", queries, pool, settings.beam_width, max(settings.shots))
+        candidates = setting.nearest(BeamSettings().candidates)
+        yield from beam_search("evaluate", "beam", queries, candidates, settings.beam_width, max(settings.shots))
         for shots in set(settings.shots):
-            yield Prompts("evaluate", "beam", shots, queries, queries, rounds=1 / len(recipe.evaluation.shots))
+            yield Prompts("evaluate", "beam", shots, *(queries,) * 3, rounds=1 / len(settings.shots))
     if settings.oracle_tries:
         for shots in range(1, max(settings.shots) + 1):
             yield _oracle(setting, shots)
 
 
-def _selectors(setting: Setting) -> Iterator[Prompts]:
-    """Zero-shot once; the others at every number of shots. What several of them choose alike is asked once."""
-    recipe, behaviour = setting.recipe, setting.behaviour
-    queries = recipe.data.test_queries
-    phases: list[Phase] = [phase for phase in PHASES if getattr(recipe, phase).epochs]
-    yield Prompts("evaluate", "selectors", 0, queries, queries)
-    for shots in sorted(set(recipe.evaluation.shots)):
-        random = drawn_at_random(recipe.evaluation.random_draws, recipe.pools.size, shots)
-        similar = drawn_alike(setting.similar, behaviour.similar_agree**shots)
-        yield Prompts("evaluate", "selectors", shots, queries * (random + similar), queries * (random + similar))
-        lengths = Counter(setting.greedy_length(shots, phase) for phase in phases)
-        for length, alike in lengths.items():
-            chosen = queries * drawn_alike(alike * len(recipe.seeds), behaviour.policies_agree**length)
-            yield Prompts("evaluate", "selectors", length, chosen, chosen)
-        if phases and (last := setting.greedy_length(shots, phases[-1])) > 1:
-            reverse = queries * drawn_alike(len(recipe.seeds), behaviour.policies_agree**last)
-            yield Prompts("evaluate", "selectors", last, reverse, reverse)
+def by_similarity(*, has_images: bool) -> list[str]:
+    """The training-free selectors that look at embeddings."""
+    return [name for name in training_free(has_images=has_images) if name not in ("zero_shot", "random")]
+
+
+def _free(setting: Setting, part: str, queries: int) -> Iterator[Prompts]:
+    """Zero-shot once; the others at every number of shots. What several of them choose alike is asked once.
+
+    Where queries have pools, they choose from the whole bank as well.
+    """
+    settings, behaviour = setting.recipe.evaluation, setting.behaviour
+    similar = len(by_similarity(has_images=setting.has_images))
+    sizes = [setting.candidates] if setting.recipe.pools is None else [setting.candidates, setting.bank]
+    fixed = int(settings.fixed_tries > 0)
+    yield Prompts("evaluate", part, 0, *(queries,) * 3)
+    for shots in sorted(set(settings.shots)):
+        random = sum(drawn_at_random(settings.random_draws, size, shots) for size in sizes)
+        chosen = random + len(sizes) * drawn_alike(similar, behaviour.similar_agree**shots) + fixed
+        most = len(sizes) * (settings.random_draws + similar) + fixed
+        yield Prompts("evaluate", part, shots, queries * chosen, queries * chosen, queries * most)
+
+
+def _trained(setting: Setting, shots: int) -> Iterator[Prompts]:
+    """The trained policies of all phases and seeds, those of the last phase in reverse order too."""
+    recipe, phases, agree = setting.recipe, setting.phases, setting.behaviour.policies_agree
+    queries, seeds = recipe.data.test_queries, len(recipe.seeds)
+    ways = 1 if recipe.pools is None else 2  # from pools, and from the whole bank
+    for length, alike in Counter(setting.greedy_length(shots, phase) for phase in phases).items():
+        chosen = queries * ways * drawn_alike(alike * seeds, agree**length)
+        yield Prompts("evaluate", "selectors", length, chosen, chosen, queries * ways * alike * seeds)
+    if phases and shots > 1:
+        last = setting.greedy_length(shots, phases[-1])
+        reverse = queries * drawn_alike(seeds, agree**last) if last > 1 else 0.0
+        yield Prompts("evaluate", "selectors", last, reverse, reverse, queries * seeds)
 
 
 def _oracle(setting: Setting, shots: int) -> Prompts:
     """Rounds of sequences for the queries that nobody has answered as well as can be, until someone has."""
-    recipe = setting.recipe
-    behaviour = setting.behaviour
-    left = behaviour.unsolved_in_similar if recipe.pools.sampler != "random" else 1.0
+    recipe, behaviour = setting.recipe, setting.behaviour
+    similar = recipe.pools is not None and recipe.pools.sampler != "random"
+    left = behaviour.unsolved_in_similar if similar else 1.0
     if recipe.evaluation.beam_width:
         left *= behaviour.unsolved_after_beam
     first, later = (left * share for share in (behaviour.unsolved if shots == 1 else behaviour.unsolved_longer))
     if shots not in recipe.evaluation.shots:
         first = 1.0  # no selector has tried that number
-    tries = min(recipe.evaluation.oracle_tries, math.perm(recipe.pools.size, shots))
-    asked = recipe.data.test_queries * (first * min(ROUND, tries) + later * max(0, tries - ROUND))
-    answers = int(recipe.gives_log_probs)
-    return Prompts("evaluate", "oracle", shots, asked, asked, answers=answers, rounds=-(-tries // ROUND))
+    tries = oracle_tries(setting, shots)
+    queries = recipe.data.test_queries
+    asked = queries * (first * min(ROUND, tries) + later * max(0, tries - ROUND))
+    answers, rounds = int(recipe.gives_log_probs), -(-tries // ROUND)
+    return Prompts("evaluate", "oracle", shots, asked, asked, queries * tries, answers=answers, rounds=rounds)
+
+
+def oracle_tries(setting: Setting, shots: int) -> int:
+    """Sequences that the oracle tries at most for a query."""
+    settings = setting.recipe.evaluation
+    return min(settings.oracle_tries, math.perm(setting.nearest(settings.oracle_nearest), shots))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from shotsmith.completions.store import Store
-from shotsmith.planning.behaviour import EXPECTED
-from shotsmith.planning.plan import Corrections, prompts_of
+from shotsmith.planning.behaviour import USUAL
+from shotsmith.planning.plan import Corrections, fitted, prompts_of
 from shotsmith.planning.sizes import Sizes
 from shotsmith.planning.training import GROUPS
 from shotsmith.runs import PHASES, Run
@@ -14,14 +14,13 @@ def corrections_of(run: Run, sizes: Sizes) -> Corrections:
     """Calls that a finished run paid for over calls that its plan expects, by part; `sizes` are those of its recipe.
 
     The parts of the evaluation share one factor: the store does not tell them apart. A run that took over its beam
-    data, or found completions of others in a shared store, paid for less; what it did not pay for at all has no
-    factor.
+    data, or found completions of others in a shared store, paid for less.
     """
     planned: dict[tuple[str, str], float] = {}
-    for prompts in prompts_of(run.recipe, sizes, EXPECTED):
+    for prompts in prompts_of(fitted(run.recipe, sizes), sizes, USUAL):
         planned[prompts.stage, prompts.part] = planned.get((prompts.stage, prompts.part), 0.0) + prompts.calls
     paid = _paid(run)
-    factors = {key: paid[key] / calls for key, calls in planned.items() if calls and paid.get(key)}
+    factors = {key: paid[key] / calls for key, calls in planned.items() if calls and key in paid}
     compared = {key: calls for key, calls in planned.items() if key[0] == "evaluate"}
     if (asked := paid.get(("evaluate", ""))) and compared:
         factors |= dict.fromkeys(compared, asked / sum(compared.values()))

@@ -1,13 +1,13 @@
 """A small evaluation before the plan: how often selectors agree, and how many queries are left to the oracle.
 
 Both depend on VLM and data, and the oracle is half of what an evaluation asks for. So every training-free
-selector answers some of the test queries, and the oracle searches them, as the run will do.
-Only what trained policies add is then still unknown.
+selector answers some of the validation queries, and the oracle searches them, as the run will do with the test queries,
+which a plan never looks at. Only what trained policies add is then still unknown.
 """
 
 from __future__ import annotations
 
-import math
+import logging
 import tempfile
 import time
 from collections import defaultdict
@@ -23,30 +23,37 @@ from transformers.utils import logging as transformers_logging
 
 from shotsmith.completions.collect import Collector
 from shotsmith.completions.store import Store
+from shotsmith.data.barring import barred_rows
 from shotsmith.data.splits import Splits, choose_queries
 from shotsmith.encoders.cached import embed_examples
 from shotsmith.encoders.clip import load_encoder
 from shotsmith.errors import InputError, VLMError
-from shotsmith.evaluation.evaluate import evaluate, evaluate_oracle, training_free_entrants
+from shotsmith.evaluation.evaluate import evaluate_oracle
+from shotsmith.evaluation.free import evaluate_free
+from shotsmith.evaluation.majority_vote import MAJORITY_VOTE
 from shotsmith.metrics.measure import measure_of
-from shotsmith.planning.behaviour import USUAL, Behaviour, Behaviours
+from shotsmith.planning.behaviour import USUAL, Behaviour
 from shotsmith.planning.draws import drawn_alike
-from shotsmith.planning.evaluation import ROUND
+from shotsmith.planning.evaluation import ROUND, by_similarity, oracle_tries
 from shotsmith.planning.sizes import readable_splits
 from shotsmith.planning.speed import Speeds, given
-from shotsmith.planning.training import SIMILAR, steps_of
+from shotsmith.planning.training import Setting, steps_of
 from shotsmith.progress import Progress
 from shotsmith.recipe import Recipe
 from shotsmith.records import Completion, Failure, Request
-from shotsmith.samplers.pools import draw_pools, draw_random_pools
+from shotsmith.samplers.pools import draw_pools
 from shotsmith.samplers.random import Rows
+from shotsmith.selectors.fixed import choose_fixed
+from shotsmith.selectors.named import AT_BANK
 from shotsmith.selectors.protocol import Tasks
-from shotsmith.selectors.training_free import training_free
+from shotsmith.selectors.training_free import TRAINING_FREE
 from shotsmith.vlms.load import load_vlm
 from shotsmith.vlms.protocol import VLM
 
-_INDEX = 2000
-"""Training examples that pools by similarity are drawn from."""
+logger = logging.getLogger(__name__)
+
+_BANK = 20_000
+"""Entries of a larger bank that the pilot chooses from: embedding all would take long."""
 
 _SLOWER = 3.0
 """How much longer policies take to solve more queries than to lose the signal of those they are trained on."""
@@ -71,16 +78,24 @@ class Pilot:
     """What the VLM took for them."""
     tokens: int
 
-    def behaviours(self, recipe: Recipe) -> Behaviours:
-        """Low, expected and high, with what was seen in the place of what is usual.
+    def behaviour(self, recipe: Recipe) -> Behaviour:
+        """What was seen in the place of what is usual.
 
-        What was seen of so few queries may be two standard errors off.
+        The policies of many steps solve some of what is left, those of more seeds more. With one demonstration they
+        solve fewer, and what they solve is mostly what the oracle finds in its first round.
         """
-        low, expected, high = (
-            self._seen(usual, errors, steps_of(recipe), len(recipe.seeds))
-            for usual, errors in zip(USUAL, (-2.0, 0.0, 2.0), strict=True)
-        )
-        return low, expected, high
+        solved = 1 - USUAL.settled(USUAL.policies_leave, steps_of(recipe) / _SLOWER) ** ((1 + len(recipe.seeds)) / 2)
+        known: dict[str, Any] = {}
+        for name, shares, solve in (
+            ("unsolved", self.unsolved, (0.4 * solved, 0.0)),
+            ("unsolved_longer", self.unsolved_longer, (solved, 0.5 * solved)),
+        ):
+            if shares is not None:
+                known[name] = tuple(share * (1 - some) for share, some in zip(shares, solve, strict=True))
+                known["unsolved_in_similar"] = 1.0  # it has seen the recipe's own candidates
+        if self.similar_agree is not None:
+            known["similar_agree"] = self.similar_agree
+        return replace(USUAL, **known)
 
     def speeds(self, recipe: Recipe) -> Speeds | None:
         """How fast the VLM was; a server's tokens are not counted."""
@@ -88,54 +103,44 @@ class Pilot:
             return given(self.prompts / self.seconds, None)
         return given(None, self.tokens / self.seconds)
 
-    def _seen(self, usual: Behaviour, errors: float, steps: float, seeds: int) -> Behaviour:
-        """The policies of `steps` steps solve some of what is left, those of more seeds more. With one
-        demonstration they solve fewer, and what they solve is mostly what the oracle finds in its first round."""
-        solved = 1 - usual.settled(usual.policies_leave, steps / _SLOWER) ** ((1 + seeds) / 2)
-        known: dict[str, Any] = {}
-        for name, shares, solve in (
-            ("unsolved", self.unsolved, (0.4 * solved, 0.0)),
-            ("unsolved_longer", self.unsolved_longer, (solved, 0.5 * solved)),
-        ):
-            if shares is not None:
-                off = [self._off(share, errors) for share in shares]
-                known[name] = tuple(share * (1 - some) for share, some in zip(off, solve, strict=True))
-                known["unsolved_in_similar"] = 1.0  # it has seen the recipe's own pools
-        if self.similar_agree is not None:
-            known["similar_agree"] = self.similar_agree
-        return replace(usual, **known)
-
-    def _off(self, share: float, errors: float) -> float:
-        """A share that is so many standard errors off."""
-        error = math.sqrt(share * (1 - share) / self.queries) if share < 1 else 0.0
-        return min(1.0, max(0.0, share + errors * error))
-
 
 def run_pilot(recipe: Recipe, queries: int, progress: Progress) -> Pilot:
-    """Evaluate so many of the recipe's test queries (or all, where it has fewer) by all that needs no training.
+    """Evaluate so many of the recipe's validation queries (or all, where it has fewer) by all that needs no training.
 
     Raises InputError where there are none, VLMError where not one prompt could be answered, and what loading data,
     encoder and VLM raises.
     """
-    wanted = min(queries, recipe.data.test_queries)
+    wanted = min(queries, recipe.data.val_queries)
     if wanted < 1:
-        raise InputError("there are no test queries to look at", field="data.test_queries")
+        raise InputError("there are no validation queries to look at", field="data.val_queries")
     transformers_logging.disable_progress_bar()  # it would draw over our own
+    settings = recipe.evaluation
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         splits = stack.enter_context(readable_splits(recipe, whole=True))
         store = stack.enter_context(Store.open(folder / "completions.sqlite"))
         tasks = _tasks(recipe, splits, wanted, folder, progress)
         asked = _Asked(Collector(store, load_vlm(recipe.vlm), progress))
-        settings = recipe.evaluation
-        entrants = training_free_entrants(settings.random_draws, has_images=tasks.index_embeddings.has_images)
-        results = evaluate(tasks, entrants, settings.shots, asked.ask)
+        tries, shown_to = settings.fixed_tries, settings.fixed_queries
+        fixed = choose_fixed(tasks, settings.shots, asked.ask, tries=tries, queries=shown_to) if tries else None
+        results = [
+            result
+            for result in evaluate_free(tasks, settings, fixed, asked.ask)
+            if not result.selector.startswith(MAJORITY_VOTE)
+        ]
         asked.calls.clear()
         if settings.oracle_tries:
-            log_probs = recipe.gives_log_probs
-            tries = settings.oracle_tries
-            evaluate_oracle(tasks, results, settings.shots, tries, asked.ask, log_probs=log_probs, progress=progress)
-        shares = _shares(recipe, asked.calls, len(tasks.queries))
+            evaluate_oracle(
+                tasks,
+                [result for result in results if not result.selector.endswith(AT_BANK)],
+                settings.shots,
+                settings.oracle_tries,
+                asked.ask,
+                among=settings.oracle_nearest,
+                log_probs=recipe.gives_log_probs,
+                progress=progress,
+            )
+        shares = _shares(Setting(recipe, USUAL, len(tasks.index)), asked.calls, len(tasks.queries))
     if results and all(result.failure is not None for result in results):
         raise VLMError(f"none of {len(results)} prompts could be answered: {results[0].failure}")
     longer = [pair for shots, pair in shares.items() if shots > 1]
@@ -176,40 +181,43 @@ class _Asked:
 
 
 def _tasks(recipe: Recipe, splits: Splits, count: int, folder: Path, progress: Progress) -> Tasks:
-    """The first of the recipe's test queries, with the very pools of the run where these are drawn at random."""
-    rows = choose_queries(splits.test, recipe.data.test_queries, recipe.data.seed, balance=False)
-    queries = tuple(splits.test[row] for row in rows[:count])
-    pools = draw_random_pools(recipe.pools, queries, splits.train) if recipe.pools.sampler == "random" else None
-    index = tuple(splits.train[row] for row in (_some(len(splits.train)) if pools is None else np.unique(pools)))
+    """The first of the recipe's validation queries, and the bank: with pools where the recipe has some."""
+    rows = choose_queries(splits.val, recipe.data.val_queries, recipe.data.seed)
+    queries = tuple(splits.val[row] for row in rows[:count])
+    bank = tuple(splits.bank[row] for row in _some(len(splits.bank)))
+    if len(bank) < len(splits.bank):
+        logger.info("the pilot chooses from %d of the %d entries of the bank", len(bank), len(splits.bank))
     encoder = load_encoder(recipe.encoder)
-    text_only = all(example.image is None for example in (*queries, *index))
-    embedded, index_embedded = (
+    text_only = all(example.image is None for example in (*queries, *bank))
+    embedded, bank_embedded = (
         replace(
             embed_examples(part, encoder, folder / f"{name}.safetensors", progress, text_only=text_only),
             averaged=recipe.encoder.joined == "mean",
         )
-        for name, part in (("queries", queries), ("index", index))
+        for name, part in (("queries", queries), ("bank", bank))
     )
-    if pools is None:
-        pools = draw_pools(recipe.pools, queries, index, embedded, index_embedded)
-    else:
-        pools = np.searchsorted(np.unique(pools), pools)
-    measure = measure_of(recipe.data.metric, (example.answers for example in splits.test))
-    return Tasks(queries, index, pools, embedded, index_embedded, measure)
+    barred = barred_rows(queries, bank)
+    pools = None
+    if recipe.pools is not None:
+        size = min(recipe.pools.size, len(bank) - max(map(len, barred)))
+        settings = recipe.pools.model_copy(update={"size": size})
+        pools = draw_pools(settings, queries, bank, embedded, bank_embedded, barred=barred)
+    measure = measure_of(recipe.data.metric, (example.answers for example in splits.val))
+    return Tasks(queries, bank, pools, embedded, bank_embedded, measure, barred)
 
 
 def _some(examples: int) -> Rows:
-    """Rows of training examples in the place of all of them, which would take long to embed."""
-    return np.sort(np.random.default_rng(0).permutation(examples)[:_INDEX])
+    """Rows of the entries of a bank: all, or as many as there is time to embed."""
+    return np.sort(np.random.default_rng(0).permutation(examples)[:_BANK])
 
 
 def _similar_agree(tasks: Tasks, shots: int) -> float | None:
     """The chance with which two similar selectors choose one demonstration alike that gives as many different
     sequences as they have chosen."""
-    makers = training_free(has_images=tasks.index_embeddings.has_images)
-    similar = [make().select(tasks, shots) for name, make in makers.items() if name not in ("zero_shot", "random")]
-    if len(similar) < SIMILAR:
+    names = by_similarity(has_images=tasks.index_embeddings.has_images)
+    if len(names) < 2:
         return None
+    similar = [TRAINING_FREE[name]().select(tasks, shots) for name in names]
     different = fmean(len(set(chosen)) for chosen in zip(*similar, strict=True))
     low, high = 0.0, 1.0
     for _ in range(40):
@@ -218,16 +226,17 @@ def _similar_agree(tasks: Tasks, shots: int) -> float | None:
     return low
 
 
-def _shares(recipe: Recipe, calls: Sequence[Sequence[Request]], queries: int) -> dict[int, Shares]:
+def _shares(setting: Setting, calls: Sequence[Sequence[Request]], queries: int) -> dict[int, Shares]:
     """By number of shots, of those that selectors have tried before."""
-    if not recipe.evaluation.oracle_tries:
+    settings = setting.recipe.evaluation
+    if not settings.oracle_tries:
         return {}
     asked: defaultdict[int, list[int]] = defaultdict(list)
     for requests in calls:
         asked[len(requests[0].demonstrations)].append(len(requests))
     shares = {}
-    for shots in sorted(set(recipe.evaluation.shots)):
-        tries = min(recipe.evaluation.oracle_tries, math.perm(recipe.pools.size, shots))
+    for shots in sorted(set(settings.shots)):
+        tries = oracle_tries(setting, shots)
         rounds = asked[shots] or [0]
         first, later = rounds[0] / min(ROUND, tries), sum(rounds[1:]) / max(1, tries - ROUND)
         shares[shots] = (first / queries, later / queries)

@@ -1,4 +1,7 @@
-"""The plan of a recipe: its prompts by part, in tokens, bytes and hours, as ranges."""
+"""The plan of a recipe: its prompts by part, in tokens, bytes and hours.
+
+The number of VLM calls is an estimate, and so is what follows from it; the most calls there can be is exact.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from shotsmith.planning.behaviour import USUAL, Behaviour, Behaviours
+from shotsmith.planning.behaviour import USUAL, Behaviour
 from shotsmith.planning.evaluation import evaluation
 from shotsmith.planning.prompts import Prompts, Stage
 from shotsmith.planning.searching import beam_search
 from shotsmith.planning.sizes import Sizes
 from shotsmith.planning.speed import Speeds
 from shotsmith.planning.stored import bytes_per_completion, other_bytes
-from shotsmith.planning.training import SIMILAR, Setting, training
+from shotsmith.planning.training import Setting, training
 from shotsmith.recipe import Recipe
 from shotsmith.rewards import needs_zero_shot
-from shotsmith.runs import Split
+from shotsmith.runs import SPLITS, Split
 
 Corrections = Mapping[tuple[str, str], float]
 """(stage, part) -> factor on its calls."""
@@ -45,13 +48,14 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One part of a stage; low, expected and high differ where behaviour decides."""
+    """One part of a stage."""
 
     stage: str
     part: str
-    low: Figures
     expected: Figures
-    high: Figures
+    """An estimate, but for the parts that nothing but the recipe decides."""
+    most_calls: float
+    """VLM calls that there can be at most, as long as none fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +67,11 @@ class Plan:
     def total(self, stage: str | None = None) -> Planned:
         """The sum over a stage, or over everything."""
         parts = [part for part in self.parts if stage in (None, part.stage)]
-        sums = {
-            name: sum((getattr(part, name) for part in parts), start=Figures()) for name in ("low", "expected", "high")
-        }
-        return Planned(stage or "total", "", **sums)
+        expected = sum((part.expected for part in parts), start=Figures())
+        return Planned(stage or "total", "", expected, sum(part.most_calls for part in parts))
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values, each figure with low, expected and high."""
+        """Plain values."""
         stages = dict.fromkeys(part.stage for part in self.parts)
         return {
             "parts": [_as_json(part) for part in self.parts],
@@ -84,22 +86,30 @@ def make_plan(
     speeds: Speeds | None = None,
     devices: int = 1,
     corrections: Corrections | None = None,
-    behaviours: Behaviours = USUAL,
+    behaviour: Behaviour = USUAL,
 ) -> Plan:
     """Plan a recipe. Without `speeds` hours stay 0; `devices` run side by side in `wall_hours`."""
-    sides = [
-        _figures(prompts_of(recipe, sizes, behaviour), recipe, sizes, speeds, devices, corrections or {})
-        for behaviour in behaviours
-    ]
-    low, expected, high = sides
-    parts = [Planned(*key, low.get(key, Figures()), expected[key], high.get(key, Figures())) for key in expected]
+    recipe = fitted(recipe, sizes)
+    prompts = prompts_of(recipe, sizes, behaviour)
+    parts = _planned(prompts, recipe, sizes, speeds, devices, corrections or {})
     prepared = [
-        Planned(stage, "files" if stage == "train" else "", *[Figures(stored_bytes=size)] * 3)
+        Planned(stage, "files" if stage == "train" else "", Figures(stored_bytes=size), 0)
         for stage, size in other_bytes(recipe, sizes)
         if stage == "train" or recipe.rollouts.imported is None
     ]
     order = ("embed", "pools", "beam", "train", "evaluate")
     return Plan(tuple(sorted((*prepared, *parts), key=lambda part: order.index(part.stage))))
+
+
+def fitted(recipe: Recipe, sizes: Sizes) -> Recipe:
+    """The recipe with no more queries and candidates than there are, as a run takes them (shotsmith.data.sizes)."""
+    counts = {
+        f"{split}_queries": min(getattr(recipe.data, f"{split}_queries"), sizes.examples[split]) for split in SPLITS
+    }
+    data = recipe.data.model_copy(update=counts)
+    beam = recipe.beam.model_copy(update={"queries": min(recipe.beam.queries, data.train_queries)})
+    pools = recipe.pools and recipe.pools.model_copy(update={"size": min(recipe.pools.size, sizes.bank)})
+    return recipe.model_copy(update={"data": data, "beam": beam, "pools": pools})
 
 
 def prompts_of(recipe: Recipe, sizes: Sizes, behaviour: Behaviour) -> list[Prompts]:
@@ -109,34 +119,37 @@ def prompts_of(recipe: Recipe, sizes: Sizes, behaviour: Behaviour) -> list[Promp
     setting = Setting(
         recipe,
         behaviour,
-        similar=SIMILAR if sizes.has_images else 1,
+        sizes.bank,
+        has_images=sizes.has_images,
         answers=sizes.queries["train"].answers,
         zero_shot=needs_zero_shot(recipe.reward),
     )
-    beam, pool = recipe.beam, recipe.pools.size
-    searched = beam_search("beam", "search", beam.queries, pool, beam.width, beam.shots)
+    beam = recipe.beam
+    candidates = setting.nearest(beam.candidates)
+    searched = beam_search("beam", "search", beam.queries, candidates, beam.width, beam.shots)
     return [*(searched if recipe.supervised.epochs else ()), *training(setting), *evaluation(setting)]
 
 
-def _figures(
+def _planned(
     prompts: Iterable[Prompts],
     recipe: Recipe,
     sizes: Sizes,
     speeds: Speeds | None,
     devices: int,
     corrections: Corrections,
-) -> dict[tuple[str, str], Figures]:
+) -> list[Planned]:
     by_part: dict[tuple[Stage, str], list[Prompts]] = {}
     for each in prompts:
         by_part.setdefault((each.stage, each.part), []).append(each)
-    found: dict[tuple[str, str], Figures] = {}
+    found = []
     for key, group in by_part.items():
-        factor = corrections.get(key, 1.0)
+        most, calls = (sum(getattr(each, name) for each in group) for name in ("most", "calls"))
+        factor = min(corrections.get(key, 1.0), most / calls if calls else 1.0)
         figures = sum((_cost(each, factor, recipe, sizes) for each in group), start=Figures())
         if speeds is not None:
             seconds = speeds[key[0]].seconds(figures.calls, figures.text_tokens + figures.image_tokens)
             figures += _hours(figures.calls, seconds, max(1.0, sum(each.rounds for each in group)), devices)
-        found[key] = figures
+        found.append(Planned(*key, figures, most))
     return found
 
 
@@ -157,9 +170,9 @@ def _cost(prompts: Prompts, factor: float, recipe: Recipe, sizes: Sizes) -> Figu
 
 
 def _split(prompts: Prompts) -> Split:
-    if prompts.stage == "evaluate":
-        return "test"
-    return "val" if "validation" in prompts.part else "train"
+    if "validation" in prompts.part:
+        return "val"
+    return "test" if prompts.stage == "evaluate" else "train"
 
 
 def _hours(calls: float, seconds: float, rounds: float, devices: int) -> Figures:
@@ -169,6 +182,6 @@ def _hours(calls: float, seconds: float, rounds: float, devices: int) -> Figures
 
 
 def _as_json(part: Planned) -> dict[str, Any]:
-    sides = {name: asdict(getattr(part, name)) for name in ("low", "expected", "high")}
-    figures = {name: {side: values[name] for side, values in sides.items()} for name in sides["expected"]}
+    figures: dict[str, Any] = {name: {"expected": value} for name, value in asdict(part.expected).items()}
+    figures["calls"]["most"] = part.most_calls
     return {"stage": part.stage, "part": part.part, **figures}

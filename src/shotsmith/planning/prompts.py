@@ -11,15 +11,17 @@ STAGES: tuple[Stage, ...] = ("beam", "train", "evaluate")
 
 @dataclass(frozen=True, slots=True)
 class Prompts:
-    """Expected numbers of one kind of prompt: of one part of a stage, with so many demonstrations."""
+    """Numbers of one kind of prompt: of one part of a stage, with so many demonstrations."""
 
     stage: Stage
     part: str
     demonstrations: float
     requests: float
-    """Prompts wanted; equal ones of one group (or of one comparison) count once."""
+    """Prompts wanted (estimated); equal ones of one group (or of one comparison) count once."""
     calls: float
-    """Those of them that the store cannot answer."""
+    """Those of them that the store cannot answer (estimated)."""
+    most: float
+    """Calls that there can be at most: the exact number where no sequence ever came twice."""
     text: bool = True
     """Whether an answer is generated."""
     answers: float = 0.0

@@ -10,12 +10,13 @@ _QUERIES_PER_CALL = 50
 """As selectors.beam_search asks."""
 
 
-def beam_search(stage: Stage, part: str, queries: int, pool: int, width: int, shots: int) -> Iterator[Prompts]:
+def beam_search(stage: Stage, part: str, queries: int, candidates: int, width: int, shots: int) -> Iterator[Prompts]:
     """Every unused candidate after each of the `width` best sequences of every length below `shots`; InfoScore only."""
     rounds = -(-queries // _QUERIES_PER_CALL)
-    frontier = 1
-    yield Prompts(stage, part, 0, queries, queries, text=False, answers=1, rounds=rounds)
-    for length in range(1, shots + 1):
-        tries = frontier * (pool - length + 1)
-        yield Prompts(stage, part, length, queries * tries, queries * tries, text=False, answers=1, rounds=rounds)
-        frontier = min(width, tries)
+    frontier = tries = 1
+    for length in range(shots + 1):
+        if length:
+            tries = frontier * (candidates - length + 1)
+            frontier = min(width, tries)
+        asked = queries * tries
+        yield Prompts(stage, part, length, asked, asked, asked, text=False, answers=1, rounds=rounds)

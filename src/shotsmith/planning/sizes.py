@@ -23,7 +23,7 @@ from shotsmith.runs import SPLITS, Split
 
 _SAMPLED = 200
 """Examples of each kind that are looked at."""
-_WORLD = {"train": 300, "val": 100, "test": 100}
+_WORLD = {"bank": 300, "train": 300, "val": 100, "test": 100}
 """Most examples of a built-in world that are drawn to be looked at."""
 
 
@@ -47,13 +47,19 @@ class QuerySize:
 class Sizes:
     """What the tokens and bytes of a plan are computed from."""
 
-    examples: Mapping[Split, int]
+    examples: Mapping[str, int]
+    """Of each split, and of the bank where it is not the train split."""
     queries: Mapping[Split, QuerySize]
     text: float
     """Text tokens that a demonstration adds to a prompt."""
     image: float
     """Image tokens that it adds."""
     has_images: bool = True
+
+    @property
+    def bank(self) -> int:
+        """Entries of the bank."""
+        return self.examples.get("bank", self.examples["train"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,8 @@ class Assumed:
     """Examples of the train split, validation included where it is set aside from it."""
     test: int
     """Examples of the test split."""
+    bank: int = 0
+    """Entries of a bank of its own; 0: the train split is the bank."""
     image_tokens: float = 391.0
     """Of an image of 640 x 480 pixels: 17 x 23 squares of 28 pixels."""
     text_tokens: float = 18.0
@@ -85,7 +93,7 @@ def sampled_sizes(recipe: Recipe, splits: Splits, seed: int = 0) -> Sizes:
     lengths, rng = Lengths(recipe.vlm), np.random.default_rng(seed)
     named = splits.named()
     drawn = {split: _queries(recipe, split, named[split]) for split in SPLITS}
-    shown = [splits.train[row] for row in rng.integers(len(splits.train), size=_SAMPLED)]
+    shown = [splits.bank[row] for row in rng.integers(len(splits.bank), size=_SAMPLED)]
     queries = {split: _query_size(recipe, drawn[split], lengths) for split in SPLITS}
     pairs = [(drawn["train"][number % len(drawn["train"])], one) for number, one in enumerate(shown)]
     added = [lengths.text(Request(query, (one,))) - lengths.text(Request(query)) for query, one in pairs]
@@ -109,16 +117,21 @@ def readable_splits(recipe: Recipe, *, whole: bool = False) -> Iterator[Splits]:
             data = recipe.data.model_copy(update={"skip_bad": False})
             yield load_splits(data, Path(folder) / "pictures", check=False)
         return
-    smaller = {split: min(most, getattr(recipe.data.world, split)) for split, most in _WORLD.items()}
+    there = {name: getattr(recipe.data.world, name) for name in _WORLD}
+    smaller = {name: size and min(_WORLD[name], size) for name, size in there.items()}
     world = recipe.data.world if whole else recipe.data.world.model_copy(update=smaller)
     with tempfile.TemporaryDirectory() as folder:
         make_world(Path(folder) / "world", world)
         yield load_splits(recipe.data.model_copy(update={"world": world}), Path(folder) / "world", check=False)
 
 
-def _examples(recipe: Recipe, splits: Splits) -> dict[Split, int]:
-    source = splits.named() if recipe.data.world is None else None
-    return {split: len(source[split]) if source else getattr(recipe.data.world, split) for split in SPLITS}
+def _examples(recipe: Recipe, splits: Splits) -> dict[str, int]:
+    world = recipe.data.world
+    found = {split: len(part) if world is None else getattr(world, split) for split, part in splits.named().items()}
+    if splits.own_bank is None:
+        return found
+    drawn = world.bank if world is not None and recipe.data.bank is None else None
+    return found | {"bank": drawn or len(splits.own_bank)}
 
 
 def _queries(recipe: Recipe, split: Split, examples: Sequence[Example]) -> list[Example]:
@@ -143,15 +156,15 @@ def _query_size(recipe: Recipe, queries: Sequence[Example], lengths: Lengths) ->
 
 
 def assumed_sizes(recipe: Recipe, assumed: Assumed) -> Sizes:
-    """Sizes without any data. Raises InputError where the splits hold fewer examples than the recipe's queries."""
+    """Sizes without any data. Raises InputError where the recipe asks for more queries than there are examples."""
     share = getattr(recipe.data.source, "val_share", 0.1)
     val = round(assumed.train * share)
-    examples: dict[Split, int] = {"train": assumed.train - val, "val": val, "test": assumed.test}
-    counts = {split: getattr(recipe.data, f"{split}_queries") for split in SPLITS}
+    examples = {"train": assumed.train - val, "val": val, "test": assumed.test}
     for split in SPLITS:
-        if counts[split] > examples[split]:
+        wanted = getattr(recipe.data, f"{split}_queries")
+        if wanted > examples[split] and recipe.data.is_set(f"{split}_queries"):
             raise InputError(
-                f"{counts[split]} queries are wanted, but {examples[split]} examples are assumed",
+                f"{wanted} queries are wanted, but {examples[split]} examples are assumed",
                 field=f"data.{split}_queries",
             )
     size = QuerySize(
@@ -161,7 +174,12 @@ def assumed_sizes(recipe: Recipe, assumed: Assumed) -> Sizes:
         answer_bytes=assumed.answer_bytes,
         answers=float(recipe.reward.needs_log_probs),
     )
+    if assumed.bank:
+        examples["bank"] = assumed.bank
     return Sizes(examples, dict.fromkeys(SPLITS, size), assumed.text_tokens, assumed.image_tokens)
+
+
+_COUNTS = ("train", "test", "bank")
 
 
 def read_assumed(settings: Sequence[str]) -> Assumed:
@@ -173,12 +191,12 @@ def read_assumed(settings: Sequence[str]) -> Assumed:
         if name not in known:
             raise InputError(f"nothing is called '{name}'; there are {', '.join(known)}", field="--assume")
         try:
-            given[name] = int(text) if name in ("train", "test") else float(text)
+            given[name] = int(text) if name in _COUNTS else float(text)
         except ValueError as error:
             raise InputError(f"'{text}' is no number", field=f"--assume {name}") from error
         if not 0 <= given[name] < float("inf"):
             raise InputError(f"'{text}' is no size", field=f"--assume {name}")
     if missing := [name for name in ("train", "test") if name not in given]:
         raise InputError(f"say the size of both splits; {missing[0]} is missing", field="--assume")
-    train, test = (int(given.pop(name)) for name in ("train", "test"))
-    return Assumed(train, test, **given)
+    train, test, bank = (int(given.pop(name, 0)) for name in _COUNTS)
+    return Assumed(train, test, bank, **given)

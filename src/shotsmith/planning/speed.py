@@ -63,8 +63,9 @@ def measured(recipe: Recipe, splits: Splits, shots: int) -> Speeds:
     vlm, rng = load_vlm(recipe.vlm), np.random.default_rng(0)
     requests = []
     for number in range(_MEASURED):
-        query, *shown = (splits.train[row] for row in rng.permutation(len(splits.train))[: 1 + number % (shots + 1)])
-        requests.append(Request(query, tuple(shown), wanted_answers(query, recipe.reward)))
+        query = splits.train[rng.integers(len(splits.train))]
+        shown = tuple(splits.bank[row] for row in rng.permutation(len(splits.bank))[: number % (shots + 1)])
+        requests.append(Request(query, shown, wanted_answers(query, recipe.reward)))
     seconds = 0.0
     for _ in range(2):
         with tempfile.TemporaryDirectory() as folder, Store.open(Path(folder) / "completions.sqlite") as store:

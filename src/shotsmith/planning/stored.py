@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
-import torch
-
 from shotsmith.builtin import CLIP_PATH
 from shotsmith.completions.store import Store
 from shotsmith.files import digest, read_json
@@ -44,14 +42,16 @@ def bytes_per_completion(origin: str, text_bytes: int, answers: int, answer_byte
 def other_bytes(recipe: Recipe, sizes: Sizes) -> Iterator[tuple[str, float]]:
     """Stage and bytes of embeddings, pools and checkpoints."""
     width = embedding_width(recipe.encoder)
-    embedded = width * (1 + sizes.has_images)
-    yield "embed", 4.0 * embedded * sum(sizes.examples.values())
-    queries = sum(getattr(recipe.data, f"{split}_queries") for split in SPLITS)
-    yield "pools", 8.0 * recipe.pools.size * queries
-    weights = sum(value.numel() * value.element_size() for value in _policy(recipe, embedded))
-    epochs = sum(getattr(recipe, phase).epochs for phase in PHASES)
-    states = 3 * sum(bool(getattr(recipe, phase).epochs) for phase in PHASES)  # weights, and two moments of AdamW
-    yield "train", float(weights * (epochs + states) * len(recipe.seeds))
+    yield "embed", 4.0 * width * (1 + sizes.has_images) * sum(sizes.examples.values())
+    if recipe.pools is not None:
+        yield "pools", 8.0 * recipe.pools.size * sum(getattr(recipe.data, f"{split}_queries") for split in SPLITS)
+    joined = 1 if recipe.encoder.joined == "mean" or not sizes.has_images else 2
+    policy = build_policy(recipe.policy, joined * width, 0).state_dict().values()
+    trained = [getattr(recipe, phase).epochs for phase in PHASES if getattr(recipe, phase).epochs]
+    checkpoints = sum(trained) + len(trained) * (recipe.policy.start == "similarity")  # the start is kept as an epoch
+    states = 3 * len(trained)  # weights, and two moments of AdamW
+    weights = sum(value.numel() * value.element_size() for value in policy)
+    yield "train", float(weights * (checkpoints + states) * len(recipe.seeds))
 
 
 def embedding_width(settings: EncoderSettings) -> int:
@@ -59,7 +59,3 @@ def embedding_width(settings: EncoderSettings) -> int:
     folder = CLIP_PATH if settings.path == "builtin" else Path(settings.path)
     file = folder / "config.json"
     return int(read_json(file).get("projection_dim", _WIDTH)) if file.exists() else _WIDTH
-
-
-def _policy(recipe: Recipe, width: int) -> list[torch.Tensor]:
-    return list(build_policy(recipe.policy, width, 0).state_dict().values())

@@ -81,7 +81,7 @@ def rounded(similarities: torch.Tensor) -> torch.Tensor:
 
 
 def highest(scores: torch.Tensor, size: int) -> torch.Tensor:
-    """Columns [..., size] of the highest scores [..., N], in ascending order; -1, at the end, where fewer are finite."""
+    """Columns [..., size] of the highest scores [..., N], ascending; -1, at the end, where fewer are finite."""
     found = scores.topk(size, dim=-1)
     columns = found.indices.masked_fill(found.values == -torch.inf, scores.shape[-1])
     ordered = columns.sort(dim=-1).values

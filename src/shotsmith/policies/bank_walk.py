@@ -9,24 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional
 
 from shotsmith.policies.bank import Candidates, highest
-from shotsmith.policies.parts import Encoded, Gain, State
+from shotsmith.policies.parts import Encoded, Gain, Network, State
 from shotsmith.policies.protocol import STOP, BankInputs, Chosen
-
-if TYPE_CHECKING:
-    from shotsmith.policies.pointer import PointerPolicy
 
 
 @dataclass(frozen=True, slots=True)
 class BankWalk:
     """Sequences whose shortlists are retrieved as they grow (decoding.Walk). No gradient."""
 
-    policy: PointerPolicy
+    policy: Network
     inputs: BankInputs
     query: torch.Tensor
     """[B, H], the encoded queries."""
@@ -38,17 +34,20 @@ class BankWalk:
     @property
     def columns(self) -> int:
         """M, or N if that is less."""
-        return min(self.policy.settings.shortlist, len(self.candidates.keys))
+        return min(self.policy.shortlist, len(self.candidates.keys))
 
     def start(self) -> State:
         """Before the first choice."""
-        state: State = {
+        return self.retrieved(self.unretrieved())
+
+    def unretrieved(self) -> State:
+        """The state before the first choice, without a shortlist."""
+        return {
             "step": torch.zeros(len(self.query), 1, dtype=torch.int64, device=self.query.device),
             "chosen": torch.zeros(len(self.query), 1, 0, dtype=torch.int64, device=self.query.device),
             "history": self.query.new_zeros(len(self.query), 1, 0, self.columns, dtype=torch.int64),
-            **self.policy.memory.start(self.query[:, None]),
+            **self.policy.begin(self.query),
         }
-        return self.retrieved(state)
 
     def retrieved(self, state: State, wanted: torch.Tensor | None = None) -> State:
         """The state with its shortlist [B, G, M] and the scores of that, gains not counted.
@@ -73,7 +72,7 @@ class BankWalk:
     def log_probs(self, state: State) -> torch.Tensor:
         """Log-probabilities [B, G, C] of the next choice."""
         scores = state["scores"]
-        if self.policy.gains:
+        if self.policy.gain_parts:
             gains = gains_of(self.policy, self.query, self.candidates, state["shortlist"], state["chosen"])
             scores = scores + gains.masked_fill(state["shortlist"] < 0, 0.0)
         return self.policy.distribution(self.policy.asked(state), scores, state["step"])
@@ -94,11 +93,14 @@ class BankWalk:
                 [state["history"].expand(*choice.shape, -1, -1), shortlist[:, :, None]],
                 dim=2,
             ),
-            **self.policy.memory.advance(state, self.candidates.encoded[row]),
+            **self.policy.follow(state, self.candidates.encoded[row]),
         }
 
     def _searched(self, vectors: torch.Tensor | None, number: int) -> torch.Tensor:
-        """Scores [B, G, N] by which entries are retrieved; of scorers without inner products only the rest."""
+        """Scores [B, G, N] by which entries are retrieved.
+
+        Of scorers without inner products they are the rest, or the similarity where there is no rest.
+        """
         parts = [
             None if vectors is None else vectors @ self.candidates.keys.T,
             None if self.similarity is None else self.similarity[:, None],
@@ -108,7 +110,7 @@ class BankWalk:
         for part in parts:
             total = part if total is None else total if part is None else total + part
         if total is None:
-            total = self.query.new_zeros(1, 1, len(self.candidates.keys))
+            total = self.inputs.bank.similarity(self.inputs.queries)[:, None]
         return (total / self.policy.temperature).expand(len(self.query), number, -1)
 
     def _scored_apart(self, queries: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
@@ -117,7 +119,7 @@ class BankWalk:
 
 
 def step_distributions(
-    policy: PointerPolicy,
+    policy: Network,
     inputs: BankInputs,
     query: torch.Tensor,
     candidates: Candidates,
@@ -132,9 +134,9 @@ def step_distributions(
     states = _states(policy, query, candidates, sequences)
     similarity = None
     if policy.similar:
-        similarity = inputs.bank.similarity(inputs.queries, candidates.embeddings)
+        similarity = policy.unlearned(inputs.queries, candidates.embeddings)
     scores = scores_of(policy, candidates, states, shortlists, similarity).masked_fill(shortlists < 0, -torch.inf)
-    if policy.gains:
+    if policy.gain_parts:
         steps = range(sequences.shape[-1])
         earlier = [sequences[..., :t].clamp(min=0) for t in steps]
         gains = [gains_of(policy, query, candidates, shortlists[:, :, t], earlier[t]) for t in steps]
@@ -147,14 +149,16 @@ def step_distributions(
 
 def located(walk: BankWalk, shown: torch.Tensor) -> Chosen:
     """What policies.protocol.Policy.locate says."""
-    shape, state, columns, shortlists, log_probs = shown.shape, walk.start(), [], [], []
+    shape, columns, shortlists, log_probs = shown.shape, [], [], []
+    # Each sequence has a shortlist of its own from the first step on.
+    state: State = {name: entry.expand(-1, shape[1], *entry.shape[2:]) for name, entry in walk.unretrieved().items()}
     for step in range(shape[-1]):
         row = shown[..., step]
         state = walk.retrieved(state, row)
-        shortlist = state["shortlist"].expand(*shape[:2], -1)
+        shortlist = state["shortlist"]
         column = (shortlist == row[..., None]).int().argmax(-1)
         column = torch.where(row < 0, row, column)
-        distribution = walk.log_probs(state).expand(*shape[:2], -1)
+        distribution = walk.log_probs(state)
         place = torch.where(row == STOP, distribution.shape[-1] - 1, column.clamp(min=0))
         log_probs.append(distribution.gather(-1, place[..., None]).squeeze(-1).masked_fill(row == -1, 0.0))
         columns.append(column)
@@ -166,7 +170,7 @@ def located(walk: BankWalk, shown: torch.Tensor) -> Chosen:
 
 
 def scores_of(
-    policy: PointerPolicy,
+    policy: Network,
     candidates: Candidates,
     queries: torch.Tensor,
     rows: torch.Tensor,
@@ -192,7 +196,7 @@ def scores_of(
 
 
 def gains_of(
-    policy: PointerPolicy, query: torch.Tensor, candidates: Candidates, rows: torch.Tensor, chosen: torch.Tensor
+    policy: Network, query: torch.Tensor, candidates: Candidates, rows: torch.Tensor, chosen: torch.Tensor
 ) -> torch.Tensor:
     """What the gains add to the scores of `rows` [B, G, M] after the choice of `chosen` [B, G, t]: [B, G, M].
 
@@ -220,19 +224,17 @@ def _after(gain: Gain, encoded: Encoded, positions: Sequence[int]) -> torch.Tens
     return gain.gain(encoded, state)
 
 
-def _states(
-    policy: PointerPolicy, query: torch.Tensor, candidates: Candidates, sequences: torch.Tensor
-) -> torch.Tensor:
+def _states(policy: Network, query: torch.Tensor, candidates: Candidates, sequences: torch.Tensor) -> torch.Tensor:
     """What the policy asks for before every step of `sequences` [B, G, T]: [B, G, T, H]."""
     shape = sequences.shape
     state = {
-        **policy.memory.start(query[:, None]),
+        **policy.begin(query),
         "step": torch.zeros(shape[0], 1, dtype=torch.int64, device=sequences.device),
     }
     states = [policy.asked(state).expand(*shape[:2], -1)]
     for choice in sequences.unbind(-1)[:-1]:
         step = (state["step"] + 1).expand(choice.shape)
-        state = {**policy.memory.advance(state, candidates.encoded[choice.clamp(min=0)]), "step": step}
+        state = {**policy.follow(state, candidates.encoded[choice.clamp(min=0)]), "step": step}
         states.append(policy.asked(state))
     return torch.stack(states, dim=2)
 

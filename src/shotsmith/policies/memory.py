@@ -82,10 +82,43 @@ class Gru(VectorMemory):
         return unit_length(torch.lerp(candidate, query.expand_as(candidate), keep))
 
 
+class Residual(nn.Module):
+    """How far the state has moved: each choice adds W2 gelu(W1 [query; moved; chosen]), with W2 at zero at the start.
+
+    Nothing bounds the move, so a choice can make the opposite of itself the next one. In a policy that starts as
+    similarity the state is the query plus the move; elsewhere it is that sum, scaled to unit length.
+    """
+
+    def __init__(self, hidden: int, *, whole: bool) -> None:
+        """`hidden` is H; `whole` says that `query` gives the whole state, not the move alone."""
+        super().__init__()
+        self.whole = whole
+        self.up = nn.Linear(3 * hidden, 2 * hidden)
+        self.down = nn.Linear(2 * hidden, hidden)
+        nn.init.zeros_(self.down.weight)
+        nn.init.zeros_(self.down.bias)
+
+    def start(self, query: torch.Tensor) -> State:
+        """The state before the first choice, from queries [B, 1, H]."""
+        return {"residual.query": query, "residual.moved": torch.zeros_like(query)}
+
+    def query(self, state: State) -> torch.Tensor:
+        """The move [B, G, H], or the whole state."""
+        moved = state["residual.moved"]
+        return unit_length(state["residual.query"] + moved) if self.whole else moved
+
+    def advance(self, state: State, chosen: torch.Tensor) -> State:
+        """The state after choosing candidates [B, G, H]."""
+        query, moved = (state[name].expand_as(chosen) for name in ("residual.query", "residual.moved"))
+        seen = torch.cat([query, moved, chosen], dim=-1)
+        return {"residual.query": query, "residual.moved": moved + self.down(functional.gelu(self.up(seen)))}
+
+
 MEMORIES: dict[str, Callable[[PolicySettings], Memory]] = {
     "none": lambda _settings: Static(),
     "gate": lambda settings: Gate(settings.hidden_size),
     "gru": lambda settings: Gru(settings.hidden_size),
+    "residual": lambda settings: Residual(settings.hidden_size, whole=settings.start == "random"),
     "gpt2": lambda settings: Gpt2Memory(
         settings.hidden_size, settings.memory_layers, settings.heads, settings.attention_dropout
     ),

@@ -2,20 +2,20 @@
 
 It points into a pool that the query brings along, or retrieves from a whole bank (policies.bank_walk). It is put
 together from parts by the settings: encoder, memory, scorer, gains, slots, refinement, stop. A policy that starts as
-similarity scores candidate c in state s as
+similarity scores candidate c for query q in state s as
 
-    (cos(query, c) + learned(s, c) + prior(c)) / temperature + gains
+    (cos(q, c) - P q . P c + scorer(s, key(c)) + prior(c)) / temperature + gains
 
-where cos is the sum of the cosines of image and question and everything learned starts at zero: untrained, it is mixed
-similarity search. Axes: B queries, G sequences, T steps, K candidates, C columns (K, or K + 1 with STOP), D embedding
-width, H hidden.
+where cos is the sum of the cosines of image and question, and state and key start as P q and P c (policies.residual):
+untrained, the score is cos / temperature, and the policy is mixed similarity search.
+
+Axes: B queries, G sequences, T steps, K candidates, C columns (K, or K + 1 with STOP), D embedding width, H hidden.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -28,9 +28,11 @@ from shotsmith.policies.bank import Candidates, highest, rounded
 from shotsmith.policies.encoder import CrossAttentionEncoder
 from shotsmith.policies.gains import GAINS
 from shotsmith.policies.memory import MEMORIES
-from shotsmith.policies.parts import MAX_STEPS, Encoded, Gain, Memory, State, rows_at
+from shotsmith.policies.parts import MAX_STEPS, Encoded, Gain, Memory, State
+from shotsmith.policies.pool_walk import PoolWalk
 from shotsmith.policies.protocol import BankInputs, Chosen, Inputs, pick, rows_of
 from shotsmith.policies.refinement import Refinement
+from shotsmith.policies.residual import Prior, ResidualEncoder
 from shotsmith.policies.scorer import Scorer, build_scorer
 from shotsmith.policies.slots import Slots
 from shotsmith.policies.stop import StopHead
@@ -54,17 +56,21 @@ class PointerPolicy(nn.Module):
         hidden = settings.hidden_size
         self.settings = settings
         self.embedding_width = embedding_width
-        self.encoder = CrossAttentionEncoder(settings, embedding_width)
+        self.encoder: CrossAttentionEncoder | ResidualEncoder
+        self.encoder = (ResidualEncoder if self.similar else CrossAttentionEncoder)(settings, embedding_width)
         self.refinement = (
-            Refinement(hidden, settings.heads, settings.top_m, settings.attention_dropout)
+            Refinement(hidden, settings.heads, settings.top_m, settings.attention_dropout, from_zero=self.similar)
             if settings.decoding == "two_stage"
             else None
         )
         parallel = settings.decoding == "parallel"
         self.memory: Memory = Slots(hidden) if parallel else MEMORIES[settings.memory](settings)
+        self.shift = nn.Linear(hidden, hidden, bias=False) if self.similar and settings.memory != "residual" else None
+        if self.shift is not None:
+            nn.init.zeros_(self.shift.weight)
         self.step_embedding = nn.Embedding(MAX_STEPS, hidden) if settings.step_embedding else None
         if self.step_embedding is not None:
-            nn.init.normal_(self.step_embedding.weight, std=0.02)
+            nn.init.normal_(self.step_embedding.weight, std=0.0 if self.similar else 0.02)
         self.scorer: Scorer = build_scorer(settings)
         self.gains = nn.ModuleDict({name: GAINS[name](settings) for name in settings.gains})
         self.stop = StopHead(hidden) if settings.length == "stop" else None
@@ -80,6 +86,11 @@ class PointerPolicy(nn.Module):
     def outwards(self) -> bool:
         """Whether the first choice stands next to the query."""
         return self.settings.order == "outwards"
+
+    @property
+    def shortlist(self) -> int:
+        """M: the entries of a bank that can be chosen at a step."""
+        return self.settings.shortlist
 
     @property
     def similar(self) -> bool:
@@ -170,13 +181,13 @@ class PointerPolicy(nn.Module):
         log_probs = self.log_prob(_pool_of(inputs, pool), sequences)
         return Chosen(sequences, log_probs, torch.ones_like(log_probs[..., 0]), shortlists)
 
-    def walk(self, inputs: Inputs | BankInputs) -> PointerWalk | bank_walk.BankWalk:
+    def walk(self, inputs: Inputs | BankInputs) -> PoolWalk | bank_walk.BankWalk:
         """Everything that is computed once per query."""
         if isinstance(inputs, BankInputs):
             if self._sees_each_other:
                 pool = self._similar_rows(inputs)
                 return self._pool_walk(_pool_of(inputs, pool), rows=pool)
-            similarity = inputs.bank.similarity(inputs.queries) if self.similar else None
+            similarity = self.unlearned(inputs.queries, inputs.bank.embeddings) if self.similar else None
             candidates = inputs.bank.candidates(self)
             return bank_walk.BankWalk(self, inputs, self._bank_queries(inputs), candidates, similarity)
         return self._pool_walk(inputs)
@@ -185,14 +196,41 @@ class PointerPolicy(nn.Module):
         """Entries of a bank [U, D] as its walks need them (policies.bank.Encodes)."""
         encoded = self.encoder.alone(embeddings)
         prior = None if self.prior is None else self.prior(embeddings)
-        return Candidates(embeddings, encoded, self.scorer.keys(encoded), prior)
+        return Candidates(embeddings, unit_length(encoded), self.scorer.keys(encoded), prior)
+
+    def begin(self, query: torch.Tensor) -> State:
+        """The state before the first choice, from encoded queries [B, H]; its entries are [B, 1, ...]."""
+        query = query[:, None]
+        if not self.similar:
+            return self.memory.start(query)
+        return {"query": query, **self.memory.start(unit_length(query))}
+
+    def follow(self, state: State, chosen: torch.Tensor) -> State:
+        """The state after choosing encoded candidates [B, G, H] of unit length."""
+        after = self.memory.advance(state, chosen)
+        return {"query": state["query"].expand_as(chosen), **after} if self.similar else after
 
     def asked(self, state: State) -> torch.Tensor:
-        """What the next choice is compared with: [B, G, H], unit length."""
+        """What the next choice is compared with: [B, G, H]; of unit length, unless the policy starts as similarity."""
         queries = self.memory.query(state)
+        if self.similar:
+            queries = state["query"] + (queries if self.shift is None else self.shift(queries))
         if self.step_embedding is not None:
-            queries = unit_length(queries + self.step_embedding(state["step"]))
+            queries = queries + self.step_embedding(state["step"])
+            queries = queries if self.similar else unit_length(queries)
         return queries
+
+    def unlearned(self, queries: torch.Tensor, candidates: torch.Tensor) -> torch.Tensor:
+        """What similarity adds to the scorer's inner products: cos(q, c) - P q . P c.
+
+        [..., D] and [..., K, D] -> [..., K], or [B, D] and [U, D] -> [B, U]. The cosines are rounded as in
+        training-free search, so that both have the same ties.
+        """
+        assert isinstance(self.encoder, ResidualEncoder)
+        projected = queries - self.encoder.left_out(queries)
+        if candidates.dim() == 2:
+            return rounded(queries @ candidates.T) - projected @ candidates.T
+        return rounded(candidates @ queries[..., None]).squeeze(-1) - (candidates @ projected[..., None]).squeeze(-1)
 
     def distribution(self, queries: torch.Tensor, scores: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
         """Log-probabilities [..., C] from query states [..., H], scores [..., K] and the number chosen so far [...].
@@ -218,6 +256,10 @@ class PointerPolicy(nn.Module):
             rows = wanted.flatten(1)
             there = torch.where(rows < 0, -torch.inf, torch.inf)
             scores = scores.scatter_reduce(1, rows.clamp(min=0), there, "amax")
+            if (most := int((scores == torch.inf).sum(1).max())) > self.settings.shortlist:
+                raise InputError(
+                    f"{most} demonstrations of a query do not fit on a shortlist of {self.settings.shortlist}"
+                )
         return highest(scores, min(self.settings.shortlist, scores.shape[1]))
 
     def _bank_queries(self, inputs: BankInputs) -> torch.Tensor:
@@ -241,10 +283,10 @@ class PointerPolicy(nn.Module):
         query = self._bank_queries(inputs)
         return bank_walk.step_distributions(self, inputs, query, candidates, places, chosen)
 
-    def _pool_walk(self, inputs: Inputs, rows: torch.Tensor | None = None) -> PointerWalk:
+    def _pool_walk(self, inputs: Inputs, rows: torch.Tensor | None = None) -> PoolWalk:
         similarity = prior = None
         if self.similar:
-            similarity = rounded(inputs.candidates @ inputs.queries[..., None]).mT
+            similarity = self.unlearned(inputs.queries, inputs.candidates)[:, None]
             prior = None if self.prior is None else self.prior(inputs.candidates)[:, None]
         alone = similarity if prior is None or similarity is None else similarity + prior
         walk = self._over(self.encoder(inputs), alone, rows)
@@ -253,10 +295,10 @@ class PointerPolicy(nn.Module):
         scores = walk.scores(walk.start())[1]
         return self._over(self.refinement(walk.encoded, scores[:, 0]), alone, rows)
 
-    def _over(self, encoded: Encoded, alone: torch.Tensor | None, rows: torch.Tensor | None) -> PointerWalk:
-        return PointerWalk(self, encoded, self.scorer.keys(encoded.candidates), alone, rows)
+    def _over(self, encoded: Encoded, alone: torch.Tensor | None, rows: torch.Tensor | None) -> PoolWalk:
+        return PoolWalk(self, encoded, self.scorer.keys(encoded.compared), alone, rows)
 
-    def _walk_for(self, inputs: Inputs | BankInputs, shots: int) -> PointerWalk | bank_walk.BankWalk:
+    def _walk_for(self, inputs: Inputs | BankInputs, shots: int) -> PoolWalk | bank_walk.BankWalk:
         if isinstance(inputs, BankInputs):
             left = len(inputs.bank) - int((inputs.barred >= 0).sum(1).max()) if len(inputs.queries) else shots
         else:
@@ -276,96 +318,12 @@ class PointerPolicy(nn.Module):
             yield walk.log_probs(walk.unblocked(state, choice == -1))
 
 
-class Prior(nn.Module):
-    """The score of a candidate alone: a two-layer perceptron over its embedding that starts at zero."""
-
-    def __init__(self, embedding_width: int, hidden: int) -> None:
-        """`embedding_width` is D, `hidden` H."""
-        super().__init__()
-        self.norm = nn.LayerNorm(embedding_width)
-        self.up = nn.Linear(embedding_width, hidden)
-        self.down = nn.Linear(hidden, 1)
-        nn.init.zeros_(self.down.weight)
-        nn.init.zeros_(self.down.bias)
-
-    def forward(self, embeddings: torch.Tensor) -> torch.Tensor:
-        """[..., D] -> [...]."""
-        scores: torch.Tensor = self.down(functional.gelu(self.up(self.norm(embeddings)))).squeeze(-1)
-        return scores
-
-
-@dataclass(frozen=True, slots=True)
-class PointerWalk:
-    """Sequences over encoded pools, choice by choice (decoding.Walk)."""
-
-    policy: PointerPolicy
-    encoded: Encoded
-    keys: torch.Tensor
-    """[B, K, H]: what the scorer needs of the candidates."""
-    alone: torch.Tensor | None = None
-    """[B, 1, K]: what candidates score whatever was chosen, where the policy starts as similarity."""
-    rows: torch.Tensor | None = None
-    """[B, K]: the rows of the bank that the pools were taken from, if they were."""
-
-    @property
-    def mask(self) -> torch.Tensor:
-        """[B, K] bool; False where a smaller pool is padded."""
-        return self.encoded.mask
-
-    @property
-    def columns(self) -> int:
-        """K."""
-        return self.mask.shape[1]
-
-    def start(self) -> State:
-        """Before the first choice."""
-        state = {"blocked": ~self.mask[:, None], "step": torch.zeros_like(self.mask[:, :1], dtype=torch.int64)}
-        state |= self.policy.memory.start(self.encoded.query[:, None])
-        for gain in self.policy.gain_parts:
-            state |= gain.start(self.encoded)
-        return state
-
-    def scores(self, state: State) -> tuple[torch.Tensor, torch.Tensor]:
-        """The query states [B, G, H], and the scores [B, G, K] of the candidates; -inf where they cannot be chosen."""
-        queries = self.policy.asked(state)
-        scores = self.policy.scorer(queries, self.keys)
-        if self.alone is not None:
-            scores = (scores + self.alone) / self.policy.temperature
-        for gain in self.policy.gain_parts:
-            scores = scores + gain.gain(self.encoded, state)
-        return queries, scores.masked_fill(state["blocked"], -torch.inf)
-
-    def log_probs(self, state: State) -> torch.Tensor:
-        """Log-probabilities [B, G, C] of the next choice."""
-        queries, scores = self.scores(state)
-        return self.policy.distribution(queries, scores, state["step"])
-
-    def advance(self, state: State, choice: torch.Tensor) -> State:
-        """After the choices [B, G]. Negative ones end a sequence; what is blocked there afterwards has no meaning."""
-        position = choice.clamp(min=0)
-        shape = (*choice.shape, self.mask.shape[1])
-        after = {
-            "blocked": state["blocked"].expand(shape).scatter(-1, position[..., None], True),
-            "step": (state["step"] + 1).expand(choice.shape),
-        }
-        chosen = rows_at(self.encoded.candidates, position)
-        after |= self.policy.memory.advance(state, chosen)
-        for gain in self.policy.gain_parts:
-            after |= gain.advance(self.encoded, state, position)
-        return after
-
-    def unblocked(self, state: State, padded: torch.Tensor) -> State:
-        """`state` with nothing but padding blocked where `padded` [B, G], so that what follows is finite there."""
-        blocked = state["blocked"] & ~padded[..., None] | ~self.mask[:, None]
-        return {**state, "blocked": blocked}
-
-
 def _pool_of(inputs: BankInputs, rows: torch.Tensor) -> Inputs:
     """Some rows of the bank [B, K] as the pools of the queries; -1 pads."""
     return Inputs(inputs.queries, inputs.bank.embeddings[rows.clamp(min=0)], rows >= 0)
 
 
-def _chosen(walk: PointerWalk | bank_walk.BankWalk, found: decoding.Decoded) -> Chosen:
+def _chosen(walk: PoolWalk | bank_walk.BankWalk, found: decoding.Decoded) -> Chosen:
     shape = found.sequences.shape
     shortlists: torch.Tensor | None = None
     if isinstance(walk, bank_walk.BankWalk):

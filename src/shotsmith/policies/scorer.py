@@ -32,35 +32,33 @@ class Scorer(Protocol):
 
 
 class Cosine(nn.Module):
-    """scale * q . c / temperature. The scale is 1, or a weight that starts at zero."""
+    """q . c / temperature."""
 
-    def __init__(self, temperature: float, *, from_zero: bool = False) -> None:
+    def __init__(self, temperature: float) -> None:
         """`temperature` > 0: the lower, the more a difference in cosine counts."""
         super().__init__()
         self.temperature = temperature
-        self.scale = nn.Parameter(torch.zeros(())) if from_zero else None
 
     def keys(self, candidates: torch.Tensor) -> torch.Tensor:
         """The candidates."""
         return candidates
 
     def vectors(self, queries: torch.Tensor) -> torch.Tensor:
-        """The scaled queries."""
-        return (queries if self.scale is None else queries * self.scale) / self.temperature
+        """The queries over the temperature."""
+        return queries / self.temperature
 
     def forward(self, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
         """[B, G, H] and [B, K, H] -> [B, G, K]."""
-        scores = queries @ keys.mT / self.temperature
-        return scores if self.scale is None else scores * self.scale
+        return queries @ keys.mT / self.temperature
 
 
 class Bilinear(nn.Module):
-    """q^T W c / temperature. W starts as the identity (the cosine), or at zero."""
+    """q^T W c / temperature. W starts as the identity: the cosine."""
 
-    def __init__(self, hidden: int, temperature: float, *, from_zero: bool = False) -> None:
+    def __init__(self, hidden: int, temperature: float) -> None:
         """`hidden` is H; `temperature` > 0."""
         super().__init__()
-        self.weight = nn.Parameter(torch.zeros(hidden, hidden) if from_zero else torch.eye(hidden))
+        self.weight = nn.Parameter(torch.eye(hidden))
         self.temperature = temperature
 
     def keys(self, candidates: torch.Tensor) -> torch.Tensor:
@@ -77,43 +75,46 @@ class Bilinear(nn.Module):
 
 
 class Additive(nn.Module):
-    """v . tanh(W q + U c) (Bahdanau et al., arXiv 1409.0473). Without a temperature: v has its own scale."""
+    """v . tanh(W q + U c), without a temperature: v has its own scale (Bahdanau et al., arXiv 1409.0473).
 
-    def __init__(self, hidden: int, *, from_zero: bool = False) -> None:
-        """`hidden` is H. With `from_zero`, v starts at zero."""
+    In a policy that starts as similarity q . c comes on top, and v starts at zero.
+    """
+
+    def __init__(self, hidden: int, *, beside_product: bool = False) -> None:
+        """`hidden` is H; `beside_product` adds q . c."""
         super().__init__()
+        self.beside_product = beside_product
         self.of_query = nn.Linear(hidden, hidden)
         self.of_candidate = nn.Linear(hidden, hidden, bias=False)
         self.value = nn.Linear(hidden, 1, bias=False)
-        if from_zero:
+        if beside_product:
             nn.init.zeros_(self.value.weight)
 
     def keys(self, candidates: torch.Tensor) -> torch.Tensor:
-        """U c."""
+        """U c; with c behind it where the product is added."""
         keys: torch.Tensor = self.of_candidate(candidates)
-        return keys
+        return torch.cat([keys, candidates], dim=-1) if self.beside_product else keys
 
     def vectors(self, queries: torch.Tensor) -> None:
         """None: the scores are no inner products."""
 
     def forward(self, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
-        """[B, G, H] and [B, K, H] -> [B, G, K]."""
-        inside = torch.tanh(self.of_query(queries)[:, :, None] + keys[:, None])
-        return functional.linear(inside, self.value.weight).squeeze(-1)
+        """[B, G, H] and [B, K, H or 2H] -> [B, G, K]."""
+        learned, candidates = keys.split(queries.shape[-1], dim=-1) if self.beside_product else (keys, None)
+        inside = torch.tanh(self.of_query(queries)[:, :, None] + learned[:, None])
+        scores = functional.linear(inside, self.value.weight).squeeze(-1)
+        return scores if candidates is None else scores + queries @ candidates.mT
 
 
 def build_scorer(settings: PolicySettings) -> Scorer:
-    """The scorer of a policy.
-
-    In a policy that starts as similarity it starts at zero and leaves the temperature to the whole score.
-    """
-    from_zero = settings.start == "similarity"
-    return SCORERS[settings.scorer](settings.hidden_size, 1.0 if from_zero else settings.temperature, from_zero)
+    """The scorer of a policy. One that starts as similarity leaves the temperature to the whole score."""
+    similar = settings.start == "similarity"
+    return SCORERS[settings.scorer](settings.hidden_size, 1.0 if similar else settings.temperature, similar)
 
 
 SCORERS: dict[str, Callable[[int, float, bool], Scorer]] = {
-    "cosine": lambda _hidden, temperature, from_zero: Cosine(temperature, from_zero=from_zero),
-    "bilinear": lambda hidden, temperature, from_zero: Bilinear(hidden, temperature, from_zero=from_zero),
-    "additive": lambda hidden, _temperature, from_zero: Additive(hidden, from_zero=from_zero),
+    "cosine": lambda _hidden, temperature, _similar: Cosine(temperature),
+    "bilinear": lambda hidden, temperature, _similar: Bilinear(hidden, temperature),
+    "additive": lambda hidden, _temperature, similar: Additive(hidden, beside_product=similar),
 }
-"""Every scorer by its name in `policy.scorer`: (hidden size, temperature, whether it starts at zero) -> scorer."""
+"""Every scorer by its name in `policy.scorer`: (hidden size, temperature, whether the policy starts as similarity)."""

@@ -17,7 +17,7 @@ SAMPLERS: Mapping[str, tuple[str, str]] = {
     "rand_sampler": ("RandSampler", "random"),
     "text_sim_sampler": ("TextSimSampler", "text_similar"),
     "img_sim_sampler": ("ImgSimSampler", "image_similar"),
-    "mix_sampler": ("MixSampler", "mixed"),
+    "mix_sampler": ("MixSampler", "mix_sampler"),
 }
 """Name there -> name in paths, and `pools.sampler`."""
 
@@ -31,7 +31,7 @@ VERSIONS = ("v2", "v3")
 """The networks whose checkpoints can be read; v3 is v2 trained on."""
 
 CLIP = "openai/clip-vit-base-patch32"
-BUILTIN_WORLD = {"seed": 0, "train": 1500, "val": 200, "test": 800}
+BUILTIN_WORLD = {"preset": "first", "seed": 0, "train": 1500, "val": 200, "test": 800}
 BUILTIN_QUERIES = {"train_queries": 200, "val_queries": 50}
 """What SHOTSMITH_BUILTIN=1 puts in the place of OK-VQA: enough for 800 test queries, drawn in less than a minute."""
 _TRAIN_QUERIES = {"train_queries": 640, "val_queries": 160}

@@ -5,6 +5,7 @@ No torch here: a recipe is checked in milliseconds, before anything heavy is loa
 
 from shotsmith.recipe.base import Count, Settings, Shots
 from shotsmith.recipe.data import (
+    BankSettings,
     CaptionsSettings,
     DataSettings,
     HubSettings,
@@ -34,6 +35,7 @@ from shotsmith.recipe.training import (
 __all__ = [
     "PRESETS",
     "AdvantageSettings",
+    "BankSettings",
     "BeamSettings",
     "CaptionsSettings",
     "Count",

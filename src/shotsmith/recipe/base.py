@@ -20,3 +20,13 @@ class Settings(BaseModel):
     """Base of all sections: frozen, strict about names."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+    def is_set(self, name: str) -> bool:
+        """Whether the recipe sets this field itself.
+
+        A resolved recipe writes out every field: there, a field counts as set where it differs from its default.
+        """
+        fields = type(self).model_fields
+        if self.model_fields_set >= fields.keys():
+            return bool(getattr(self, name) != fields[name].get_default(call_default_factory=True))
+        return name in self.model_fields_set

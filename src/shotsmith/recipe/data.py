@@ -15,7 +15,9 @@ Wording = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 SplitSize = Annotated[int, Field(strict=True, ge=1, le=100_000)]
 
 SOURCES = ("world", "okvqa", "table", "captions", "texts", "hub")
-"""The sections of which a recipe gives one."""
+"""The sections of `data` of which a recipe gives one."""
+BANK_SOURCES = ("okvqa", "table", "captions", "texts", "hub")
+"""The sections of `data.bank` of which a recipe gives one."""
 
 
 FIRST_WORLD: Mapping[str, object] = {
@@ -52,7 +54,7 @@ class WorldSettings(Settings):
     """Whether the bank also records answers to composite questions. Real data: nobody has asked quite this before."""
     careless_sources: Annotated[int, Field(strict=True, ge=0, le=2)] = 1
     """How many of the four backgrounds mark records that are mostly wrong. Real data: sources that label carelessly."""
-    near_duplicates: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    near_duplicates: Share = 0.2
     """Share of the bank that photographs another record's scene anew. Real data: reposts and frames of one video."""
     changing_keepers: bool = True
     """Whether keepers have changed, so that order matters. Real data: facts that change, with old records about."""
@@ -96,7 +98,15 @@ class TableColumns(Settings):
     """One text or a list of them."""
 
 
-class TableSettings(Settings):
+class TableFormat(Settings):
+    """How the rows of a table become examples."""
+
+    images: Path | None = None
+    """Folder that image paths start from; else the folder of the table that names them."""
+    columns: TableColumns = TableColumns()
+
+
+class TableSettings(TableFormat):
     """Any tables (JSON, JSON lines, Parquet) or folders with a `metadata.jsonl`, by a column map (see docs/data.md)."""
 
     train: Path
@@ -105,9 +115,6 @@ class TableSettings(Settings):
     """Without it, a share of the train images is set aside."""
     val_share: Share = 0.1
     """Share of the train images whose questions are set aside for validation, where there is no `val`."""
-    images: Path | None = None
-    """Folder that image paths start from; else the folder of the table that names them."""
-    columns: TableColumns = TableColumns()
     metric: MetricName = "vqa_accuracy"
     """What answers are measured by."""
 
@@ -123,17 +130,9 @@ class CaptionsSettings(Settings):
     """Asked of every image; the captions are the answers."""
 
 
-class TextsSettings(Settings):
-    """Texts with a label each, without images (SST-2 as GLUE ships it), measured by exact match of the label."""
+class TextsFormat(Settings):
+    """How the rows of a table become texts with a label each."""
 
-    train: Path
-    """A table of any kind that `table` reads: .tsv, .csv, ..."""
-    test: Path
-    """It must have labels: GLUE's test.tsv has none, so give dev.tsv."""
-    val: Path | None = None
-    """Without it, a share of the train texts is set aside."""
-    val_share: Share = 0.1
-    """Share of the train texts that are set aside for validation, where there is no `val`."""
     text: str = "sentence"
     """Column of the text."""
     label: str = "label"
@@ -144,14 +143,27 @@ class TextsSettings(Settings):
     """What is asked; {text} stands for the text."""
 
     @model_validator(mode="after")
-    def _asks_about_the_text(self) -> TextsSettings:
+    def _asks_about_the_text(self) -> TextsFormat:
         if "{text}" not in self.question:
             raise ValueError("'question' must hold {text}, where the text goes")
         return self
 
 
-class HubSettings(Settings):
-    """Any Hugging Face data set by a column map, through the `datasets` library."""
+class TextsSettings(TextsFormat):
+    """Texts with a label each, without images (SST-2 as GLUE ships it), measured by exact match of the label."""
+
+    train: Path
+    """A table of any kind that `table` reads: .tsv, .csv, ..."""
+    test: Path
+    """It must have labels: GLUE's test.tsv has none, so give dev.tsv."""
+    val: Path | None = None
+    """Without it, a share of the train texts is set aside."""
+    val_share: Share = 0.1
+    """Share of the train texts that are set aside for validation, where there is no `val`."""
+
+
+class HubDataset(Settings):
+    """A Hugging Face data set, and how its rows become examples."""
 
     dataset: str
     """A hub id, a folder written by `save_to_disk`, or a folder of files that `datasets` can load."""
@@ -159,19 +171,73 @@ class HubSettings(Settings):
     """Which configuration, where there are several."""
     revision: str | None = None
     """Which version of a data set on the hub."""
+    columns: TableColumns = TableColumns()
+    """An image column may hold pictures or paths of image files; labels that have names become these."""
+    question: Wording = "{text}"
+    """What is asked; {text} stands for the question column's text."""
+
+
+class HubSettings(HubDataset):
+    """Any Hugging Face data set by a column map, through the `datasets` library."""
+
     train: str = "train"
-    """Name of the split that demonstrations come from."""
+    """Name of the train split."""
     test: str = "test"
     val: str | None = None
     """Without it, a share of the train images is set aside."""
     val_share: Share = 0.1
     """Share of the train images (texts, where there are none) that are set aside, where there is no `val`."""
-    columns: TableColumns = TableColumns()
-    """An image column may hold pictures or paths of image files; labels that have names become these."""
-    question: Wording = "{text}"
-    """What is asked; {text} stands for the question column's text."""
     metric: MetricName = "vqa_accuracy"
     """What answers are measured by."""
+
+
+class OkvqaBank(Settings):
+    """One pair of files as in `data.okvqa`, with its images."""
+
+    questions: Path
+    annotations: Path | None = None
+    images: Path
+
+
+class TableBank(TableFormat):
+    """One table as in `data.table`."""
+
+    file: Path
+    """A table, or a folder with a `metadata.jsonl`."""
+
+
+class CaptionsBank(CaptionsSettings):
+    """The images of one split of a file as in `data.captions`."""
+
+    split: Literal["train", "val", "test"] = "train"
+    """Which split; 'restval' counts as train."""
+
+
+class TextsBank(TextsFormat):
+    """One table as in `data.texts`."""
+
+    file: Path
+
+
+class HubBank(HubDataset):
+    """One split of a data set as in `data.hub`."""
+
+    split: str = "train"
+
+
+class BankSettings(Settings):
+    """Examples of their own that may be shown, in any format that `data` reads; queries are measured as `data` says."""
+
+    okvqa: OkvqaBank | None = None
+    table: TableBank | None = None
+    captions: CaptionsBank | None = None
+    texts: TextsBank | None = None
+    hub: HubBank | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> BankSettings:
+        _check_one_of(self, BANK_SOURCES)
+        return self
 
 
 class DataSettings(Settings):
@@ -183,6 +249,13 @@ class DataSettings(Settings):
     captions: CaptionsSettings | None = None
     texts: TextsSettings | None = None
     hub: HubSettings | None = None
+    bank: BankSettings | None = None
+    """What may be shown, from files of its own. Null: the world's bank, where it has one, or else the train split."""
+    bar_similarity: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Cosine of the image embeddings (of the text embeddings, where there are no images) above which an entry of the
+    bank counts as a duplicate of the query and is never shown to it. Null: only the query itself, its image, and equal
+    files or texts are barred. How similar a copy is to its original depends on the encoder, so no threshold suits all:
+    look at the cosines of known copies first."""
     skip_bad: bool = False
     """Leave out rows and images that cannot be used, and list them, where otherwise the first is an error."""
     train_queries: Count = 800
@@ -198,10 +271,7 @@ class DataSettings(Settings):
 
     @model_validator(mode="after")
     def _one_source(self) -> DataSettings:
-        given = [name for name in SOURCES if getattr(self, name) is not None]
-        if len(given) != 1:
-            named = " and ".join((", ".join(f"'{name}'" for name in SOURCES[:-1]), f"'{SOURCES[-1]}'"))
-            raise ValueError(f"give exactly one of {named}")
+        _check_one_of(self, SOURCES)
         return self
 
     @property
@@ -218,3 +288,9 @@ class DataSettings(Settings):
             return "exact_match"
         chosen = self.table or self.hub
         return "vqa_accuracy" if chosen is None else chosen.metric
+
+
+def _check_one_of(section: Settings, names: tuple[str, ...]) -> None:
+    if sum(getattr(section, name) is not None for name in names) != 1:
+        named = " and ".join((", ".join(f"'{name}'" for name in names[:-1]), f"'{names[-1]}'"))
+        raise ValueError(f"give exactly one of {named}")

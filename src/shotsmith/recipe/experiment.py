@@ -46,7 +46,8 @@ class Recipe(Settings):
         longest = max(self.beam.shots, *self.rollouts.shots, *self.grpo.shots, *self.evaluation.shots)
         if self.pools is not None and longest > self.pools.size:
             raise ValueError(f"{longest} shots cannot be taken from pools of {self.pools.size}")
-        if self.supervised.epochs and self.beam.queries > self.data.train_queries:
+        asked = self.supervised.epochs and self.beam.is_set("queries")
+        if asked and self.beam.queries > self.data.train_queries:
             raise ValueError("beam.queries exceeds data.train_queries")
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("seeds must differ from each other")

@@ -42,13 +42,14 @@ class PolicySettings(Settings):
     """Dropout after the cross-attention (in train mode only)."""
     attention_dropout: Share = 0.1
     """Dropout on the attention weights (in train mode only)."""
-    memory: Literal["none", "gate", "gru", "gpt2"] = "gru"
-    """How the query state follows what has been chosen: not at all, a gate, a GRU, or GPT-2 over all choices so far."""
+    memory: Literal["none", "gate", "gru", "residual", "gpt2"] = "residual"
+    """How the query state follows what has been chosen: not at all, a gate, a GRU, what a feed-forward network adds, or
+    GPT-2 over all choices so far."""
     memory_layers: Count = 2
     """Layers of the GPT-2 memory."""
     step_embedding: bool = False
     """Add a learned vector for the number of the step to the state."""
-    scorer: Literal["cosine", "additive", "bilinear"] = "bilinear"
+    scorer: Literal["cosine", "additive", "bilinear"] = "cosine"
     """How well a candidate fits the state."""
     temperature: Positive = 0.08
     """Scores are divided by it (additive ones only where the policy starts as similarity). It is learned where the

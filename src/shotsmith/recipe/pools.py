@@ -10,12 +10,13 @@ from shotsmith.recipe.base import Count, Natural, Settings
 class PoolSettings(Settings):
     """The candidates each query may be shown."""
 
-    sampler: Literal["random", "image_similar", "text_similar", "mixed"] = "random"
-    """How a pool is drawn from the train split."""
+    sampler: Literal["random", "image_similar", "text_similar", "mixed", "mix_sampler"] = "random"
+    """How a pool is drawn from the bank. 'mixed' takes the highest sums of both cosines; 'mix_sampler' fills half of a
+    pool at random, a quarter by text and a quarter by image, as Lever-LM's mix_sampler does."""
     size: Count = 64
     """Candidates per query."""
     seed: Natural = 0
-    """Seed of the random sampler."""
+    """Seed of what is drawn at random."""
     index: Literal["auto", "exact", "flat", "ivf"] = "auto"
     """How similar candidates are searched; `auto` is `exact` up to 50,000 train examples, `ivf` beyond."""
     probes: Count = 16

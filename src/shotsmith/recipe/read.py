@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from shotsmith.errors import RecipeError
-from shotsmith.recipe.data import WorldSettings
+from shotsmith.recipe.data import BANK_SOURCES, SOURCES, WorldSettings
 from shotsmith.recipe.experiment import Recipe
 from shotsmith.recipe.models import VLMSettings
 from shotsmith.recipe.policy import PolicySettings
@@ -25,13 +25,16 @@ _NO_SETTINGS: Mapping[type[BaseModel], str] = {
     VLMSettings: "decoding",
 }
 """The keys that stand for settings and are none themselves."""
+_ALTERNATIVES: Mapping[tuple[str, ...], tuple[str, ...]] = {("data",): SOURCES, ("data", "bank"): BANK_SOURCES}
+"""Section -> the keys of which it holds one."""
 
 
 def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
     """Read a recipe; `overrides` are 'section.key=value' with YAML values.
 
-    `base: FILE` (beside the recipe) takes over that recipe; what stands here goes on top, key by key. Raises
-    RecipeError listing every fault at once, with the nearest known key for each unknown one.
+    `base: FILE` (beside the recipe) takes over that recipe; what stands here goes on top, key by key. A preset or
+    another source of data replaces what it is an alternative to, in overrides too. Raises RecipeError listing every
+    fault at once, with the nearest known key for each unknown one.
     """
     value = _read_with_base(path, _MAX_BASES)
     for override in overrides:
@@ -59,15 +62,32 @@ def _read_with_base(path: Path, depth: int) -> dict[str, Any]:
     return _on_top(_read_with_base(path.parent / base, depth - 1), value)
 
 
-def _on_top(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Both, mappings merged key by key; a preset replaces what was said of its section before."""
+def _on_top(below: Mapping[str, Any], above: Mapping[str, Any], place: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Both, mappings merged key by key; `place` is the section they stand in.
+
+    A preset replaces what was said of its section before, and a source of data another source.
+    """
     if "preset" in above:
         return dict(above)
     merged = dict(below)
     for key, value in above.items():
+        if value is not None:
+            _drop_alternatives(merged, place, key)
+    for key, value in above.items():
         old = merged.get(key)
-        merged[key] = _on_top(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+        if isinstance(old, Mapping) and isinstance(value, Mapping):
+            merged[key] = _on_top(old, value, (*place, key))
+        else:
+            merged[key] = value
     return merged
+
+
+def _drop_alternatives(section: dict[str, Any], place: tuple[str, ...], key: str) -> None:
+    """Take out of the section at this place what the key is an alternative to."""
+    alternatives = _ALTERNATIVES.get(place, ())
+    for other in alternatives if key in alternatives else ():
+        if other != key:
+            section.pop(other, None)
 
 
 def parse_recipe(value: Mapping[str, Any], file: Path | str | None = None) -> Recipe:
@@ -88,11 +108,16 @@ def _apply(value: dict[str, Any], override: str) -> None:
     keys = name.strip().split(".")
     if not equals or not all(keys):
         raise RecipeError(f"override '{override}' is not of the form section.key=value")
-    for depth, key in enumerate(keys[:-1]):
-        value = value.setdefault(key, {})
-        if not isinstance(value, dict):
-            raise RecipeError(f"override '{override}': '{'.'.join(keys[: depth + 1])}' is not a section")
-    value[keys[-1]] = _read_yaml(text, f"override '{override}': the value is")
+    new = _read_yaml(text, f"override '{override}': the value is")
+    for depth, key in enumerate(keys):
+        if new is not None:
+            _drop_alternatives(value, tuple(keys[:depth]), key)
+        if depth < len(keys) - 1:
+            value[key] = {} if value.get(key) is None else value[key]
+            value = value[key]
+            if not isinstance(value, dict):
+                raise RecipeError(f"override '{override}': '{'.'.join(keys[: depth + 1])}' is not a section")
+    value[keys[-1]] = new
 
 
 class _Loader(yaml.SafeLoader):

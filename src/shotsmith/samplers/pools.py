@@ -35,8 +35,9 @@ SAMPLERS: Mapping[str, Callable[[Embedded, Embedded], Floats] | None] = {
     "image_similar": image_similarity,
     "text_similar": text_similarity,
     "mixed": mixed_similarity,
+    "mix_sampler": None,
 }
-"""The similarity [N] of one query (one row) and all examples by which a sampler draws; None draws at random."""
+"""The similarity [N] of one query (one row) and all examples by which a sampler draws; None where chance takes part."""
 
 _SIDES: Mapping[str, Callable[[Embedded], tuple[Floats, ...]]] = {
     "image_similar": lambda embedded: (embedded.images,),
@@ -54,20 +55,29 @@ def draw_pools(
     index_embeddings: Embedded,
     folder: Path | None = None,
     progress: Progress | None = None,
+    barred: Sequence[Rows] | None = None,
 ) -> Rows:
     """A pool for each query: rows of the index, [number of queries, settings.size].
 
-    A pool never holds an example with the query's id or image, and depends on no other query. An index that is built
-    for the search is kept in `folder`. Raises DataError where fewer than `size` candidates are left, or images are to
-    be compared and there are none.
+    A pool never holds a row that is `barred` from its query (by default, one of `barred_rows`) and depends on no other
+    query. An index that is built for the search is kept in `folder`. Raises DataError where fewer than `size`
+    candidates are left, or images are to be compared and there are none.
     """
-    if settings.sampler == "image_similar" and not index_embeddings.has_images:
+    if settings.sampler in ("image_similar", "mix_sampler") and not index_embeddings.has_images:
         raise DataError("the data have no images to compare; use text_similar", field="pools.sampler")
     if settings.sampler == "random":
-        return draw_random_pools(settings, queries, index)
-    barred = _barred(settings, queries, index)
-    if not queries:
-        return np.empty((0, settings.size), dtype=np.int64)
+        return draw_random_pools(settings, queries, index, barred)
+    barred = _checked(settings, queries, index, barred)
+    if not queries or not settings.size:
+        return np.empty((len(queries), settings.size), dtype=np.int64)
+    if settings.sampler == "mix_sampler":
+
+        def similar(sampler: str, size: int) -> Rows:
+            part = settings.model_copy(update={"sampler": sampler, "size": size})
+            place = folder / sampler if folder is not None else None
+            return draw_pools(part, queries, index, query_embeddings, index_embeddings, place, progress, barred)
+
+        return _mix(settings, queries, len(index), barred, similar)
     kind = settings.index if settings.index != "auto" else "exact" if len(index) <= EXACT_UP_TO else "ivf"
     if kind == "exact":
         return _exact(settings, query_embeddings, index_embeddings, barred, range(len(queries)))
@@ -84,9 +94,11 @@ def draw_pools(
     return pools
 
 
-def draw_random_pools(settings: PoolSettings, queries: Sequence[Example], index: Sequence[Example]) -> Rows:
+def draw_random_pools(
+    settings: PoolSettings, queries: Sequence[Example], index: Sequence[Example], barred: Sequence[Rows] | None = None
+) -> Rows:
     """The pools of the sampler that needs no embeddings; rows and errors as of `draw_pools`."""
-    barred = _barred(settings, queries, index)
+    barred = _checked(settings, queries, index, barred)
     pools = [
         draw_random(query.id, len(index), rows, settings.size, settings.seed)
         for query, rows in zip(queries, barred, strict=True)
@@ -94,9 +106,36 @@ def draw_random_pools(settings: PoolSettings, queries: Sequence[Example], index:
     return np.stack(pools) if pools else np.empty((0, settings.size), dtype=np.int64)
 
 
-def _barred(settings: PoolSettings, queries: Sequence[Example], index: Sequence[Example]) -> list[Rows]:
+def _mix(
+    settings: PoolSettings,
+    queries: Sequence[Example],
+    examples: int,
+    barred: Sequence[Rows],
+    similar: Callable[[str, int], Rows],
+) -> Rows:
+    """Half of each pool at random, then the quarter with the most similar questions, then that by image.
+
+    No row comes twice: where a row is similar by text already, the next one by image takes its place, and chance draws
+    from the rest. `similar` gives the pools of a sampler and a size.
+    """
+    quarter = settings.size // 4
+    left = min(examples - len(rows) for rows in barred)
+    by_text, by_image = similar("text_similar", quarter), similar("image_similar", min(2 * quarter, left))
+    pools = np.empty((len(queries), settings.size), dtype=np.int64)
+    for row, query in enumerate(queries):
+        more = by_image[row][~np.isin(by_image[row], by_text[row])][:quarter]
+        chosen = np.concatenate([by_text[row], more])
+        taken = np.union1d(barred[row], chosen)
+        pools[row] = [*draw_random(query.id, examples, taken, settings.size - len(chosen), settings.seed), *chosen]
+    return pools
+
+
+def _checked(
+    settings: PoolSettings, queries: Sequence[Example], index: Sequence[Example], barred: Sequence[Rows] | None
+) -> Sequence[Rows]:
     """The rows that may not be shown to each query. Raises DataError where too few are left."""
-    barred = barred_rows(queries, index)
+    if barred is None:
+        barred = barred_rows(queries, index)
     for query, rows in zip(queries, barred, strict=True):
         if len(index) - len(rows) < settings.size:
             raise DataError(
@@ -134,19 +173,22 @@ def load_or_draw(
     query_embeddings: Embedded,
     index_embeddings: Embedded,
     progress: Progress | None = None,
+    barred: Sequence[Rows] | None = None,
 ) -> Rows:
     """The pools in `file` if they were drawn from exactly this; else `draw_pools`, kept there."""
+    barred = barred_rows(queries, index) if barred is None else barred
     stamp = digest(
-        "pools-1",
+        "pools-2",
         settings.model_dump_json(),
         *(f"{part.id} {part.image_id}" for part in queries),
         "index",
         *(f"{part.id} {part.image_id}" for part in index),
+        *(rows.tobytes() for rows in barred),
         *(buffer(array) for part in (query_embeddings, index_embeddings) for array in (part.images, part.questions)),
     )
     kept = read_stamped(file, stamp)
     if kept is not None:
         return kept["pools"]
-    pools = draw_pools(settings, queries, index, query_embeddings, index_embeddings, file.parent, progress)
+    pools = draw_pools(settings, queries, index, query_embeddings, index_embeddings, file.parent, progress, barred)
     write_stamped(file, {"pools": pools}, stamp)
     return pools

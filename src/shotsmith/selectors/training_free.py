@@ -28,6 +28,8 @@ FREE = (
 )
 """Names of all alternatives to training, in the order of tables. `fixed` is chosen on validation queries
 (selectors.fixed), and `majority_vote` answers without the VLM (evaluation.majority_vote)."""
+RECORDED = ("image_similar", "text_similar", "mixed")
+"""Those whose sequences every group of recorded rollouts holds."""
 _BY_IMAGE = frozenset({"image_similar", "mixed", "mmices"})
 
 

@@ -7,6 +7,7 @@ from collections.abc import Collection
 
 import torch
 from torch import nn
+from torch.autograd.graph import increment_version
 
 from shotsmith.errors import InputError, TrainingError
 from shotsmith.recipe import OptimizerSettings
@@ -58,6 +59,9 @@ class Learner:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
+        for parameter in self.parameters:
+            # Fused optimizers do not say that they changed a weight; the keys of a bank are kept until one changes.
+            increment_version(parameter)
         self.steps += 1
         self.skipped_in_a_row = 0
         return {"grad_norm": norm, "learning_rate": rate}

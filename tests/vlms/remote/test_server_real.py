@@ -90,7 +90,7 @@ def test_a_recipe_that_needs_no_log_probabilities_runs_to_its_report(url: str, t
     recipe = parse_recipe(
         {
             "data": {
-                "world": {"train": 60, "val": 10, "test": 10},
+                "world": {"preset": "first", "train": 60, "val": 10, "test": 10},
                 **{"train_queries": 4, "val_queries": 2, "test_queries": 4},
             },
             "vlm": {"server": {"url": url, "model": "vlm"}},

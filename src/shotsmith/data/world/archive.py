@@ -10,6 +10,7 @@ import numpy as np
 from shotsmith.data.world.drawing import BACKGROUNDS
 from shotsmith.data.world.facts import World
 from shotsmith.data.world.questions import Question, Shares, ask, mistaken
+from shotsmith.recipe import WorldSettings
 
 SINGLE_FACTS: Shares = {
     "name": 0.19,
@@ -41,25 +42,19 @@ def careless_backgrounds(seed: int, count: int) -> frozenset[str]:
     return frozenset(BACKGROUNDS[i] for i in order[:count])
 
 
-def record(
-    world: World,
-    shares: Shares,
-    careless: frozenset[str],
-    near_duplicates: float,
-    size: int,
-    rng: np.random.Generator,
-) -> Iterator[Question]:
-    """Draw the records of an archive, one after the other.
+def records(world: World, shares: Shares, settings: WorldSettings, rng: np.random.Generator) -> Iterator[Question]:
+    """Draw the records of an archive, one after the other, without end.
 
     A near-duplicate repeats an earlier record, mistake included; only its picture and its annotators are new.
     """
-    records: list[Question] = []
-    for _ in range(size):
-        if records and near_duplicates and rng.random() < near_duplicates:
-            question = records[int(rng.integers(len(records)))]
+    careless = careless_backgrounds(settings.seed, settings.careless_sources)
+    earlier: list[Question] = []
+    while True:
+        if earlier and settings.near_duplicates and rng.random() < settings.near_duplicates:
+            question = earlier[int(rng.integers(len(earlier)))]
         else:
             question = ask(world, shares, rng)
             if question.scene.background in careless and rng.random() < WRONG:
                 question = replace(question, truth=mistaken(question, rng))
-        records.append(question)
+        earlier.append(question)
         yield question

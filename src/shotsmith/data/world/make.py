@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import count, islice
 from pathlib import Path
 
 import numpy as np
 
-from shotsmith.data.world.archive import DIRECT_ANSWERS, SINGLE_FACTS, careless_backgrounds, record
+from shotsmith.data.world.archive import DIRECT_ANSWERS, SINGLE_FACTS, records
 from shotsmith.data.world.drawing import draw
 from shotsmith.data.world.facts import build_world
 from shotsmith.data.world.questions import VISITORS, Question, annotate, ask, without_history
@@ -41,9 +42,9 @@ def make_world(folder: Path, settings: WorldSettings, progress: Progress | None 
     shutil.rmtree(draft, ignore_errors=True)
     sizes = {split: size for split in _FIRST_IMAGE if (size := getattr(settings, split)) is not None}
     with (progress or Silent()).task("drawing the world", sum(sizes.values()), "images") as advance:
-        for number, split in enumerate(sizes):
+        for number, (split, size) in enumerate(sizes.items()):
             rng = np.random.default_rng([settings.seed, 2, number])
-            _write_split(draft, split, questions_of(split, settings, rng), rng, advance)
+            _write_split(draft, split, islice(questions_of(split, settings, rng), size), rng, advance)
     write_json(draft / _MANIFEST, wanted)
     if folder.exists():
         folder.rmdir()
@@ -51,17 +52,13 @@ def make_world(folder: Path, settings: WorldSettings, progress: Progress | None 
 
 
 def questions_of(split: str, settings: WorldSettings, rng: np.random.Generator) -> Iterator[Question]:
-    """Draw the questions of a split. The archive is the bank, or the train split where there is none."""
+    """Draw the questions of a split, without end. The archive is the bank, or the train split where there is none."""
     world = build_world(settings.seed, artefacts=settings.artefacts, changing_keepers=settings.changing_keepers)
-    size: int = getattr(settings, split)
     is_archive = split == ("train" if settings.bank is None else "bank")
     shares = VISITORS if not is_archive else DIRECT_ANSWERS if settings.direct_answers else SINGLE_FACTS
     if not settings.changing_keepers:
         shares = without_history(shares)
-    if is_archive:
-        careless = careless_backgrounds(settings.seed, settings.careless_sources)
-        return record(world, shares, careless, settings.near_duplicates, size, rng)
-    return (ask(world, shares, rng) for _ in range(size))
+    return records(world, shares, settings, rng) if is_archive else (ask(world, shares, rng) for _ in count())
 
 
 def _write_split(

@@ -35,6 +35,9 @@ def _small(name: str, world: dict[str, Any], pools: dict[str, Any] | None) -> Re
             "rollouts": {"sampled": 2, "random": 1},
             "rce": {"epochs": 1, "queries_per_step": 8},
             "grpo": {"epochs": 3, "steps_per_epoch": 2, "num_generations": 4, "queries_per_step": 6},
-            "evaluation": {"shots": [1, 2], "random_draws": 2, "oracle_tries": 6, "resamples": 200},
+            "evaluation": {
+                **{"shots": [1, 2], "random_draws": 2, "oracle_tries": 6, "resamples": 200},
+                **{"fixed_tries": 3, "fixed_queries": 4},
+            },
         }
     )

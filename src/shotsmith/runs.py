@@ -278,10 +278,10 @@ def show(run: Run) -> dict[str, Any]:
         "best": {criterion: _best(epochs, criterion) for criterion in CRITERIA},
         "test": summary.get("test", []),
         "contrasts": summary.get("contrasts", []),
+        "evaluations": run.evaluations(),
         "best_free": summary.get("best_free"),
         "validation": summary.get("validation", []),
         "recall": summary.get("recall", []),
-        "evaluations": run.evaluations(),
         "barred": read_json(run.barred) if run.barred.exists() else {},
     }
 

@@ -38,7 +38,15 @@ def forge(folder, change):
 
 @pytest.mark.parametrize(
     "change",
-    [{}, {"memory": "none"}, {"start": "random"}, {"feed_forward": False}, {"layers": 3}, {"heads": 4}, {"temperature": 0.5}],
+    [
+        {},
+        {"memory": "none"},
+        {"start": "random"},
+        {"feed_forward": False},
+        {"layers": 3},
+        {"heads": 4},
+        {"temperature": 0.5},
+    ],
     ids=lambda change: next(iter(change), "base"),
 )
 def test_a_loaded_policy_gives_equal_logits_whatever_its_settings(tmp_path, change):

@@ -22,7 +22,20 @@ from shotsmith.progress import Progress
 from shotsmith.recipe import Recipe, WorldSettings
 from shotsmith.runs import Run
 
-VERBS = ("run", "embed", "pools", "collect", "train", "rank", "evaluate", "report", "show", "prompt", "world make")
+VERBS = (
+    "run",
+    "embed",
+    "pools",
+    "collect",
+    "train",
+    "rank",
+    "evaluate",
+    "report",
+    "show",
+    "prompt",
+    "headroom",
+    "world make",
+)
 STAGES = ("data", "embed", "pools", "beam", "train", "rank", "evaluate", "report")
 TEST = [
     {"selector": s, "shots": k, "metric": "vqa_accuracy", "accuracy": a, "low": a - 3, "high": a + 3, "n": 8}
@@ -98,6 +111,24 @@ def test_run_does_everything_and_prints_the_result_and_where_the_report_is(
     assert "epoch 1" in result.stderr and "epoch 1" not in result.stdout
 
 
+@pytest.mark.parametrize("arguments", [("run", "small.yaml"), ("show", "runs/small"), ("evaluate", "runs/small")])
+def test_the_last_line_compares_with_the_best_free_selector(
+    experiment: Experiment, recipe: Path, arguments: tuple[str, str]
+) -> None:
+    call("run", recipe)
+    *_, last = call(*arguments).stdout.splitlines()
+    assert last.startswith("GRPO reaches an accuracy of 61.5 %") and "21.2 points more than Random" in last
+    CONTRASTS[0].update(low=-9)
+    try:
+        call("evaluate", "runs/small")
+        *_, last = call(*arguments).stdout.splitlines()
+        assert last.startswith("No clear difference") and last.endswith(
+            "Use Random: 40.2 % (1-shot), without training."
+        )
+    finally:
+        CONTRASTS[0].update(low=9)
+
+
 def test_overrides_out_and_until_reach_the_experiment(experiment: Experiment, recipe: Path) -> None:
     result = call("run", recipe, "--set", "grpo.beta=0.5", "--set", "seeds=[3]", "--out", "here", "--until", "pools")
     assert result.exit_code == 0
@@ -136,7 +167,8 @@ def test_json_is_pure_on_stdout(experiment: Experiment, recipe: Path) -> None:
     shown = json.loads(call("run", recipe, "--json").stdout)
     assert shown == json.loads(call("show", "runs/small", "--json").stdout)
     assert (shown["status"], shown["test"], shown["contrasts"]) == ("done", TEST, CONTRASTS)
-    assert json.loads(call("evaluate", "runs/small", "--json").stdout) == {"test": TEST, "contrasts": CONTRASTS}
+    evaluated = json.loads(call("evaluate", "runs/small", "--json").stdout)
+    assert (evaluated["test"], evaluated["contrasts"]) == (TEST, CONTRASTS)
     assert json.loads(call("rank", "runs/small", "--json").stdout) == {
         "val_reward": [{"seed": 0, "phase": "grpo", "epoch": e, "val_reward": e / 4, "kl": 0.01} for e in (2, 1)],
         "val_loss": [],

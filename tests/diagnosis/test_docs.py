@@ -35,7 +35,7 @@ def test_the_page_says_what_the_command_says(key: str) -> None:
 
 def test_metrics_and_settings_of_the_page_exist() -> None:
     glossary = (DOCS / "training.md").read_text(encoding="utf-8").split("## Every metric")[1]
-    settings = flat(parse_recipe({"data": {"world": {}}}).model_dump(mode="json"))
+    settings = flat(parse_recipe({"data": {"world": {}}, "pools": {}}).model_dump(mode="json"))
     known = {*re.findall(r"`([\w/]+)`", glossary), *settings, *KEYS}
     known |= {"best_by", "--against", "evaluations.jsonl", "diagnosis/"}
     for code in re.findall(r"`([^`]+)`", SECTION):

@@ -114,7 +114,7 @@ def test_a_run_that_does_not_beat_what_is_free_says_so_first_and_what_to_use(sho
     page = content(ReportData(shown), LANGUAGES["en"])
     at_four = facts(shown).accuracy("mixed", 4)
     assert page.verdict.startswith("Training did not pay: GRPO reaches") and at_four
-    assert page.verdict.endswith(f"Use Mixed: {at_four['accuracy']:.1f} % at 4 shots, without training.")
+    assert page.verdict.endswith(f"Use Mixed: {at_four['accuracy']:.1f} % (4-shot), without training.")
     assert page.tiles[0].value == "-9.0" and page.tiles[0].label == "points over Mixed"
     assert "headroom.none" in said(shown)[1]
     everything = " ".join([page.verdict, *page.summary, *page.weaknesses, *(tile.label for tile in page.tiles)])

@@ -27,7 +27,7 @@ def evaluation(setting: Setting) -> Iterator[Prompts]:
     for shots in sorted(set(settings.shots)) if settings.fixed_tries else ():
         tried = settings.fixed_tries * shown_to
         yield Prompts("evaluate", _FIXED, shots, tried, tried, tried)
-    yield from _free(setting, _ON_VALIDATION, recipe.data.val_queries)
+    yield from _free(setting, _ON_VALIDATION, recipe.data.val_queries, known=shown_to)
     yield from _free(setting, "selectors", queries)
     for shots in sorted(set(settings.shots)):
         yield from _trained(setting, shots)
@@ -46,10 +46,11 @@ def by_similarity(*, has_images: bool) -> list[str]:
     return [name for name in training_free(has_images=has_images) if name not in ("zero_shot", "random")]
 
 
-def _free(setting: Setting, part: str, queries: int) -> Iterator[Prompts]:
+def _free(setting: Setting, part: str, queries: int, known: int = 0) -> Iterator[Prompts]:
     """Zero-shot once; the others at every number of shots. What several of them choose alike is asked once.
 
-    Where queries have pools, they choose from the whole bank as well.
+    Where queries have pools, they choose from the whole bank as well. `known` queries have been shown the fixed
+    sequences before.
     """
     settings, behaviour = setting.recipe.evaluation, setting.behaviour
     similar = len(by_similarity(has_images=setting.has_images))
@@ -60,7 +61,7 @@ def _free(setting: Setting, part: str, queries: int) -> Iterator[Prompts]:
         random = sum(drawn_at_random(settings.random_draws, size, shots) for size in sizes)
         chosen = random + len(sizes) * drawn_alike(similar, behaviour.similar_agree**shots) + fixed
         most = len(sizes) * (settings.random_draws + similar) + fixed
-        yield Prompts("evaluate", part, shots, queries * chosen, queries * chosen, queries * most)
+        yield Prompts("evaluate", part, shots, queries * chosen, queries * chosen - known * fixed, queries * most)
 
 
 def _trained(setting: Setting, shots: int) -> Iterator[Prompts]:

@@ -9,25 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional
 
-from shotsmith.policies.bank import Candidates, highest
+from shotsmith.policies.bank import highest
+from shotsmith.policies.candidates import Candidates
 from shotsmith.policies.entries import Entries
-from shotsmith.policies.parts import Encoded, Gain, State
+from shotsmith.policies.parts import Encoded, Gain, Network, State
 from shotsmith.policies.protocol import STOP, BankInputs, Chosen
-
-if TYPE_CHECKING:
-    from shotsmith.policies.pointer import PointerPolicy
 
 
 @dataclass(frozen=True, slots=True)
 class BankWalk:
     """Sequences whose shortlists are retrieved as they grow (decoding.Walk). No gradient."""
 
-    policy: PointerPolicy
+    policy: Network
     inputs: BankInputs
     query: torch.Tensor
     """[B, H], the encoded queries."""
@@ -37,7 +34,7 @@ class BankWalk:
     @property
     def columns(self) -> int:
         """M, or N if that is less."""
-        return min(self.policy.settings.shortlist, len(self.inputs.bank))
+        return min(self.policy.shortlist, len(self.inputs.bank))
 
     def start(self) -> State:
         """Before the first choice."""
@@ -82,7 +79,7 @@ class BankWalk:
     def log_probs(self, state: State) -> torch.Tensor:
         """Log-probabilities [B, G, C] of the next choice."""
         scores = state["scores"]
-        if self.policy.gains:
+        if self.policy.gain_parts:
             listed, chosen = (self.entries.places(state[name]) for name in ("shortlist", "chosen"))
             gains = gains_of(self.policy, self.query, self.entries.candidates, listed, chosen)
             scores = scores + gains.masked_fill(state["shortlist"] < 0, 0.0)
@@ -138,7 +135,7 @@ class BankWalk:
 
 
 def step_distributions(
-    policy: PointerPolicy,
+    policy: Network,
     inputs: BankInputs,
     query: torch.Tensor,
     candidates: Candidates,
@@ -155,7 +152,7 @@ def step_distributions(
     if policy.similar:
         similarity = policy.unlearned(inputs.queries, candidates.embeddings)
     scores = scores_of(policy, candidates, states, shortlists, similarity).masked_fill(shortlists < 0, -torch.inf)
-    if policy.gains:
+    if policy.gain_parts:
         steps = range(sequences.shape[-1])
         earlier = [sequences[..., :t].clamp(min=0) for t in steps]
         gains = [gains_of(policy, query, candidates, shortlists[:, :, t], earlier[t]) for t in steps]
@@ -189,7 +186,7 @@ def located(walk: BankWalk, shown: torch.Tensor) -> Chosen:
 
 
 def scores_of(
-    policy: PointerPolicy,
+    policy: Network,
     candidates: Candidates,
     queries: torch.Tensor,
     rows: torch.Tensor,
@@ -215,7 +212,7 @@ def scores_of(
 
 
 def gains_of(
-    policy: PointerPolicy, query: torch.Tensor, candidates: Candidates, rows: torch.Tensor, chosen: torch.Tensor
+    policy: Network, query: torch.Tensor, candidates: Candidates, rows: torch.Tensor, chosen: torch.Tensor
 ) -> torch.Tensor:
     """What the gains add to the scores of `rows` [B, G, M] after the choice of `chosen` [B, G, t]: [B, G, M].
 
@@ -243,9 +240,7 @@ def _after(gain: Gain, encoded: Encoded, positions: Sequence[int]) -> torch.Tens
     return gain.gain(encoded, state)
 
 
-def _states(
-    policy: PointerPolicy, query: torch.Tensor, candidates: Candidates, sequences: torch.Tensor
-) -> torch.Tensor:
+def _states(policy: Network, query: torch.Tensor, candidates: Candidates, sequences: torch.Tensor) -> torch.Tensor:
     """What the policy asks for before every step of `sequences` [B, G, T]: [B, G, T, H]."""
     shape = sequences.shape
     state = {

@@ -5,11 +5,13 @@ Axes: B queries, G sequences per query, K candidates, H hidden.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
+
+from shotsmith.policies.scorer import Scorer
 
 State = Mapping[str, torch.Tensor]
 """Where sequences stand before their next choice: tensors [B, G, ...] by name.
@@ -71,6 +73,52 @@ class Gain(Protocol):
 
     def advance(self, encoded: Encoded, state: State, choice: torch.Tensor) -> State:
         """The state after the choice of positions [B, G]."""
+        ...
+
+
+class Network(Protocol):
+    """What walks need of a policy."""
+
+    scorer: Scorer
+
+    @property
+    def temperature(self) -> torch.Tensor | float:
+        """What scores are divided by."""
+        ...
+
+    @property
+    def gain_parts(self) -> Sequence[Gain]:
+        """What is added to the scores for what has been chosen before."""
+        ...
+
+    @property
+    def similar(self) -> bool:
+        """Whether similarity enters the scores (`unlearned`)."""
+        ...
+
+    @property
+    def shortlist(self) -> int:
+        """M: the entries of a bank that can be chosen at a step."""
+        ...
+
+    def begin(self, query: torch.Tensor) -> State:
+        """The state before the first choice, from encoded queries [B, H]; its entries are [B, 1, ...]."""
+        ...
+
+    def follow(self, state: State, chosen: torch.Tensor) -> State:
+        """The state after choosing encoded candidates [B, G, H]."""
+        ...
+
+    def asked(self, state: State) -> torch.Tensor:
+        """What the next choice is compared with: [B, G, H]."""
+        ...
+
+    def unlearned(self, queries: torch.Tensor, candidates: torch.Tensor) -> torch.Tensor:
+        """What similarity adds to the scores of candidates [U, D] for queries [B, D]: [B, U]."""
+        ...
+
+    def distribution(self, queries: torch.Tensor, scores: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
+        """Log-probabilities [..., C] from states [..., H], scores [..., K] and the number chosen so far [...]."""
         ...
 
 

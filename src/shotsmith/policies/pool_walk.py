@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 
-from shotsmith.policies.parts import Encoded, State, rows_at
-
-if TYPE_CHECKING:
-    from shotsmith.policies.pointer import PointerPolicy
+from shotsmith.policies.parts import Encoded, Network, State, rows_at
 
 
 @dataclass(frozen=True, slots=True)
 class PoolWalk:
     """Sequences over encoded pools, choice by choice (decoding.Walk)."""
 
-    policy: PointerPolicy
+    policy: Network
     encoded: Encoded
     keys: torch.Tensor
     """[B, K, H]: what the scorer needs of the candidates."""

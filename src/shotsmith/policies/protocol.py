@@ -13,12 +13,11 @@ for STOP.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import torch
 
-if TYPE_CHECKING:
-    from shotsmith.policies.bank import BankIndex
+from shotsmith.policies.bank import BankIndex
 
 STOP = -2
 """In a sequence: the policy chose to show no further demonstration. After it there is only padding."""

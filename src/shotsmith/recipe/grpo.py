@@ -94,8 +94,8 @@ class ReferenceSettings(Settings):
 class GrpoSettings(OptimizerSettings):
     """Group relative policy optimisation (arXiv 2402.03300) with the names of TRL and verl."""
 
-    epochs: Natural = 10
-    steps_per_epoch: Natural = 10
+    epochs: Natural = 20
+    steps_per_epoch: Natural = 30
     """Batches of rollouts in an epoch; 0 for one pass over the queries."""
     num_generations: Annotated[int, Field(strict=True, ge=2)] = 8
     """Sequences sampled per query (G)."""
@@ -111,9 +111,9 @@ class GrpoSettings(OptimizerSettings):
     """Bound of the ratio where the advantage is negative (arXiv 1912.09729); null for none."""
     importance_level: Literal["step", "sequence"] = "step"
     """Ratio of every step, or one of the whole sequence."""
-    beta: NonNegative = 0.01
+    beta: NonNegative = 0.0
     """Coefficient of the KL divergence, at the start."""
-    entropy_coef: NonNegative = 0.002
+    entropy_coef: NonNegative = 0.02
     """Coefficient of the entropy bonus."""
     dropout: bool = False
     """Train mode in the updates: dropout then is in the ratio and in the KL, which is a mistake."""

@@ -60,8 +60,8 @@ class PolicySettings(Settings):
     attention_dropout: Share = 0.1
     """Dropout on the attention weights (in train mode only)."""
     memory: Literal["none", "gate", "gru", "residual", "gpt2"] = "residual"
-    """How the query state follows what has been chosen: not at all, a gate, a GRU, additions that a feed-forward network
-    computes, or GPT-2 over all choices so far."""
+    """How the query state follows what has been chosen: not at all, a gate, a GRU, what a feed-forward network adds, or
+    GPT-2 over all choices so far."""
     memory_layers: Count = 2
     """Layers of the GPT-2 memory."""
     step_embedding: bool = False

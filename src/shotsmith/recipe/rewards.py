@@ -33,8 +33,8 @@ class RewardSettings(Settings):
     """Weight of the probability of the most common true answer (0 to 1)."""
     log_prob_gain: NonNegative = 0.0
     """Weight of the gain in log-probability of the most common true answer over no demonstrations, in nats: dense."""
-    answer_f1: NonNegative = 0.0
-    """Weight of the token F1 of the generated answer with the nearest true answer (0 to 1)."""
+    answer_f1: NonNegative = 1.0
+    """Weight of the token F1 of the generated answer with the nearest true answer (0 to 1): half an answer counts."""
     cider: NonNegative = 0.0
     """Weight of CIDEr of the generated caption (0 to 10)."""
     demonstration_cost: NonNegative = 0.0

@@ -17,11 +17,11 @@ class OptimizerSettings(Settings):
     """Passes of this phase; one checkpoint and one metrics row each. 0 skips the phase."""
     learning_rate: Positive = 1e-3
     """Peak learning rate of AdamW."""
-    warmup_steps: Natural = 0
+    warmup_steps: Natural = 20
     """Steps over which the learning rate rises linearly from 0."""
-    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    schedule: Literal["constant", "linear", "cosine"] = "cosine"
     """How the learning rate falls after the warm-up, over all updates of the phase."""
-    final_learning_rate_share: Share = 0.0
+    final_learning_rate_share: Share = 0.1
     """What is left of the peak at the last update of a linear or cosine schedule."""
     weight_decay: NonNegative = 0.01
     """AdamW's decoupled weight decay."""
@@ -38,7 +38,7 @@ class OptimizerSettings(Settings):
 class SupervisedSettings(OptimizerSettings):
     """Cross-entropy on the sequences that beam search found."""
 
-    epochs: Natural = 30
+    epochs: Natural = 0
     label_smoothing: Share = 0.0
     """Share of the target spread evenly over the unmasked candidates."""
 
@@ -78,7 +78,7 @@ class RolloutSettings(Settings):
 class RceSettings(OptimizerSettings):
     """Reward-weighted cross-entropy: weights softmax(reward / tau) in each group."""
 
-    epochs: Natural = 5
+    epochs: Natural = 0
     tau_start: Positive = 2.0
     """Temperature of the weights at the first step; it falls linearly."""
     tau_end: Positive = 0.5

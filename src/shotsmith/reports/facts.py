@@ -246,7 +246,7 @@ def _best_free(shown: Row, test: Mapping[str, Mapping[Shots, Row]]) -> tuple[str
         return None
     name = max(means, key=lambda one: means[one])
     by_shots = {shots: row["accuracy"] for shots, row in test[name].items() if shots != "mean"}
-    return name, max(sorted(by_shots), key=lambda shots: by_shots[shots])
+    return name, max(sorted(by_shots), key=lambda shots: by_shots[shots], default=0)
 
 
 def _trend(column: str, rows: Sequence[Row]) -> Trend | None:

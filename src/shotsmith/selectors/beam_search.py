@@ -76,8 +76,9 @@ def beam_search(
 ) -> list[BeamResult]:
     """Search the candidates of some queries; a new demonstration is appended on the right, next to the query.
 
-    The candidates are those of the pool, or the most similar ones of the whole bank. Every unused candidate is tried after each of the `width` best sequences; ties go to lower positions. The requests
-    of one step are asked together, those of `queries_per_call` queries in one call.
+    The candidates are those of the pool, or the most similar ones of the whole bank. Every unused candidate is tried
+    after each of the `width` best sequences; ties go to lower positions. The requests of one step are asked together,
+    those of `queries_per_call` queries in one call.
     """
     searches = [_Search(row, sorted(nearest_candidates(tasks, row, settings.candidates))) for row in rows]
     with (progress or Silent()).task("beam search", len(searches), "query") as advance:

@@ -99,9 +99,9 @@ def run_epochs(
     `updates` are those of all epochs, for the schedule of the learning rate; parameters whose names begin with one
     of `frozen` stay as they are. Returns the rows of all epochs, fewer than asked for where training stopped early.
     A policy that starts as similarity gets a row and a checkpoint of its start too, as epoch 0: it takes part in the
-    choice of the best epoch. Called again after a kill it goes on, bitwise as if nothing had happened; once all are done it only loads.
-    Raises CheckpointError where the state on disk was made with other settings or from other weights, TrainingError
-    where training cannot go on.
+    choice of the best epoch. Called again after a kill training goes on, bitwise as if nothing had happened; once all
+    epochs are done it only loads. Raises CheckpointError where the state on disk was made with other settings or from
+    other weights, TrainingError where training cannot go on.
     """
     fingerprint = digest(run.phase, str(run.seed), settings.model_dump_json(), save(policy.state_dict()))
     learner = Learner(policy, settings, updates, frozen)

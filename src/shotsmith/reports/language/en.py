@@ -112,20 +112,20 @@ TEXT: dict[str, str] = {
     "verdict.open": "No clear difference from what is free: {policy} reaches an accuracy of {accuracy:.1f} % on the "
     "test queries, {difference:+.1f} points against {free}, the best selector that needs no training (interval "
     "{low:+.1f} to {high:+.1f}, p {p}).",
-    "verdict.use": "Use {free}: {best:.1f} % at {shots} shots, without training.",
+    "verdict.use": "Use {free}: {best:.1f} % ({shots}-shot), without training.",
     "verdict.use_zero_shot": "Show no demonstrations ({free}): {best:.1f} %, whatever the number of shots allowed "
     "({shots} here).",
-    "verdict.use_vote": "Use {free}, which does not ask the VLM: {best:.1f} % at {shots} demonstrations.",
+    "verdict.use_vote": "Use {free}, which does not ask the VLM: {best:.1f} % ({shots}-shot).",
     "verdict.no_headroom": "Training cannot pay on these data: even the oracle is only {difference:.1f} points above "
     "{free} ({low:+.1f} to {high:+.1f}).",
     # Headroom
     "headroom.worth": "Worth training: the oracle is {difference:.1f} points [{low:.1f}, {high:.1f}] above the best "
-    "free selector, {free} ({accuracy:.1f} %, mean over shots). At {shots} shots, where {free} is best ({best:.1f} %), "
-    "it is {there:.1f} points above it.",
+    "free selector, {free} ({accuracy:.1f} %, mean over shots). Where {free} is best "
+    "({best:.1f} %, {shots}-shot), it is {there:.1f} points above it.",
     "headroom.not_worth": "Not worth it: the oracle is only {difference:.1f} points [{low:.1f}, {high:.1f}] above the "
-    "best free selector. Use {free}: {best:.1f} % at {shots} shots.",
+    "best free selector. Use {free}: {best:.1f} % ({shots}-shot).",
     "headroom.unclear": "Unclear: the oracle is {difference:.1f} points [{low:.1f}, {high:.1f}] above the best free "
-    "selector, {free} ({accuracy:.1f} %, mean over shots), and {there:.1f} at {shots} shots, where {free} is best. Ask "
+    "selector, {free} ({accuracy:.1f} %, mean over shots), and {there:.1f} where {free} is best ({shots}-shot). Ask "
     "more queries: --queries {more}.",
     "headroom.nothing_right": "Not one of the answers to {queries} queries was right, whatever was shown: look at the "
     "prompt template, the format of the answers and the metric before training (shotsmith prompt RECIPE).",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 
 import torch
-from plain_policy import encoded, step
+from plain_policy import Known, encoded, step
 
 from shotsmith.policies.pointer import PointerPolicy
 from shotsmith.policies.protocol import Inputs
@@ -55,10 +55,10 @@ def plain_steps(policy: PointerPolicy, inputs: Inputs, groups: Groups) -> dict[K
 
     @functools.cache
     def after(query: int, chosen: tuple[int, ...]) -> Step:
-        return step(policy, *of_query(query), list(chosen))
+        return step(policy, of_query(query), list(chosen))
 
     @functools.cache
-    def of_query(query: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def of_query(query: int) -> Known:
         return encoded(policy, inputs.queries[query], inputs.candidates[query][inputs.mask[query]])
 
     return {

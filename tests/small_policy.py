@@ -28,7 +28,7 @@ def policy_of(settings: PolicySettings, seed: int = 0) -> PointerPolicy:
     noise = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in policy.parameters():
-            parameter += 0.3 * torch.randn(parameter.shape, generator=noise)
+            parameter += 0.2 * torch.randn(parameter.shape, generator=noise)
     return policy
 
 

@@ -236,7 +236,7 @@ def test_bad_usage_exits_2(experiment: Experiment, recipe: Path, arguments: tupl
 def test_another_recipe_in_the_folder_is_refused_unless_fresh(experiment: Experiment, recipe: Path) -> None:
     call("run", recipe)
     refused = call("run", recipe, "--set", "grpo.beta=0.5")
-    assert refused.exit_code == 2 and "grpo.beta: 0.01 there, 0.5 now" in refused.stderr
+    assert refused.exit_code == 2 and "grpo.beta: 0.0 there, 0.5 now" in refused.stderr
     assert call("run", recipe, "--set", "grpo.beta=0.5", "--fresh").exit_code == 0
     assert Run.open(Path("runs/small")).recipe.grpo.beta == 0.5
 

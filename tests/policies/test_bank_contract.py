@@ -74,7 +74,9 @@ def test_recorded_distributions_sum_to_one_and_log_prob_reads_them(name):
     policy, inputs, _ = prepared(name, CUT)
     for chosen in drawn_from(policy, inputs):
         there = recorded(inputs, chosen)
-        distributions, log_probs = (ask(there, chosen.sequences) for ask in (policy.step_distributions, policy.log_prob))
+        distributions, log_probs = (
+            ask(there, chosen.sequences) for ask in (policy.step_distributions, policy.log_prob)
+        )
         close(distributions.exp().sum(-1), torch.ones(2, 10, 3))
         assert distributions.shape[-1] == CUT + policy.can_stop
         for b, g, t in taken(chosen.sequences).nonzero().tolist():

@@ -19,6 +19,7 @@ from shotsmith.policies.pointer import PointerPolicy, build_policy
 from shotsmith.policies.protocol import STOP, Inputs, taken
 from shotsmith.recipe import PolicySettings
 
+
 def prepared(name: str) -> tuple[PointerPolicy, Inputs, torch.Tensor]:
     """A policy, inputs, and sequences [2, 4, 3] with padding and, where it is allowed, STOP."""
     policy, inputs = policy_of(COMBINATIONS[name]), inputs_of(queries=2)

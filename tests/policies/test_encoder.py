@@ -74,7 +74,9 @@ def test_the_weights_have_the_names_and_shapes_of_the_predecessor():
             f"attn_norms.{layer}.weight": (8,),
             f"attn_norms.{layer}.bias": (8,),
         }
-    found = {name: tuple(weight.shape) for name, weight in encoder_of(layers=2, feed_forward=False).state_dict().items()}
+    found = {
+        name: tuple(weight.shape) for name, weight in encoder_of(layers=2, feed_forward=False).state_dict().items()
+    }
     assert found == expected
 
 

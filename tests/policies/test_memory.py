@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional
 
 from shotsmith.policies.memory import MEMORIES
@@ -16,9 +17,12 @@ def units(*shape: int, seed: int = 0) -> torch.Tensor:
     return functional.normalize(torch.randn(*shape, 8, generator=torch.Generator().manual_seed(seed)), dim=-1)
 
 
-def built(name: str):
+def built(name: str, start: str = "random"):
     torch.manual_seed(0)
-    return Slots(8).eval() if name == "slots" else MEMORIES[name](SETTINGS).eval()
+    memory = Slots(8) if name == "slots" else MEMORIES[name](SETTINGS.model_copy(update={"start": start}))
+    if name == "residual":
+        nn.init.normal_(memory.down.weight)  # it starts at zero
+    return memory.eval()
 
 
 every_memory = pytest.mark.parametrize("name", [*MEMORIES, "slots"])
@@ -57,6 +61,21 @@ def test_the_gru_is_that_of_torch_and_at_first_mostly_keeps_the_state():
     expected = gru.cell(chosen.flatten(0, 1), state.expand(-1, 4, -1).flatten(0, 1)).view(3, 4, 8)
     torch.testing.assert_close(found, functional.normalize(expected, dim=-1))
     assert (functional.cosine_similarity(found, state, dim=-1) > 0.8).all()
+
+
+@pytest.mark.parametrize("start", ["random", "similarity"])
+def test_the_residual_follows_its_formula_and_starts_without_a_move(start):
+    residual, query, first, second = built("residual", start), units(3, 1), units(3, 4, seed=1), units(3, 4, seed=2)
+    state, moved = residual.start(query), torch.zeros(3, 4, 8)
+    for chosen in (first, second):
+        state = residual.advance(state, chosen)
+        moved = moved + residual.down(
+            functional.gelu(residual.up(torch.cat([query.expand_as(moved), moved, chosen], -1)))
+        )
+    expected = functional.normalize(query + moved, dim=-1) if start == "random" else moved
+    torch.testing.assert_close(residual.query(state), expected)
+    untrained = MEMORIES["residual"](SETTINGS)
+    assert (untrained.query(untrained.advance(untrained.start(query), first)) == 0).all()
 
 
 def test_every_slot_asks_for_something_else_and_there_is_one_for_every_step():

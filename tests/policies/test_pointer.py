@@ -103,7 +103,7 @@ def test_the_seed_decides_the_weights_and_the_global_generator_is_left_alone():
     one, same, other = (build_policy(STOPPING, WIDTH, seed).state_dict() for seed in (0, 0, 1))
     assert torch.equal(before, torch.get_rng_state())
     assert all(torch.equal(one[name], same[name]) for name in one)
-    assert not torch.equal(one["encoder.input_proj.weight"], other["encoder.input_proj.weight"])
+    assert not torch.equal(one["memory.up.weight"], other["memory.up.weight"])
 
 
 @pytest.mark.parametrize("setting", ["dropout", "attention_dropout"])

@@ -51,7 +51,9 @@ def test_on_random_embeddings_whatever_the_widths_and_the_seed(widths, hidden, b
         assert policy.select(tasks, shots) == mixed().select(tasks, shots)
 
 
-@pytest.mark.parametrize("changes", [{"memory": "gpt2"}, {"scorer": "additive"}, {"layers": 1}, {"prior": False}], ids=str)
+@pytest.mark.parametrize(
+    "changes", [{"memory": "gpt2"}, {"scorer": "additive"}, {"layers": 1}, {"prior": False}], ids=str
+)
 def test_with_other_parts_too(changes):
     rng = np.random.default_rng(0)
     queries, index = (Embedded(unit_rows(rng, count, 20), unit_rows(rng, count, 12)) for count in (5, 80))

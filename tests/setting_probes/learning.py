@@ -8,15 +8,16 @@ from types import SimpleNamespace
 
 import torch
 from small_matching import Matching, small_policy, small_run, without_times
-from small_policy import inputs_of, policy_of, some_sequences
+from small_policy import bank_inputs_of, inputs_of, policy_of, some_sequences
 
 from setting_probes import Probe
 from shotsmith.checkpoints.native import save_policy
 from shotsmith.experiment.training import best_policy
 from shotsmith.policies.pointer import PointerPolicy
-from shotsmith.recipe import Recipe
+from shotsmith.recipe import OptimizerSettings, Recipe
 from shotsmith.runs import Phase, Run
 from shotsmith.training.grpo import train_grpo
+from shotsmith.training.learner import Learner
 from shotsmith.training.rce import train_rce
 from shotsmith.training.supervised import SupervisedData, train_supervised
 from shotsmith.training.validation import Validation
@@ -28,6 +29,19 @@ def policy(recipe: Recipe, _folder: Path) -> object:
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(0)
         return network.step_distributions(inputs, some_sequences(inputs)).tolist()
+
+
+def over_bank(recipe: Recipe, _folder: Path) -> object:
+    """What it retrieves from a bank while it is trained, how often the index was built, and how it shows sequences."""
+    network, inputs = policy_of(recipe.policy), bank_inputs_of(entries=300)
+    learner, found = Learner(network, OptimizerSettings(), 10), []
+    indexes: list[object] = []
+    for _ in range(4):
+        found.append(network.sample(inputs, 2, 3, torch.Generator().manual_seed(0)).shortlists.tolist())
+        if inputs.bank.search(network) not in indexes:
+            indexes.append(inputs.bank.search(network))
+        learner.update(sum(parameter.square().sum() for parameter in network.parameters()))
+    return found, len(indexes), indexes == [None], network.outwards
 
 
 def supervised(recipe: Recipe, folder: Path) -> object:

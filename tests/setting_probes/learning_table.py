@@ -33,15 +33,24 @@ FAR = NEAR | {"grpo.kl.low": 1e-13, "grpo.kl.high": 1e-12}
 SYNCED = {"grpo.reference.sync_steps": 1, "grpo.beta": 0.5}
 STAGED = {"grpo.curriculum.kind": "staged", "grpo.curriculum.share": 0.3, "grpo.curriculum.epochs": 1}
 
+SEARCHED = {"policy.shortlist": 8, "policy.index.probes": 2}
+
 TABLE: Mapping[str, tuple[Any, ...]] = {
+    "policy.start": (OTHERS, learning.policy),
+    "policy.order": (OTHERS, learning.over_bank),
+    "policy.shortlist": (8, learning.over_bank),
+    "policy.index.kind": (OTHERS, learning.over_bank, SEARCHED | {"policy.index.kind": "hnsw"}),
+    "policy.index.probes": (1, learning.over_bank, SEARCHED | {"policy.index.kind": "ivf"}),
+    "policy.index.refresh": (2, learning.over_bank, SEARCHED | {"policy.index.kind": "ivf"}),
+    "policy.prior": (False, learning.policy),
     "policy.hidden_size": (8, learning.policy),
     "policy.layers": (2, learning.policy),
-    "policy.heads": (2, learning.policy),
+    "policy.heads": (2, learning.policy, {"policy.layers": 1}),
     "policy.candidate_encoder": (OTHERS, learning.policy),
-    "policy.feed_forward": (True, learning.policy),
-    "policy.projections": (OTHERS, learning.policy),
+    "policy.feed_forward": (False, learning.policy),
+    "policy.projections": (OTHERS, learning.policy, {"policy.start": "random"}),
     "policy.dropout": (0.5, learning.policy),
-    "policy.attention_dropout": (0.5, learning.policy),
+    "policy.attention_dropout": (0.5, learning.policy, {"policy.layers": 1}),
     "policy.memory": (OTHERS, learning.policy),
     "policy.memory_layers": (1, learning.policy, {"policy.memory": "gpt2"}),
     "policy.step_embedding": (True, learning.policy),

@@ -5,12 +5,23 @@ Axes: N entries of the bank, D embedding width, H hidden, B queries, G sequences
 
 from __future__ import annotations
 
+import dataclasses
+import logging
+import time
 import weakref
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import torch
-from torch import nn
+
+from shotsmith.policies.bank_search import BankSearch, keys_of, kind_of
+
+if TYPE_CHECKING:
+    from shotsmith.policies.pointer import PointerPolicy
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 DECIMALS = 5
 """Cosines are rounded to so many decimals, as in training-free similarity search: closer ones are ties."""
@@ -31,47 +42,137 @@ class Candidates:
     prior: torch.Tensor | None
     """[U]: the score of each alone, where the policy has one."""
 
+    def at(self, rows: torch.Tensor) -> Candidates:
+        """Some of them [W], in the order given."""
+        prior = None if self.prior is None else self.prior[rows]
+        return Candidates(self.embeddings[rows], self.encoded[rows], self.keys[rows], prior)
 
-class Encodes(Protocol):
-    """The part of a policy that the bank needs."""
-
-    def encode(self, embeddings: torch.Tensor) -> Candidates:
-        """The candidates of embeddings [U, D]; differentiable."""
-        ...
+    def __add__(self, others: Candidates) -> Candidates:
+        """Both lists, one after the other."""
+        prior = None if self.prior is None or others.prior is None else torch.cat([self.prior, others.prior])
+        return Candidates(
+            torch.cat([self.embeddings, others.embeddings]),
+            torch.cat([self.encoded, others.encoded]),
+            torch.cat([self.keys, others.keys]),
+            prior,
+        )
 
 
 class BankIndex:
-    """Every entry of a bank: embeddings, and its keys under a policy's present weights.
+    """Every entry of a bank: embeddings, keys under a policy's present weights, and an index to search them with.
 
-    Keys are computed when they are first needed and again once the weights have changed.
+    Keys are computed when they are first needed and again once the weights have changed. Large banks are searched
+    approximately (recipe.policy.IndexSettings). Rows keep their numbers when entries are added or removed.
     """
 
-    def __init__(self, embeddings: torch.Tensor) -> None:
-        """`embeddings` [N, D] float32, on the device of the policy."""
+    def __init__(self, embeddings: torch.Tensor, folder: Path | None = None) -> None:
+        """`embeddings` [N, D] float32, on the device of the policy.
+
+        `folder` keeps an `ivf` index in a file that is mapped into memory, for policies that are trained no further.
+        """
         self.embeddings = embeddings
+        self.folder = folder
+        self.removed = torch.empty(0, dtype=torch.int64, device=embeddings.device)
+        """[R] rows that are never chosen."""
         self.rebuilds = 0
         """How often all keys have been computed."""
-        self._known: tuple[weakref.ref[nn.Module], int, Candidates] | None = None
+        self.build_seconds = 0.0
+        """What building approximate indexes has taken so far."""
+        self._known: _Of[Candidates] | None = None
+        self._search: _Of[BankSearch] | None = None
 
     def __len__(self) -> int:
-        """N."""
+        """N, removed entries included."""
         return len(self.embeddings)
 
-    def candidates(self, policy: nn.Module) -> Candidates:
+    def candidates(self, policy: PointerPolicy) -> Candidates:
         """All N entries, encoded by the policy as it is. No gradient."""
-        version = _version(policy)
-        if self._known is not None:
-            known, seen, candidates = self._known
-            if known() is policy and seen == version:
-                return candidates
-        candidates = _encoded(policy, self.embeddings)
-        self.rebuilds += 1
-        self._known = (weakref.ref(policy), version, candidates)
-        return candidates
+        if self._known is None or self._known.updates_since(policy) != 0:
+            self._known = _Of(_encoded(policy, self.embeddings), policy)
+            self.rebuilds += 1
+        return self._known.what
+
+    def some(self, policy: PointerPolicy, rows: torch.Tensor) -> Candidates:
+        """Some entries [W], encoded by the policy as it is. No gradient."""
+        if self._known is not None and self._known.updates_since(policy) == 0:
+            return self._known.what.at(rows)
+        return _encoded(policy, self.embeddings[rows])
+
+    def search(self, policy: PointerPolicy) -> BankSearch | None:
+        """The approximate index; None where search is exact.
+
+        It is built anew where the weights have been updated `index.refresh` times; before that, its keys are older
+        than the weights.
+        """
+        settings = policy.settings.index
+        if kind_of(settings, len(self)) == "exact":
+            return None
+        if self._search is None or not 0 <= self._search.updates_since(policy) < settings.refresh:
+            started = time.perf_counter()
+            search = BankSearch(keys_of(policy, self.candidates(policy)), settings, self.folder)
+            search.remove(self.removed)
+            self._search = _Of(search, policy)
+            seconds = time.perf_counter() - started
+            self.build_seconds += seconds
+            logger.info("built the index of a bank of %d entries in %.1f s", len(self), seconds)
+        return self._search.what
+
+    def refresh(self) -> None:
+        """Build the approximate index anew before the next search.
+
+        A phase that begins with it does not depend on what was searched before: it can be resumed there.
+        """
+        self._search = None
+
+    def add(self, embeddings: torch.Tensor) -> torch.Tensor:
+        """Add entries [A, D]; their rows [A]. Only they are encoded and put into the index."""
+        first = len(self)
+        self.embeddings = torch.cat([self.embeddings, embeddings])
+        policy = self._search.policy() if self._search is not None else None
+        if self._search is not None and policy is not None and self.folder is None:
+            self._search.what.add(keys_of(policy, _encoded(policy, embeddings)))
+        else:
+            self._search = None
+        policy = self._known.policy() if self._known is not None else None
+        if self._known is not None and policy is not None and self._known.updates_since(policy) == 0:
+            joined = self._known.what + _encoded(policy, embeddings)
+            self._known = _Of(dataclasses.replace(joined, embeddings=self.embeddings), policy)
+        else:
+            self._known = None
+        return torch.arange(first, len(self), device=self.embeddings.device)
+
+    def remove(self, rows: torch.Tensor) -> None:
+        """Never choose these rows [R] again; no other entry gets their numbers."""
+        self.removed = torch.cat([self.removed, rows.to(self.removed)]).unique()
+        if self._search is not None:
+            self._search.what.remove(self.removed)
+
+    def excluded(self, barred: torch.Tensor) -> torch.Tensor:
+        """What may not be chosen [B, X + R]: rows barred for each query [B, X], and removed ones. -1 pads."""
+        if not len(self.removed):
+            return barred
+        return torch.cat([barred, self.removed.expand(len(barred), -1)], dim=1)
 
     def similarity(self, queries: torch.Tensor, embeddings: torch.Tensor | None = None) -> torch.Tensor:
         """Cosines [B, U] of queries [B, D] with some embeddings [U, D] (all of the bank), rounded."""
         return rounded(queries @ (self.embeddings if embeddings is None else embeddings).T)
+
+
+class _Of(Generic[T]):
+    """What was computed from the weights of a policy, and how long ago."""
+
+    def __init__(self, what: T, policy: PointerPolicy) -> None:
+        self.what = what
+        self.policy = weakref.ref(policy)
+        self._parameters = list(policy.parameters())
+        self._versions = [parameter._version for parameter in self._parameters]
+
+    def updates_since(self, policy: PointerPolicy) -> int:
+        """How often the weights have been changed in place, as optimizers do; -1 for another policy."""
+        if self.policy() is not policy:
+            return -1
+        pairs = zip(self._parameters, self._versions, strict=True)
+        return max(parameter._version - before for parameter, before in pairs)
 
 
 def rounded(similarities: torch.Tensor) -> torch.Tensor:
@@ -89,16 +190,10 @@ def highest(scores: torch.Tensor, size: int) -> torch.Tensor:
 
 
 @torch.no_grad()
-def _encoded(policy: Encodes | nn.Module, embeddings: torch.Tensor) -> Candidates:
-    parts = [policy.encode(block) for block in embeddings.split(_ROWS)]  # type: ignore[operator]
+def _encoded(policy: PointerPolicy, embeddings: torch.Tensor) -> Candidates:
+    parts = [policy.encode(block) for block in embeddings.split(_ROWS)]
     if len(parts) == 1:
         return parts[0]
     prior = None if parts[0].prior is None else torch.cat([part.prior for part in parts if part.prior is not None])
-    return Candidates(
-        embeddings, torch.cat([part.encoded for part in parts]), torch.cat([part.keys for part in parts]), prior
-    )
-
-
-def _version(policy: nn.Module) -> int:
-    """A number that grows whenever a weight is changed in place, as optimizers and load_state_dict do."""
-    return sum(parameter._version for parameter in policy.parameters())
+    encoded, keys = (torch.cat([getattr(part, name) for part in parts]) for name in ("encoded", "keys"))
+    return Candidates(embeddings, encoded, keys, prior)

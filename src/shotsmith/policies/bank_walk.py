@@ -14,6 +14,7 @@ import torch
 from torch.nn import functional
 
 from shotsmith.policies.bank import Candidates, highest
+from shotsmith.policies.entries import Entries
 from shotsmith.policies.parts import Encoded, Gain, Network, State
 from shotsmith.policies.protocol import STOP, BankInputs, Chosen
 
@@ -26,15 +27,13 @@ class BankWalk:
     inputs: BankInputs
     query: torch.Tensor
     """[B, H], the encoded queries."""
-    candidates: Candidates
-    """All N entries."""
-    similarity: torch.Tensor | None
-    """[B, N], for policies that start as similarity."""
+    entries: Entries
+    """The entries that are scored: all N, or those that searches find."""
 
     @property
     def columns(self) -> int:
         """M, or N if that is less."""
-        return min(self.policy.shortlist, len(self.candidates.keys))
+        return min(self.policy.shortlist, len(self.inputs.bank))
 
     def start(self) -> State:
         """Before the first choice."""
@@ -54,26 +53,34 @@ class BankWalk:
 
         Rows in `wanted` [B, G] are on it whatever their score, unless negative.
         """
-        queries = self.policy.asked(state)
-        vectors = self.policy.scorer.vectors(queries)
-        scores = self._searched(vectors, queries.shape[1])
-        shape = (*scores.shape[:2], -1)
-        excluded = torch.cat([self.inputs.barred[:, None].expand(shape), state["chosen"].expand(shape)], dim=-1)
-        scores = without(scores, excluded)
+        queries, vectors = self._asked(state)
+        self.entries.look(vectors, wanted)
+        scores = self.scores(state)
         searched = scores
         if wanted is not None:
-            place = wanted.clamp(min=0)[..., None]
+            place = self.entries.places(wanted).clamp(min=0)[..., None]
             forced = torch.where(wanted[..., None] >= 0, torch.inf, scores.gather(-1, place))
             searched = scores.scatter(-1, place, forced)
-        rows = highest(searched, self.columns)
-        found = self._scored_apart(queries, rows) if vectors is None else scores.gather(-1, rows.clamp(min=0))
-        return {**state, "shortlist": rows, "scores": found.masked_fill(rows < 0, -torch.inf)}
+        places = highest(searched, self.columns)
+        found = self._scored_apart(queries, places) if vectors is None else scores.gather(-1, places.clamp(min=0))
+        return {**state, "shortlist": self.entries.rows(places), "scores": found.masked_fill(places < 0, -torch.inf)}
+
+    def scores(self, state: State) -> torch.Tensor:
+        """Scores [B, G, U] by which entries are retrieved; -inf for what cannot be chosen."""
+        queries, vectors = self._asked(state)
+        scores = self._searched(vectors, queries.shape[1])
+        if self.entries.hidden is not None:
+            scores = self._shown(scores, self.entries.hidden)
+        shape = (*scores.shape[:2], -1)
+        barred = self.inputs.bank.excluded(self.inputs.barred)[:, None].expand(shape)
+        return without(scores, self.entries.places(torch.cat([barred, state["chosen"].expand(shape)], dim=-1)))
 
     def log_probs(self, state: State) -> torch.Tensor:
         """Log-probabilities [B, G, C] of the next choice."""
         scores = state["scores"]
         if self.policy.gain_parts:
-            gains = gains_of(self.policy, self.query, self.candidates, state["shortlist"], state["chosen"])
+            listed, chosen = (self.entries.places(state[name]) for name in ("shortlist", "chosen"))
+            gains = gains_of(self.policy, self.query, self.entries.candidates, listed, chosen)
             scores = scores + gains.masked_fill(state["shortlist"] < 0, 0.0)
         return self.policy.distribution(self.policy.asked(state), scores, state["step"])
 
@@ -93,29 +100,37 @@ class BankWalk:
                 [state["history"].expand(*choice.shape, -1, -1), shortlist[:, :, None]],
                 dim=2,
             ),
-            **self.policy.follow(state, self.candidates.encoded[row]),
+            **self.policy.follow(state, self.entries.candidates.encoded[self.entries.places(row)]),
         }
 
-    def _searched(self, vectors: torch.Tensor | None, number: int) -> torch.Tensor:
-        """Scores [B, G, N] by which entries are retrieved.
+    def _asked(self, state: State) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The query states [B, G, H], and the scorer's vectors for them if it has any."""
+        queries = self.policy.asked(state)
+        return queries, self.policy.scorer.vectors(queries)
 
-        Of scorers without inner products they are the rest, or the similarity where there is no rest.
-        """
-        parts = [
-            None if vectors is None else vectors @ self.candidates.keys.T,
-            None if self.similarity is None else self.similarity[:, None],
-            None if self.candidates.prior is None else self.candidates.prior,
-        ]
-        total: torch.Tensor | None = None
-        for part in parts:
-            total = part if total is None else total if part is None else total + part
-        if total is None:
-            total = self.inputs.bank.similarity(self.inputs.queries)[:, None]
+    def _searched(self, vectors: torch.Tensor | None, number: int) -> torch.Tensor:
+        """Scores [B, G, N] by which entries are retrieved; cosines take the place of what is no inner product."""
+        candidates = self.entries.candidates
+        if vectors is None:
+            total = self.inputs.bank.similarity(self.inputs.queries, candidates.embeddings)[:, None]
+        else:
+            total = vectors @ candidates.keys.T
+            if self.entries.similarity is not None:
+                total = total + self.entries.similarity[:, None]
+        if candidates.prior is not None:
+            total = total + candidates.prior
         return (total / self.policy.temperature).expand(len(self.query), number, -1)
 
-    def _scored_apart(self, queries: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-        """Scores [B, G, M] of retrieved rows by a scorer that needs each pair of query state and key."""
-        return scores_of(self.policy, self.candidates, queries[:, :, None], rows[:, :, None], self.similarity)[:, :, 0]
+    def _shown(self, scores: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
+        """`scores` [B, G, U] without what is hidden [B, U], and wide enough for a shortlist."""
+        missing = max(0, self.columns - scores.shape[-1])
+        return functional.pad(scores.masked_fill(hidden[:, None], -torch.inf), (0, missing), value=-torch.inf)
+
+    def _scored_apart(self, queries: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+        """Scores [B, G, M] of retrieved entries by a scorer that needs each pair of query state and key."""
+        entries = self.entries
+        pairs = queries[:, :, None], places[:, :, None]
+        return scores_of(self.policy, entries.candidates, *pairs, entries.similarity)[:, :, 0]
 
 
 def step_distributions(

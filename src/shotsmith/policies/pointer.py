@@ -26,6 +26,7 @@ from shotsmith.errors import InputError
 from shotsmith.policies import bank_walk, decoding
 from shotsmith.policies.bank import Candidates, highest, rounded
 from shotsmith.policies.encoder import CrossAttentionEncoder
+from shotsmith.policies.entries import entries_of
 from shotsmith.policies.gains import GAINS
 from shotsmith.policies.memory import MEMORIES
 from shotsmith.policies.parts import MAX_STEPS, Encoded, Gain, Memory, State
@@ -187,9 +188,7 @@ class PointerPolicy(nn.Module):
             if self._sees_each_other:
                 pool = self._similar_rows(inputs)
                 return self._pool_walk(_pool_of(inputs, pool), rows=pool)
-            similarity = self.unlearned(inputs.queries, inputs.bank.embeddings) if self.similar else None
-            candidates = inputs.bank.candidates(self)
-            return bank_walk.BankWalk(self, inputs, self._bank_queries(inputs), candidates, similarity)
+            return bank_walk.BankWalk(self, inputs, self._bank_queries(inputs), entries_of(self, inputs))
         return self._pool_walk(inputs)
 
     def encode(self, embeddings: torch.Tensor) -> Candidates:
@@ -251,7 +250,8 @@ class PointerPolicy(nn.Module):
 
     def _similar_rows(self, inputs: BankInputs, wanted: torch.Tensor | None = None) -> torch.Tensor:
         """The most similar rows of the bank [B, M], those `wanted` [B, ...] among them; -1 where there are fewer."""
-        scores = bank_walk.without(inputs.bank.similarity(inputs.queries)[:, None], inputs.barred[:, None])[:, 0]
+        excluded = inputs.bank.excluded(inputs.barred)
+        scores = bank_walk.without(inputs.bank.similarity(inputs.queries)[:, None], excluded[:, None])[:, 0]
         if wanted is not None:
             rows = wanted.flatten(1)
             there = torch.where(rows < 0, -torch.inf, torch.inf)
@@ -300,7 +300,8 @@ class PointerPolicy(nn.Module):
 
     def _walk_for(self, inputs: Inputs | BankInputs, shots: int) -> PoolWalk | bank_walk.BankWalk:
         if isinstance(inputs, BankInputs):
-            left = len(inputs.bank) - int((inputs.barred >= 0).sum(1).max()) if len(inputs.queries) else shots
+            excluded = inputs.bank.excluded(inputs.barred)
+            left = len(inputs.bank) - int((excluded >= 0).sum(1).max()) if len(inputs.queries) else shots
         else:
             left = int(inputs.mask.sum(1).min()) if len(inputs.mask) else shots
         if shots > left and not self.can_stop:

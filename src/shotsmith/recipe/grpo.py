@@ -95,6 +95,8 @@ class GrpoSettings(OptimizerSettings):
     """Group relative policy optimisation (arXiv 2402.03300) with the names of TRL and verl."""
 
     epochs: Natural = 20
+    learning_rate: Positive = 5e-4
+    """Peak learning rate of AdamW."""
     steps_per_epoch: Natural = 30
     """Batches of rollouts in an epoch; 0 for one pass over the queries."""
     num_generations: Annotated[int, Field(strict=True, ge=2)] = 8

@@ -12,6 +12,21 @@ from shotsmith.recipe.presets import preset_settings
 Gain = Literal["mmr", "coverage", "dpp", "dpp_max_similarity"]
 
 
+class IndexSettings(Settings):
+    """How the entries of a bank with the highest scores are found."""
+
+    kind: Literal["auto", "exact", "ivf", "hnsw"] = "auto"
+    """Exact: every entry is scored. `ivf`: entries are kept as 8-bit integers in about sqrt(N) lists, and the nearest
+    lists are searched. `hnsw`: the same integers in a graph of neighbours. Auto: exact up to 100,000 entries, ivf
+    beyond. What an approximate index finds is scored exactly."""
+    probes: Count = 32
+    """Lists of an ivf index that the first search for a query reads, and entries (times 16) that a search of an hnsw
+    index visits. More find more, and take longer."""
+    refresh: Count = 50
+    """An approximate index is built anew after so many updates of the weights; until then it finds entries by older
+    keys."""
+
+
 class PolicySettings(Settings):
     """A policy over sequences of demonstrations. `preset: NAME` gives the settings of that name; others go on top."""
 
@@ -23,6 +38,8 @@ class PolicySettings(Settings):
     """Where the first choice stands: next to the query (outwards), or farthest from it (inwards)."""
     shortlist: Annotated[int, Field(strict=True, ge=2)] = 256
     """Entries of the bank that can be chosen at a step: those with the highest scores (M). Pools are not cut."""
+    index: IndexSettings = IndexSettings()
+    """How these entries are found in a bank."""
     prior: bool = True
     """Add a learned score of the candidate alone to a policy that starts as similarity: some sources are unreliable
     whatever the query."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from shotsmith.recipe.base import Count, Lengths, Natural, NonNegative, Positive, Settings, Share
 
@@ -25,6 +25,9 @@ class OptimizerSettings(Settings):
     """What is left of the peak at the last update of a linear or cosine schedule."""
     weight_decay: NonNegative = 0.01
     """AdamW's decoupled weight decay."""
+    average_decay: Annotated[float, Field(ge=0, lt=1)] = 0.95
+    """The policy that is validated and saved is the exponential moving average of the weights, with this decay an
+    update (Polyak averaging): single updates are noisy. 0: the weights as they are."""
     max_grad_norm: Positive = 1.0
     """Gradients are scaled down to this norm."""
     queries_per_step: Count = 32

@@ -23,13 +23,21 @@ class Learner:
     """
 
     def __init__(
-        self, policy: nn.Module, settings: OptimizerSettings, total_updates: int, frozen: Collection[str] = ()
+        self,
+        policy: nn.Module,
+        settings: OptimizerSettings,
+        total_updates: int,
+        frozen: Collection[str] = (),
+        average: nn.Module | None = None,
     ) -> None:
         """`total_updates` is the length of the schedule; `frozen` names modules or parameters that stay as they are.
+
+        `average` is a copy of the policy whose weights become the moving average of the policy's.
 
         A policy need not have all of them. Raises InputError where it has none, or where nothing is left to train.
         """
         self.settings = settings
+        self.policy, self.average = policy, average
         self.total_updates = total_updates
         self.parameters = _trained(policy, frozen)
         self.optimizer = torch.optim.AdamW(
@@ -59,12 +67,21 @@ class Learner:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
+        self._move_average()
         for parameter in self.parameters:
             # Fused optimizers do not say that they changed a weight; the keys of a bank are kept until one changes.
             increment_version(parameter)
         self.steps += 1
         self.skipped_in_a_row = 0
         return {"grad_norm": norm, "learning_rate": rate}
+
+    @torch.no_grad()
+    def _move_average(self) -> None:
+        """Move the averaged weights towards the present ones (Polyak averaging)."""
+        if self.average is not None:
+            averaged: list[torch.Tensor] = list(self.average.parameters())
+            present: list[torch.Tensor] = list(self.policy.parameters())
+            torch._foreach_lerp_(averaged, present, 1 - self.settings.average_decay)
 
     def _gradient(self, loss: torch.Tensor) -> float:
         """Give every trained parameter its gradient, scaled down to `max_grad_norm`; the norm it had before."""

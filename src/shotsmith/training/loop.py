@@ -6,6 +6,7 @@ between, restored from it; what a kill interrupts before it is replayed with the
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -16,7 +17,7 @@ from typing import Protocol
 import torch
 from safetensors.torch import save
 
-from shotsmith.checkpoints.native import Manifest, save_policy
+from shotsmith.checkpoints.native import Manifest, load_weights, save_policy
 from shotsmith.errors import CheckpointError
 from shotsmith.files import digest
 from shotsmith.policies.pointer import PointerPolicy
@@ -66,6 +67,9 @@ class PhaseRun:
         return f"seed-{self.seed}/{self.phase}/epoch-{epoch:03d}"
 
 
+_AVERAGE = "average."
+"""Prefix of the averaged weights in the state file."""
+
 TrainEpoch = Callable[[int, Learner], dict[str, float]]
 """Trains one epoch (from 1) with the learner and returns its metrics."""
 
@@ -96,6 +100,8 @@ def run_epochs(
 ) -> list[Row]:
     """Train the epochs that are not done yet; the policy ends with the weights of the last one, in eval mode.
 
+    What is validated and saved as a checkpoint is the average of the weights (OptimizerSettings.average_decay).
+
     `updates` are those of all epochs, for the schedule of the learning rate; parameters whose names begin with one
     of `frozen` stay as they are. Returns the rows of all epochs, fewer than asked for where training stopped early.
     A policy that starts as similarity gets a row and a checkpoint of its start too, as epoch 0: it takes part in the
@@ -104,8 +110,9 @@ def run_epochs(
     other weights, TrainingError where training cannot go on.
     """
     fingerprint = digest(run.phase, str(run.seed), settings.model_dump_json(), save(policy.state_dict()))
-    learner = Learner(policy, settings, updates, frozen)
-    phase = _Phase(policy, learner, order, run, fingerprint, further)
+    average = copy.deepcopy(policy).eval().requires_grad_(False) if settings.average_decay else None
+    learner = Learner(policy, settings, updates, frozen, average)
+    phase = _Phase(policy, average, learner, order, run, fingerprint, further)
     rows = phase.resume()
     first = 0 if policy.settings.start == "similarity" else 1
     with run.progress.task(f"{run.phase}, seed {run.seed}", settings.epochs, "epoch") as advance:
@@ -115,7 +122,7 @@ def run_epochs(
             started, skipped = time.perf_counter(), learner.skipped
             metrics = train_epoch(epoch, learner) if epoch else {}
             metrics["skipped_updates"] = learner.skipped - skipped
-            metrics |= validation.metrics(policy)
+            metrics |= validation.metrics(phase.judged)
             metrics["time/seconds"] = time.perf_counter() - started
             rows.append(_row(run, epoch, metrics))
             phase.commit(rows)
@@ -131,19 +138,27 @@ class _Phase:
     """All that changes while a phase is trained."""
 
     policy: PointerPolicy
+    average: PointerPolicy | None
     learner: Learner
     order: QueryOrder
     run: PhaseRun
     fingerprint: str
     further: Further | None
 
+    @property
+    def judged(self) -> PointerPolicy:
+        """The policy that is validated and saved."""
+        return self.policy if self.average is None else self.average
+
     def commit(self, rows: list[Row]) -> None:
         """Write the checkpoint of the last row's epoch, then the state."""
         row = rows[-1]
         figures = {name: value for name, value in row.items() if not name.startswith("time/")}
         manifest = self.run.manifest.model_copy(update={"epoch": row["epoch"], "metrics": figures})
-        save_policy(self.run.epoch_folder(int(row["epoch"] or 0)), self.policy, manifest)
+        save_policy(self.run.epoch_folder(int(row["epoch"] or 0)), self.judged, manifest)
         tensors, numbers = self.further.state() if self.further else ({}, {})
+        if self.average is not None:
+            tensors = {**tensors, **{_AVERAGE + name: value for name, value in self.average.state_dict().items()}}
         values = {
             "fingerprint": self.fingerprint,
             "rows": rows,
@@ -170,6 +185,10 @@ class _Phase:
         self.learner.steps = values["steps"]
         self.learner.skipped = values["skipped"]
         self.learner.skipped_in_a_row = values["skipped_in_a_row"]
+        averaged = {name: tensors.pop(name) for name in list(tensors) if name.startswith(_AVERAGE)}
+        if self.average is not None:
+            weights = {name.removeprefix(_AVERAGE): value for name, value in averaged.items()}
+            load_weights(self.average, weights, self.run.state_file)
         if self.further:
             self.further.restore(tensors, values["further"])
         rows: list[Row] = values["rows"]

@@ -1,0 +1,139 @@
+"""Approximate search for the entries of a bank with the highest inner products (faiss).
+
+An entry's key is made of parts that stand side by side, never joined in memory as a whole; a query is one vector of
+the same width. Axes: N entries, n queries, W rows wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+
+from shotsmith.encoders.embedded import Floats
+from shotsmith.policies.residual import ResidualEncoder
+from shotsmith.recipe.policy import IndexSettings
+from shotsmith.samplers.nearest import open_ivf
+
+if TYPE_CHECKING:
+    from shotsmith.policies.bank import Candidates
+    from shotsmith.policies.pointer import PointerPolicy
+
+EXACT_UP_TO = 100_000
+"""Entries up to which `auto` searches exactly."""
+_ROWS = 16_384
+"""Entries added at a time."""
+_NEIGHBOURS = 32
+"""Links of an entry in the graph of an hnsw index."""
+_VISITED = 16
+"""Entries visited for each of `probes` in an hnsw index."""
+
+Kind = Literal["exact", "ivf", "hnsw"]
+
+
+def kind_of(settings: IndexSettings, entries: int) -> Kind:
+    """The kind of index for a bank of so many entries."""
+    if settings.kind == "auto":
+        return "exact" if entries <= EXACT_UP_TO else "ivf"
+    return settings.kind
+
+
+class BankSearch:
+    """A faiss index over the keys of a bank. Rows keep their numbers when entries are added or removed."""
+
+    def __init__(self, parts: Sequence[Floats], settings: IndexSettings, folder: Path | None = None) -> None:
+        """`parts` are [N, D1], [N, D2] ... side by side.
+
+        `folder` keeps an `ivf` index in a file that is mapped into memory, and finds it there again. Entries cannot
+        be added to such an index.
+        """
+        self.probes = settings.probes
+        self.size = len(parts[0])
+        self._kind = kind_of(settings, self.size)
+        self._removed: Any = None
+        self._index = _graph(parts) if self._kind == "hnsw" else open_ivf(parts, settings.probes, folder)
+
+    def rows(self, queries: torch.Tensor, wanted: int, probes: int) -> torch.Tensor:
+        """Rows [n, W] with high inner products with the queries [n, width], best first; -1 where there are fewer."""
+        vectors, wanted = np.ascontiguousarray(queries.cpu().numpy(), dtype=np.float32), min(wanted, self.size)
+        _, rows = self._index.search(vectors, wanted, params=self._parameters(wanted, probes))
+        if self._kind == "ivf" and (rows < 0).any():  # the lists that were searched hold too few
+            some = np.flatnonzero((rows < 0).any(1))
+            _, rows[some] = self._index.search(vectors[some], wanted, params=self._parameters(wanted, self.size))
+        return torch.from_numpy(rows).to(queries.device)
+
+    def add(self, parts: Sequence[Floats]) -> None:
+        """Add entries with these keys behind the others."""
+        self._index.add(_joined(parts))
+        self.size += len(parts[0])
+
+    def remove(self, rows: torch.Tensor) -> None:
+        """Never find these rows again; the list replaces that of earlier calls."""
+        faiss = _faiss()
+        self._removed = faiss.IDSelectorNot(faiss.IDSelectorBatch(rows.cpu().numpy()))
+
+    def _parameters(self, wanted: int, probes: int) -> Any:
+        faiss = _faiss()
+        others = {} if self._removed is None else {"sel": self._removed}
+        if self._kind == "hnsw":
+            return faiss.SearchParametersHNSW(efSearch=max(wanted, _VISITED * probes), **others)
+        return faiss.SearchParametersIVF(nprobe=min(probes, self._index.nlist), **others)
+
+
+def keys_of(policy: PointerPolicy, candidates: Candidates) -> list[Floats]:
+    """The keys of N candidates, in parts: their inner products with `vectors_of` are scores times the temperature.
+
+    They hold the embedding where the scorer's inner products lack some of the cosine. Of scorers that are no inner
+    product, the cosine takes the place.
+    """
+    found = [candidates.embeddings]
+    if policy.scorer.vectors(candidates.encoded[:1]) is not None:
+        found = [candidates.keys, candidates.embeddings] if _loses(policy) else [candidates.keys]
+    if candidates.prior is not None:
+        found.append(candidates.prior[:, None])
+    return [part.detach().cpu().numpy() for part in found]
+
+
+def vectors_of(policy: PointerPolicy, queries: torch.Tensor, vectors: torch.Tensor | None) -> torch.Tensor:
+    """What is searched for [B, G, width], for embedded queries [B, D] and the scorer's vectors [B, G, H]."""
+    if vectors is None:
+        found = [queries[:, None]]
+    elif _loses(policy):
+        assert isinstance(policy.encoder, ResidualEncoder)
+        found = [vectors, policy.encoder.left_out(queries)[:, None].expand(-1, vectors.shape[1], -1)]
+    else:
+        found = [vectors]
+    if policy.prior is not None:
+        found.append(torch.ones_like(found[0][..., :1]))
+    return torch.cat(found, dim=-1)
+
+
+def _loses(policy: PointerPolicy) -> bool:
+    """Whether the projection is narrower than the embeddings, so that its inner products lack some of the cosine."""
+    return policy.similar and policy.settings.hidden_size < policy.embedding_width
+
+
+def _faiss() -> Any:
+    """The module, whose types do not say all that it has."""
+    import faiss
+
+    return faiss
+
+
+def _graph(parts: Sequence[Floats]) -> Any:
+    faiss = _faiss()
+    width = sum(part.shape[1] for part in parts)
+    index = faiss.IndexHNSWSQ(width, faiss.ScalarQuantizer.QT_8bit, _NEIGHBOURS, faiss.METRIC_INNER_PRODUCT)
+    for start in range(0, len(parts[0]), _ROWS):
+        block = _joined([part[start : start + _ROWS] for part in parts])
+        if not start:
+            index.train(_joined([part[:: 1 + len(part) // _ROWS] for part in parts]))
+        index.add(block)
+    return index
+
+
+def _joined(parts: Sequence[Floats]) -> Floats:
+    return np.ascontiguousarray(parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1))

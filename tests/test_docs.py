@@ -32,6 +32,7 @@ from shotsmith.recipe import (
 )
 from shotsmith.recipe.cluster import RaySettings
 from shotsmith.recipe.models import DECODING, Layout, PromptSettings, VisionCacheSettings
+from shotsmith.recipe.policy import IndexSettings
 from shotsmith.records import Rollout
 from shotsmith.training.groups import from_beams, from_rollouts
 from shotsmith.training.grpo import train_grpo
@@ -162,6 +163,7 @@ def tables_of_settings() -> Iterator[tuple[Path, str, type[BaseModel], set[str]]
         if isinstance(field.default, BaseModel):
             yield TRAINING, f"### `grpo.{name}`", type(field.default), set()
     yield POLICIES, "### `policy`", PolicySettings, set()
+    yield POLICIES, "### `policy.index`", IndexSettings, set()
     yield VLMS, "### `vlm`", VLMSettings, {"server", "ray"}
     yield CLUSTER, "### `vlm.ray`", RaySettings, set()
     yield VLMS, "### `vlm.prompt`", PromptSettings, set()

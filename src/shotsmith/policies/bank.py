@@ -9,16 +9,13 @@ import dataclasses
 import logging
 import time
 import weakref
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import torch
 
 from shotsmith.policies.bank_search import BankSearch, keys_of, kind_of
-
-if TYPE_CHECKING:
-    from shotsmith.policies.pointer import PointerPolicy
+from shotsmith.policies.candidates import Candidates, Retriever
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -27,35 +24,6 @@ DECIMALS = 5
 """Cosines are rounded to so many decimals, as in training-free similarity search: closer ones are ties."""
 _ROWS = 65_536
 """Entries whose keys are computed at a time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Candidates:
-    """Some entries of the bank, encoded by a policy. U of them: all, or those that recorded shortlists name."""
-
-    embeddings: torch.Tensor
-    """[U, D]."""
-    encoded: torch.Tensor
-    """[U, H], unit length: what the policy's memory and gains see of them."""
-    keys: torch.Tensor
-    """[U, H]: what the scorer needs of them."""
-    prior: torch.Tensor | None
-    """[U]: the score of each alone, where the policy has one."""
-
-    def at(self, rows: torch.Tensor) -> Candidates:
-        """Some of them [W], in the order given."""
-        prior = None if self.prior is None else self.prior[rows]
-        return Candidates(self.embeddings[rows], self.encoded[rows], self.keys[rows], prior)
-
-    def __add__(self, others: Candidates) -> Candidates:
-        """Both lists, one after the other."""
-        prior = None if self.prior is None or others.prior is None else torch.cat([self.prior, others.prior])
-        return Candidates(
-            torch.cat([self.embeddings, others.embeddings]),
-            torch.cat([self.encoded, others.encoded]),
-            torch.cat([self.keys, others.keys]),
-            prior,
-        )
 
 
 class BankIndex:
@@ -85,20 +53,20 @@ class BankIndex:
         """N, removed entries included."""
         return len(self.embeddings)
 
-    def candidates(self, policy: PointerPolicy) -> Candidates:
+    def candidates(self, policy: Retriever) -> Candidates:
         """All N entries, encoded by the policy as it is. No gradient."""
         if self._known is None or self._known.updates_since(policy) != 0:
             self._known = _Of(_encoded(policy, self.embeddings), policy)
             self.rebuilds += 1
         return self._known.what
 
-    def some(self, policy: PointerPolicy, rows: torch.Tensor) -> Candidates:
+    def some(self, policy: Retriever, rows: torch.Tensor) -> Candidates:
         """Some entries [W], encoded by the policy as it is. No gradient."""
         if self._known is not None and self._known.updates_since(policy) == 0:
             return self._known.what.at(rows)
         return _encoded(policy, self.embeddings[rows])
 
-    def search(self, policy: PointerPolicy) -> BankSearch | None:
+    def search(self, policy: Retriever) -> BankSearch | None:
         """The approximate index; None where search is exact.
 
         It is built anew where the weights have been updated `index.refresh` times; before that, its keys are older
@@ -161,13 +129,13 @@ class BankIndex:
 class _Of(Generic[T]):
     """What was computed from the weights of a policy, and how long ago."""
 
-    def __init__(self, what: T, policy: PointerPolicy) -> None:
+    def __init__(self, what: T, policy: Retriever) -> None:
         self.what = what
         self.policy = weakref.ref(policy)
         self._parameters = list(policy.parameters())
         self._versions = [parameter._version for parameter in self._parameters]
 
-    def updates_since(self, policy: PointerPolicy) -> int:
+    def updates_since(self, policy: Retriever) -> int:
         """How often the weights have been changed in place, as optimizers do; -1 for another policy."""
         if self.policy() is not policy:
             return -1
@@ -190,7 +158,7 @@ def highest(scores: torch.Tensor, size: int) -> torch.Tensor:
 
 
 @torch.no_grad()
-def _encoded(policy: PointerPolicy, embeddings: torch.Tensor) -> Candidates:
+def _encoded(policy: Retriever, embeddings: torch.Tensor) -> Candidates:
     parts = [policy.encode(block) for block in embeddings.split(_ROWS)]
     if len(parts) == 1:
         return parts[0]

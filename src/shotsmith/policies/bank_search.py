@@ -8,19 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
 from shotsmith.encoders.embedded import Floats
-from shotsmith.policies.residual import ResidualEncoder
+from shotsmith.policies.candidates import Candidates, Retriever
 from shotsmith.recipe.policy import IndexSettings
 from shotsmith.samplers.nearest import open_ivf
-
-if TYPE_CHECKING:
-    from shotsmith.policies.bank import Candidates
-    from shotsmith.policies.pointer import PointerPolicy
 
 EXACT_UP_TO = 100_000
 """Entries up to which `auto` searches exactly."""
@@ -83,7 +79,7 @@ class BankSearch:
         return faiss.SearchParametersIVF(nprobe=min(probes, self._index.nlist), **others)
 
 
-def keys_of(policy: PointerPolicy, candidates: Candidates) -> list[Floats]:
+def keys_of(policy: Retriever, candidates: Candidates) -> list[Floats]:
     """The keys of N candidates, in parts: their inner products with `vectors_of` are scores times the temperature.
 
     They hold the embedding where the scorer's inner products lack some of the cosine. Of scorers that are no inner
@@ -91,29 +87,26 @@ def keys_of(policy: PointerPolicy, candidates: Candidates) -> list[Floats]:
     """
     found = [candidates.embeddings]
     if policy.scorer.vectors(candidates.encoded[:1]) is not None:
-        found = [candidates.keys, candidates.embeddings] if _loses(policy) else [candidates.keys]
+        lacking = policy.left_out(candidates.embeddings[:1]) is not None
+        found = [candidates.keys, candidates.embeddings] if lacking else [candidates.keys]
     if candidates.prior is not None:
         found.append(candidates.prior[:, None])
     return [part.detach().cpu().numpy() for part in found]
 
 
-def vectors_of(policy: PointerPolicy, queries: torch.Tensor, vectors: torch.Tensor | None) -> torch.Tensor:
-    """What is searched for [B, G, width], for embedded queries [B, D] and the scorer's vectors [B, G, H]."""
+def vectors_of(policy: Retriever, queries: torch.Tensor, vectors: torch.Tensor | None, *, prior: bool) -> torch.Tensor:
+    """What is searched for [B, G, width], for embedded queries [B, D] and the scorer's vectors [B, G, H].
+
+    `prior` says whether candidates have one.
+    """
     if vectors is None:
         found = [queries[:, None]]
-    elif _loses(policy):
-        assert isinstance(policy.encoder, ResidualEncoder)
-        found = [vectors, policy.encoder.left_out(queries)[:, None].expand(-1, vectors.shape[1], -1)]
     else:
-        found = [vectors]
-    if policy.prior is not None:
+        lacking = policy.left_out(queries)
+        found = [vectors] if lacking is None else [vectors, lacking[:, None].expand(-1, vectors.shape[1], -1)]
+    if prior:
         found.append(torch.ones_like(found[0][..., :1]))
     return torch.cat(found, dim=-1)
-
-
-def _loses(policy: PointerPolicy) -> bool:
-    """Whether the projection is narrower than the embeddings, so that its inner products lack some of the cosine."""
-    return policy.similar and policy.settings.hidden_size < policy.embedding_width
 
 
 def _faiss() -> Any:

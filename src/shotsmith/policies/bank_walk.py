@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
-from shotsmith.policies.bank import Candidates, highest
+from shotsmith.policies.bank import highest
+from shotsmith.policies.candidates import Candidates
 from shotsmith.policies.entries import Entries
 from shotsmith.policies.parts import Encoded, Gain, Network, State
 from shotsmith.policies.protocol import STOP, BankInputs, Chosen

@@ -6,16 +6,14 @@ of an entry among these, a row its number in the bank; places are in the order o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import torch
+from torch.nn import functional
 
-from shotsmith.policies.bank import Candidates
 from shotsmith.policies.bank_search import BankSearch, vectors_of
+from shotsmith.policies.candidates import Candidates, Retriever
 from shotsmith.policies.protocol import BankInputs
-
-if TYPE_CHECKING:
-    from shotsmith.policies.pointer import PointerPolicy
 
 _WIDER = 4
 """The first search for a query finds so many times the shortlist: later steps choose among these too."""
@@ -61,7 +59,7 @@ class Whole:
 
     hidden = None
 
-    def __init__(self, policy: PointerPolicy, inputs: BankInputs) -> None:
+    def __init__(self, policy: Retriever, inputs: BankInputs) -> None:
         self.candidates = inputs.bank.candidates(policy)
         self.similarity = policy.unlearned(inputs.queries, self.candidates.embeddings) if policy.similar else None
 
@@ -85,7 +83,7 @@ class Found:
     on its batch.
     """
 
-    def __init__(self, policy: PointerPolicy, inputs: BankInputs, search: BankSearch) -> None:
+    def __init__(self, policy: Retriever, inputs: BankInputs, search: BankSearch) -> None:
         self._policy, self._inputs, self._search = policy, inputs, search
         nothing = torch.zeros(0, dtype=torch.int64, device=inputs.queries.device)
         self._rows = nothing
@@ -95,8 +93,8 @@ class Found:
 
     def look(self, vectors: torch.Tensor | None, wanted: torch.Tensor | None) -> None:
         """Search, and take in what is new."""
-        shortlist, first = self._policy.settings.shortlist, not len(self._rows)
-        sought = vectors_of(self._policy, self._inputs.queries, vectors)
+        shortlist, first = self._policy.shortlist, not len(self._rows)
+        sought = vectors_of(self._policy, self._inputs.queries, vectors, prior=self.candidates.prior is not None)
         if first:
             excluded = self._inputs.barred.shape[1]
             rows = self._search.rows(sought[:, 0], _WIDER * shortlist + excluded, self._search.probes)
@@ -131,10 +129,10 @@ class Found:
             self.hidden = torch.cat([self.hidden, unseen], dim=1)[:, order]
             self._rows = every
         place = torch.where(rows < 0, len(self._rows), self.places(rows))
-        self.hidden = torch.nn.functional.pad(self.hidden, (0, 1)).scatter(1, place, False)[:, :-1]
+        self.hidden = functional.pad(self.hidden, (0, 1)).scatter(1, place, False)[:, :-1]
 
 
-def entries_of(policy: PointerPolicy, inputs: BankInputs) -> Entries:
+def entries_of(policy: Retriever, inputs: BankInputs) -> Entries:
     """What a walk over the bank scores."""
     search = inputs.bank.search(policy)
     return Whole(policy, inputs) if search is None else Found(policy, inputs, search)

@@ -24,7 +24,8 @@ from torch.nn import functional
 
 from shotsmith.errors import InputError
 from shotsmith.policies import bank_walk, decoding
-from shotsmith.policies.bank import Candidates, highest, rounded
+from shotsmith.policies.bank import highest, rounded
+from shotsmith.policies.candidates import Candidates
 from shotsmith.policies.encoder import CrossAttentionEncoder
 from shotsmith.policies.entries import entries_of
 from shotsmith.policies.gains import GAINS
@@ -192,7 +193,7 @@ class PointerPolicy(nn.Module):
         return self._pool_walk(inputs)
 
     def encode(self, embeddings: torch.Tensor) -> Candidates:
-        """Entries of a bank [U, D] as its walks need them (policies.bank.Encodes)."""
+        """Entries of a bank [U, D] as its walks need them (policies.candidates.Retriever)."""
         encoded = self.encoder.alone(embeddings)
         prior = None if self.prior is None else self.prior(embeddings)
         return Candidates(embeddings, unit_length(encoded), self.scorer.keys(encoded), prior)
@@ -218,6 +219,12 @@ class PointerPolicy(nn.Module):
             queries = queries + self.step_embedding(state["step"])
             queries = queries if self.similar else unit_length(queries)
         return queries
+
+    def left_out(self, queries: torch.Tensor) -> torch.Tensor | None:
+        """What is missing of queries [B, D] when keys are compared; None where nothing is."""
+        if not isinstance(self.encoder, ResidualEncoder) or self.settings.hidden_size >= self.embedding_width:
+            return None
+        return self.encoder.left_out(queries)
 
     def unlearned(self, queries: torch.Tensor, candidates: torch.Tensor) -> torch.Tensor:
         """What similarity adds to the scorer's inner products: cos(q, c) - P q . P c.

@@ -36,7 +36,7 @@ class AdvantageSettings(Settings):
     """Least standard deviation that is divided by (group, batch)."""
     clip: NonNegative = 0.0
     """Advantages are clipped to +- this; 0 does not clip."""
-    signal_std: NonNegative = 0.05
+    signal_std: NonNegative = 0.25
     """A group whose rewards spread no more than this carries no signal."""
     zero_variance: Literal["keep", "skip", "resample"] = "resample"
     """Groups without signal are kept, left out, or left out and replaced by groups of other queries."""

@@ -9,10 +9,14 @@ import torch
 
 from shotsmith.policies.inputs import InputsTable
 from shotsmith.policies.pointer import PointerPolicy
+from shotsmith.policies.protocol import BankInputs
+from shotsmith.policies.shortlists import measure_shortlists
 from shotsmith.training.groups import Groups
 from shotsmith.training.losses import reward_weighted_cross_entropy
 
 _BATCH = 128
+_MEASURED, _STEPS = 32, 4
+"""Validation queries, and greedy steps of each, on which shortlists are measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +31,18 @@ class Validation:
     """Figures that need the VLM, such as {'val/reward': ...}."""
 
     def metrics(self, policy: PointerPolicy) -> dict[str, float]:
-        """'val/loss' (also as 'val_loss') and whatever `answered` gives ('val/reward' also as 'val_reward')."""
+        """'val/loss' (also as 'val_loss') and whatever `answered` gives ('val/reward' also as 'val_reward').
+
+        Over a bank also what shortlists leave out (policies.shortlists).
+        """
         policy.eval()
         metrics: dict[str, float] = {}
         if self.inputs is not None and self.rollouts is not None and len(self.rollouts):
             metrics["val/loss"] = validation_loss(policy, self.inputs, self.rollouts)
+        if self.inputs is not None:
+            some = self.inputs.batch(range(min(_MEASURED, len(self.inputs))))
+            if isinstance(some, BankInputs):
+                metrics |= measure_shortlists(policy, some, _STEPS)
         if self.answered is not None:
             metrics |= self.answered(policy)
         return metrics | {

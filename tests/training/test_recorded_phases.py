@@ -15,7 +15,6 @@ from shotsmith.training.rce import tau_at, train_rce
 from shotsmith.training.supervised import SupervisedData, train_supervised, weighted_cross_entropy
 from shotsmith.training.validation import Validation, validation_loss
 
-
 SIX_EPOCHS = OPTIMIZER | {"epochs": 6, "learning_rate": 5e-3, "queries_per_step": 16}
 
 

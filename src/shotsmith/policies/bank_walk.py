@@ -194,13 +194,12 @@ def scores_of(
 ) -> torch.Tensor:
     """Scores [B, G, T, M] of `rows` for states [B, G, T, H], gains not counted; what stands at -1 has no meaning.
 
-    Inner products are taken with all U candidates in one product of matrices, and those asked for are picked: many
-    sequences have the same entries on their shortlists. `similarity` is [B, U].
+    `similarity` is [B, U].
     """
     picked = rows.clamp(min=0)
     vectors = policy.scorer.vectors(queries)
     if vectors is not None:
-        scores = (vectors @ candidates.keys.T).gather(-1, picked)
+        scores = _products(vectors, candidates.keys, picked)
     else:
         keys = candidates.keys[picked].flatten(0, 2)
         scores = policy.scorer(queries.flatten(0, 2)[:, None], keys)[:, 0].view(picked.shape)
@@ -209,6 +208,22 @@ def scores_of(
     if candidates.prior is not None:
         scores = scores + candidates.prior[picked]
     return scores / policy.temperature
+
+
+def _products(vectors: torch.Tensor, keys: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """Inner products [B, G, T, M] of vectors [B, G, T, H] with the keys [U, H] at `rows` [B, G, T, M].
+
+    Shortlists of one query have most of their entries in common. Each query's different entries are listed once, all
+    its vectors are multiplied with these, and the products asked for are picked.
+    """
+    asked = rows.flatten(1)
+    listed = torch.zeros(len(rows), len(keys), dtype=torch.bool, device=rows.device).scatter_(1, asked, True)
+    number = listed.cumsum(1) - 1
+    query, entry = listed.nonzero(as_tuple=True)
+    entries = rows.new_zeros(len(rows), int(number[:, -1].max()) + 1)
+    entries[query, number[query, entry]] = entry
+    products = vectors.flatten(1, 2) @ keys[entries].mT
+    return products.gather(-1, number.gather(1, asked).view(*products.shape[:2], -1)).view(rows.shape)
 
 
 def gains_of(

@@ -41,6 +41,9 @@ class Job:
     """Name of its folder."""
     recipe: Path
     overrides: Sequence[str] = ()
+    """Changes to the recipe, on top of those of --set."""
+    defaults: Sequence[str] = ()
+    """Changes to the recipe that --set may change again."""
     like: Path | None = None
     """A run whose data, embeddings, pools and beam data are taken over."""
     until: str | None = None
@@ -51,7 +54,7 @@ class Job:
     def command(self, out: Path, overrides: Sequence[str]) -> list[str]:
         """The process that finishes the run."""
         command = [sys.executable, *self.script, str(self.recipe), "--out", str(out / self.name)]
-        for override in (*self.overrides, *overrides):
+        for override in (*self.defaults, *overrides, *self.overrides):
             command += ["--set", override]
         if self.like is not None:
             command += ["--from", str(self.like)]
@@ -237,6 +240,19 @@ def trainings(run: Run) -> dict[int, Trained]:
 def none_below_start(run: Run) -> bool:
     """Whether no seed's chosen epoch has a lower validation reward than its start."""
     return all(best >= start for start, best in (one.rewards for one in trainings(run).values()))
+
+
+def training_figures(run: Run) -> Figures:
+    """What training did on validation queries, and what it cost, by seed."""
+    figures: Figures = {}
+    for seed, found in trainings(run).items():
+        if found.start is not None:
+            figures[f"seed_{seed}/validation_start"] = found.start
+        figures[f"seed_{seed}/validation_best"] = found.best
+        figures[f"seed_{seed}/best_epoch"] = found.epoch
+        figures[f"seed_{seed}/training_seconds"] = found.seconds
+        figures[f"seed_{seed}/training_vlm_calls"] = found.vlm_calls
+    return figures
 
 
 def headline(run: Run) -> Figures:

@@ -19,7 +19,7 @@ from bank_runs import (
     none_below_start,
     parser,
     tell,
-    trainings,
+    training_figures,
     with_interval,
 )
 
@@ -78,19 +78,6 @@ def by_kind(evaluated: Evaluated, shots: int) -> Figures:
     figures["unsolved_kinds"] = len(gains)
     figures["unsolved_kinds_gained"] = sum(low > 0 for low in lows)
     return figures | ({"smallest_gain_of_a_kind": min(gains)} if gains else {})
-
-
-def training_figures(run: Run) -> Figures:
-    """What training did on validation queries, and what it cost, by seed."""
-    figures: Figures = {}
-    for seed, found in trainings(run).items():
-        if found.start is not None:
-            figures[f"seed_{seed}/validation_start"] = found.start
-        figures[f"seed_{seed}/validation_best"] = found.best
-        figures[f"seed_{seed}/best_epoch"] = found.epoch
-        figures[f"seed_{seed}/training_seconds"] = found.seconds
-        figures[f"seed_{seed}/training_vlm_calls"] = found.vlm_calls
-    return figures
 
 
 if __name__ == "__main__":

@@ -38,6 +38,9 @@ SETTINGS = PolicySettings(
     dropout=0.2,
 )
 """A network near that of the predecessor: similarity says nothing about this task."""
+OPTIMIZER = {"warmup_steps": 0, "schedule": "constant", "average_decay": 0.0}
+"""Settings under which few updates already show."""
+GRPO = OPTIMIZER | {"beta": 0.01, "entropy_coef": 0.002}
 RETRIEVER = PolicySettings(hidden_size=24, shortlist=20).model_dump()
 """The default policy, with a shortlist that leaves most of a bank out."""
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 import torch
-from small_matching import Matching, small_policy, small_run
+from small_matching import GRPO, Matching, small_policy, small_run
 
 from shotsmith.errors import InputError, TrainingError
 from shotsmith.recipe import GrpoSettings
@@ -17,7 +17,7 @@ from shotsmith.training.validation import Validation
 
 def settings_of(**changes):
     values = {"epochs": 2, "steps_per_epoch": 3, "queries_per_step": 8, "num_generations": 6, "shots": (1, 2)}
-    return GrpoSettings(**(values | {"learning_rate": 3e-3} | changes))
+    return GrpoSettings(**(GRPO | values | {"learning_rate": 3e-3} | changes))
 
 
 def train(folder, task=None, policy=None, scorer=None, validation=None, **changes):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_matching import Matching, small_policy, small_run
+from small_matching import GRPO, OPTIMIZER, Matching, small_policy, small_run
 
 from shotsmith.checkpoints.native import load_policy
 from shotsmith.errors import InputError, TrainingError
@@ -32,7 +32,7 @@ def train(folder, task=None, policy=None, scorer=None, validation=None, rollouts
         task.inputs,
         scorer or task.score,
         validation or Validation(),
-        GrpoSettings(**(values | {"learning_rate": 3e-3} | changes)),
+        GrpoSettings(**(GRPO | values | {"learning_rate": 3e-3} | changes)),
         small_run(folder, "grpo", policy=policy),
         rollouts=rollouts,
         supervised=supervised,
@@ -74,7 +74,12 @@ def test_after_rce_the_supervised_reference_is_another_policy(tmp_path):
     task, supervised = Matching.draw(40, seed=0), small_policy()
     policy = copy.deepcopy(supervised)
     train_rce(
-        policy, task.inputs, task.recorded(), Validation(), RceSettings(epochs=1), small_run(tmp_path / "r", "rce")
+        policy,
+        task.inputs,
+        task.recorded(),
+        Validation(),
+        RceSettings(epochs=1, **OPTIMIZER),
+        small_run(tmp_path / "r", "rce"),
     )
     first = {
         reference: train(
@@ -242,9 +247,10 @@ def test_a_cost_teaches_to_show_one_demonstration_where_one_helps_and_none_where
         return [max(task.reward(q, sequence), float(easy[q])) - cost * len(sequence) for q, sequence in pairs]
 
     data = SupervisedData(task.inputs, task.beams(stop_below=2))
-    imitation = SupervisedSettings(epochs=4, learning_rate=5e-3, queries_per_step=16)
+    imitation = SupervisedSettings(epochs=4, learning_rate=5e-3, queries_per_step=16, **OPTIMIZER)
     train_supervised(policy, data, Validation(), imitation, small_run(tmp_path, "supervised", policy=policy))
-    rows = train(tmp_path, task, policy, scorer, epochs=4, steps_per_epoch=8, queries_per_step=16, num_generations=8)
+    sizes = {"epochs": 4, "steps_per_epoch": 8, "queries_per_step": 16, "num_generations": 8}
+    rows = train(tmp_path, task, policy, scorer, advantage={"signal_std": 0.05}, **sizes)
     shown = (policy.greedy(unseen.inputs.batch(range(150)), 2) >= 0).sum(-1).float()
     easy = torch.from_numpy(unseen.queries % 2 == 0)
     assert shown[easy].mean() == pytest.approx(on_easy, abs=0.15)

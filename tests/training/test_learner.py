@@ -14,7 +14,9 @@ from shotsmith.training.state import load_state, save_state
 def learner_of(total_updates=1000, **changes):
     module = torch.nn.Linear(3, 1, bias=False)
     torch.nn.init.ones_(module.weight)
-    return module, Learner(module, OptimizerSettings(**changes), total_updates)
+    return module, Learner(
+        module, OptimizerSettings(**({"warmup_steps": 0, "schedule": "constant"} | changes)), total_updates
+    )
 
 
 def test_updates_run_at_the_rate_of_the_schedule():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from small_matching import Matching, small_policy, small_run
+from small_matching import OPTIMIZER, Matching, small_policy, small_run
 
 from shotsmith.errors import InputError
 from shotsmith.recipe import RceSettings, SupervisedSettings
@@ -14,6 +14,8 @@ from shotsmith.training.groups import Groups, from_beams, from_rollouts
 from shotsmith.training.rce import tau_at, train_rce
 from shotsmith.training.supervised import SupervisedData, train_supervised, weighted_cross_entropy
 from shotsmith.training.validation import Validation, validation_loss
+
+SIX_EPOCHS = OPTIMIZER | {"epochs": 6, "learning_rate": 5e-3, "queries_per_step": 16}
 
 
 def right_sequences(task):
@@ -28,12 +30,14 @@ def rollouts_of(task, positions=8):
 
 def supervised(folder, policy, task, validation=None, **changes):
     data = SupervisedData(task.inputs, from_beams(right_sequences(task)))
-    settings = SupervisedSettings(**({"epochs": 6, "learning_rate": 5e-3, "queries_per_step": 16} | changes))
+    settings = SupervisedSettings(
+        **(OPTIMIZER | {"epochs": 6, "learning_rate": 5e-3, "queries_per_step": 16} | changes)
+    )
     return train_supervised(policy, data, validation or Validation(), settings, small_run(folder, "supervised"))
 
 
 def rce(folder, policy, task, validation=None, **changes):
-    settings = RceSettings(**({"epochs": 6, "learning_rate": 5e-3, "queries_per_step": 16} | changes))
+    settings = RceSettings(**(SIX_EPOCHS | changes))
     return train_rce(
         policy, task.inputs, rollouts_of(task), validation or Validation(), settings, small_run(folder, "rce")
     )
@@ -80,7 +84,9 @@ def test_rce_can_learn_from_the_best_rollout_alone(tmp_path, top_1):
     """What is second best is imitated as well, unless only the best counts."""
     task, policy = Matching.draw(20, seed=0), small_policy(dropout=0.0, attention_dropout=0.0)
     groups = from_rollouts(Rollout(q, (p,), reward) for q in range(20) for p, reward in ((0, 1.0), (1, 0.99), (2, 0.0)))
-    settings = RceSettings(epochs=12, learning_rate=2e-2, queries_per_step=20, top_1=top_1, raw_rewards=True)
+    settings = RceSettings(
+        epochs=12, learning_rate=2e-2, queries_per_step=20, top_1=top_1, raw_rewards=True, **OPTIMIZER
+    )
     train_rce(policy, task.inputs, groups, Validation(), settings, small_run(tmp_path, "rce", policy=policy))
     probabilities = policy.step_distributions(task.inputs.batch(range(20)), groups.sequences)[:, 0, 0].exp().mean(0)
     assert probabilities[0] > probabilities[2]
@@ -91,7 +97,7 @@ def test_a_policy_that_can_stop_learns_when_to(tmp_path):
     """It is shown one demonstration, then STOP, though there would be room for two."""
     task, policy = Matching.draw(60, seed=0), small_policy(length="stop")
     data = SupervisedData(task.inputs, task.beams(stop_below=2))
-    settings = SupervisedSettings(epochs=8, learning_rate=1e-2, queries_per_step=10)
+    settings = SupervisedSettings(epochs=8, learning_rate=1e-2, queries_per_step=10, **OPTIMIZER)
     train_supervised(policy, data, Validation(), settings, small_run(tmp_path, "supervised", policy=policy))
     chosen = policy.greedy(task.inputs.batch(range(60)), 2)
     assert ((chosen >= 0).sum(-1) == 1).float().mean() > 0.9

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from small_matching import RETRIEVER, Matching, small_policy, small_run, without_times
+from small_matching import OPTIMIZER, RETRIEVER, Matching, small_policy, small_run, without_times
 
 from shotsmith.errors import CheckpointError
 from shotsmith.policies.pointer import PointerPolicy
@@ -153,7 +153,7 @@ def train(folder: Path, scheme: str, moments: Moments, **changes: object) -> tup
 
 
 def settings_of(scheme: str, changes: dict[str, object]) -> GrpoSettings | RceSettings | SupervisedSettings:
-    shared = {"epochs": 3, "queries_per_step": 5, "learning_rate": 3e-3}
+    shared = OPTIMIZER | {"epochs": 3, "queries_per_step": 5, "learning_rate": 3e-3}
     if scheme in OTHERS:
         kind = RceSettings if scheme == "rce" else SupervisedSettings
         return kind(**(shared | OTHERS[scheme] | changes))

@@ -11,7 +11,8 @@ from shotsmith.training.schedule import SCHEDULES, learning_rate_factor
 
 
 def factors(total, beyond=0, **settings):
-    settings = OptimizerSettings(**settings)
+    plain = {"warmup_steps": 0, "schedule": "constant", "final_learning_rate_share": 0.0}
+    settings = OptimizerSettings(**(plain | settings))
     return [learning_rate_factor(update, total, settings) for update in range(total + beyond)]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from small_matching import RETRIEVER, Matching, small_policy, small_run
+from small_matching import GRPO, OPTIMIZER, RETRIEVER, Matching, small_policy, small_run
 
 from shotsmith.checkpoints.native import load_policy
 from shotsmith.checkpoints.ranking import best_checkpoint
@@ -24,7 +24,7 @@ def retriever(**changes):
 
 def train(folder, task, policy, validation=None, rollouts=None, **changes):
     values = {"epochs": 2, "steps_per_epoch": 3, "queries_per_step": 8, "num_generations": 6, "shots": (1, 2)}
-    settings = GrpoSettings(**(values | {"learning_rate": 3e-3} | changes))
+    settings = GrpoSettings(**(GRPO | values | {"learning_rate": 3e-3} | changes))
     run = small_run(folder, "grpo", policy=policy)
     return train_grpo(policy, task.inputs, task.score, validation or Validation(), settings, run, rollouts=rollouts)
 
@@ -112,7 +112,7 @@ def test_recorded_rollouts_teach_over_a_bank_too(tmp_path, source):
 @pytest.mark.parametrize("phase", ["supervised", "rce"])
 def test_imitation_works_over_a_bank_and_starts_from_the_start(tmp_path, phase):
     task, unseen, policy = Matching.draw(150, 0, pool=None), Matching.draw(150, 1, pool=None), retriever()
-    settings = {"epochs": 5, "learning_rate": 5e-3, "queries_per_step": 16}
+    settings = OPTIMIZER | {"epochs": 5, "learning_rate": 5e-3, "queries_per_step": 16}
     run = small_run(tmp_path, phase, policy=policy)
     if phase == "supervised":
         beams = located(task.beams(), policy, task.inputs)

@@ -19,7 +19,9 @@ from shotsmith.rewards import (
     wanted_answers,
 )
 
-NO_WEIGHTS = dict.fromkeys(["vqa_accuracy", "answer_probability", "log_prob_gain", "answer_f1", "cider"], 0.0)
+NO_WEIGHTS = dict.fromkeys(
+    ["vqa_accuracy", "answer_probability", "log_prob_gain", "answer_f1", "answer_rouge_l", "cider"], 0.0
+)
 NO_REWARDS = {"mode", "demonstration_cost", "hard_weight", "soft_weight", "relevance_weight"}
 EVERY_MODE = pytest.mark.parametrize("mode", ["weighted_sum", *MODES])
 

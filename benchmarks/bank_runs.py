@@ -82,7 +82,7 @@ def finished(jobs: Iterable[Job], options: argparse.Namespace) -> Iterator[tuple
     waiting, failed = list(jobs), list[str]()
     running: dict[subprocess.Popen[bytes], Job] = {}
     options.out.mkdir(parents=True, exist_ok=True)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the runs are stopped too
     try:
         while waiting or running:
             while waiting and len(running) < options.parallel:
@@ -103,6 +103,7 @@ def finished(jobs: Iterable[Job], options: argparse.Namespace) -> Iterator[tuple
             process.terminate()
         for process in running:
             process.wait()
+        signal.signal(signal.SIGTERM, before)
     if failed:
         raise SystemExit(f"failed: {', '.join(failed)}")
 

@@ -66,7 +66,8 @@ class Way:
 
 def ways(beam_queries: int) -> dict[int, Way]:
     """The five, by number."""
-    long, short = (CANDIDATES * (shots - 1) * BEAM_WIDTH + CANDIDATES + 1 for shots in (BEAM_SHOTS, 1))
+    short = 1 + CANDIDATES
+    long = short + (BEAM_SHOTS - 1) * BEAM_WIDTH * (CANDIDATES - 1)
     beams = [
         "supervised.epochs=12",
         f"beam={{queries: {beam_queries}, width: {BEAM_WIDTH}, shots: {BEAM_SHOTS}, candidates: {CANDIDATES}}}",

@@ -44,7 +44,7 @@ def bank_inputs_of(queries: int = 3, entries: int = 9, seed: int = 1) -> BankInp
     """Some queries and a bank; the first and the last two entries are barred from the second query."""
     generator = torch.Generator().manual_seed(seed)
     barred = torch.full((queries, 3), -1)
-    barred[1] = torch.tensor([0, entries - 2, entries - 1])
+    barred[1:2] = torch.tensor([0, entries - 2, entries - 1])
     embeddings = _quarters(generator, queries, WIDTH), _quarters(generator, entries, WIDTH)
     return BankInputs(embeddings[0], BankIndex(embeddings[1]), barred)
 

@@ -6,6 +6,7 @@ of an entry among these, a row its number in the bank; places are in the order o
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Protocol
 
 import torch
@@ -60,8 +61,13 @@ class Whole:
     hidden = None
 
     def __init__(self, policy: Retriever, inputs: BankInputs) -> None:
+        self._policy, self._queries = policy, inputs.queries
         self.candidates = inputs.bank.candidates(policy)
-        self.similarity = policy.unlearned(inputs.queries, self.candidates.embeddings) if policy.similar else None
+
+    @cached_property
+    def similarity(self) -> torch.Tensor | None:
+        """[B, N]: what similarity adds to the scores."""
+        return self._policy.unlearned(self._queries, self.candidates.embeddings) if self._policy.similar else None
 
     def look(self, _vectors: torch.Tensor | None, _wanted: torch.Tensor | None) -> None:
         """Nothing has to be searched for."""

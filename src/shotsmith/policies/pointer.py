@@ -233,10 +233,14 @@ class PointerPolicy(nn.Module):
         training-free search, so that both have the same ties.
         """
         assert isinstance(self.encoder, ResidualEncoder)
-        projected = queries - self.encoder.left_out(queries)
+        lacking = self.left_out(queries)
         if candidates.dim() == 2:
-            return rounded(queries @ candidates.T) - projected @ candidates.T
-        return rounded(candidates @ queries[..., None]).squeeze(-1) - (candidates @ projected[..., None]).squeeze(-1)
+            cosines = queries @ candidates.T
+            return rounded(cosines) - (cosines if lacking is None else (queries - lacking) @ candidates.T)
+        cosines = (candidates @ queries[..., None]).squeeze(-1)
+        if lacking is None:
+            return rounded(cosines) - cosines
+        return rounded(cosines) - (candidates @ (queries - lacking)[..., None]).squeeze(-1)
 
     def distribution(self, queries: torch.Tensor, scores: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
         """Log-probabilities [..., C] from query states [..., H], scores [..., K] and the number chosen so far [...].

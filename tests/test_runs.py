@@ -47,7 +47,7 @@ def test_another_recipe_is_refused_naming_each_setting_and_the_ways_on(run: Run)
     with pytest.raises(InputError) as caught:
         Run.create(run.folder, recipe(grpo={"beta": 0.5}, seeds=[0, 1]))
     message = str(caught.value)
-    for part in (str(run.folder), "grpo.beta: 0.01 there, 0.5 now", "seeds: [0] there, [0, 1] now", "--fresh", "name"):
+    for part in (str(run.folder), "grpo.beta: 0.0 there, 0.5 now", "seeds: [0] there, [0, 1] now", "--fresh", "name"):
         assert part in message
     assert "grpo.epsilon" not in message
     assert load_recipe(run.recipe_file) == recipe()

@@ -39,7 +39,7 @@ def faults(recipe: Recipe, splits: Splits, *barred: Barred) -> list[str]:
 
 def test_defaults_take_what_there_is_and_say_so_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
-        check_sizes(recipe_of(pools={}), splits_of(100, 20, 900), ())
+        check_sizes(recipe_of(pools={}, supervised={"epochs": 1}), splits_of(100, 20, 900), ())
     (record,) = caplog.records
     for told in (
         "data.train_queries: all 100 instead of 800, as the train split has 100 examples",
@@ -59,7 +59,12 @@ def test_enough_data_are_passed_without_a_word(caplog: pytest.LogCaptureFixture)
 def test_all_sizes_that_the_recipe_sets_itself_and_cannot_have_are_told_at_once() -> None:
     sizes = {"train_queries": 30, "val_queries": 9, "test_queries": 8}
     recipe = recipe_of(
-        data=sizes, beam={"queries": 30}, pools={"size": 25}, evaluation={"shots": [1, 12]}, grpo={"shots": [11]}
+        data=sizes,
+        beam={"queries": 30},
+        supervised={"epochs": 1},
+        pools={"size": 25},
+        evaluation={"shots": [1, 12]},
+        grpo={"shots": [11]},
     )
     there = "the bank has 10 entries, of which 10 may be shown to every query of all splits"
     assert faults(recipe, splits_of(20, 6, 7, bank=10)) == [

@@ -21,6 +21,7 @@ def recipe(require_right: bool) -> Recipe:
                 **{"train_queries": 20, "val_queries": 6, "test_queries": 4},
             },
             "pools": {"size": 8},
+            "policy": {"order": "inwards"},
             "beam": {"queries": 1},
             "rollouts": {"sampled": 0, "random": 2, "similar": False, "require_right": require_right},
         }

@@ -56,7 +56,7 @@ def test_without_a_pool_the_sorted_set_of_what_was_used_is_one() -> None:
         ({"mode": "soft_only"}, 0.6),
         ({"mode": "hard01_plus_gtprob"}, 1.4),
         ({"mode": "hard_plus_gtprob_plus_rel"}, 1.4),
-        ({"answer_probability": 0.0, "answer_f1": 2.0}, 1.6),
+        ({"answer_probability": 0.0, "answer_rouge_l": 0.0, "answer_f1": 2.0}, 1.6),
         ({"mode": "hard_only", "demonstration_cost": 0.1}, 0.8),
     ],
 )

@@ -138,7 +138,7 @@ def other_run(data: ReportData) -> Against:
     shown = copy.deepcopy(dict(data.shown))
     shown["run"] += "-slower"
     shown["recipe"] |= {"name": "demo-slower"}
-    shown["recipe"]["grpo"]["learning_rate"] = 5e-4
+    shown["recipe"]["grpo"]["learning_rate"] = 2e-4
     for row in shown["test"]:
         row["accuracy"] -= 1.5
     for row in shown["epochs"]:

@@ -29,7 +29,7 @@ def as_log(data: ReportData, name: str, **settings: Any) -> dict[str, Any]:
 
 def test_only_settings_that_differ_are_listed(whole: ReportData) -> None:
     found = compare(whole)
-    assert found.settings and found.settings.rows == (("grpo.learning_rate", "0.001", "0.0005"),)
+    assert found.settings and found.settings.rows == (("grpo.learning_rate", "0.0005", "0.0002"),)
     same = replace(whole, against=Against({**whole.shown, "run": "elsewhere"}))
     assert compare(same).settings is None
     assert compare(same).settings_intro == "The two have the same settings."

@@ -32,9 +32,9 @@ BASE: dict[str, Any] = {
     "pools": {"size": 8},
     "beam": {"queries": 3, "width": 2, "shots": 2},
     "policy": {"hidden_size": 16, "top_m": 4, "topics": 4, "dpp_rank": 4},
-    "supervised": {"epochs": 2, "queries_per_step": 5, "learning_rate": 3e-3},
+    "supervised": {"epochs": 2, "queries_per_step": 5, "learning_rate": 3e-3, "warmup_steps": 0},
     "rollouts": {"sampled": 3, "random": 2, "shots": [2]},
-    "rce": {"epochs": 2, "queries_per_step": 5, "learning_rate": 3e-3},
+    "rce": {"epochs": 2, "queries_per_step": 5, "learning_rate": 3e-3, "warmup_steps": 0},
     "grpo": {
         "epochs": 2,
         "steps_per_epoch": 2,
@@ -42,6 +42,8 @@ BASE: dict[str, Any] = {
         "queries_per_step": 4,
         "shots": [1, 2],
         "learning_rate": 1e-2,
+        "warmup_steps": 0,
+        "beta": 0.01,
     },
     "evaluation": {"shots": [1, 2], "random_draws": 1, "oracle_tries": 2, "resamples": 100},
 }

@@ -18,6 +18,7 @@ def shared_by_phases(phase: str) -> dict[str, tuple[Any, ...]]:
         f"{phase}.schedule": (OTHERS, train),
         f"{phase}.final_learning_rate_share": (0.5, train, {f"{phase}.schedule": "linear"}),
         f"{phase}.weight_decay": (0.9, train),
+        f"{phase}.average_decay": (0.5, train),
         f"{phase}.max_grad_norm": (1e-3, train),
         f"{phase}.queries_per_step": (3, train),
         f"{phase}.patience": (1, train, {f"{phase}.epochs": 3}),

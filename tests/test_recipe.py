@@ -98,7 +98,10 @@ def test_all_faults_are_told_at_once_in_one_line(recipe_file):
         ({**MINIMAL, "beam": {"queries": 801}, "supervised": {"epochs": 1}}, "beam.queries exceeds data.train_queries"),
         ({**MINIMAL, "pools": {"size": 3}}, "4 shots cannot be taken from pools of 3"),
         ({**MINIMAL, "policy": {"hidden_size": 10, "heads": 3}}, "heads .3. must divide hidden_size .10."),
-        ({**MINIMAL, "reward": {"vqa_accuracy": 0, "answer_probability": 0, "answer_rouge_l": 0}}, "at least one reward weight"),
+        (
+            {**MINIMAL, "reward": {"vqa_accuracy": 0, "answer_probability": 0, "answer_rouge_l": 0}},
+            "at least one reward weight",
+        ),
         ({**MINIMAL, "grpo": {"learning_rate": float("inf")}}, "grpo.learning_rate"),
         ({**MINIMAL, "grpo": {"beta": float("nan")}}, "grpo.beta"),
         ({**MINIMAL, "grpo": {"epochs": True}}, "grpo.epochs"),
@@ -271,9 +274,7 @@ def test_in_a_resolved_recipe_what_differs_from_its_default_is_set(recipe_file):
 def test_the_default_of_beam_queries_follows_the_training_queries():
     assert parse_recipe({"data": {"world": {}, "train_queries": 9}}).beam.queries == 200
     with pytest.raises(RecipeError, match=r"beam.queries exceeds data.train_queries"):
-        parse_recipe(
-            {"data": {"world": {}, "train_queries": 9}, "beam": {"queries": 10}, "supervised": {"epochs": 1}}
-        )
+        parse_recipe({"data": {"world": {}, "train_queries": 9}, "beam": {"queries": 10}, "supervised": {"epochs": 1}})
 
 
 NUMBERS = st.floats(min_value=1e-8, max_value=1e8)

@@ -142,3 +142,16 @@ def test_saving_again_takes_the_place_of_the_old_one_and_clears_what_a_kill_left
     loaded, _ = load_policy(checkpoint)
     assert torch.equal(loaded.encoder.input_proj.weight, small_policy(seed=6).encoder.input_proj.weight)
     assert list(tmp_path.iterdir()) == [checkpoint]
+
+
+def test_a_checkpoint_of_the_first_version_loads_as_the_policy_it_was(tmp_path):
+    settings = SETTINGS.model_copy(update={"start": "random", "order": "inwards", "layers": 1, "memory": "gate"})
+    policy = build_policy(settings, WIDTH, seed=5)
+    save_policy(tmp_path / "c", policy, manifest_in(tmp_path, policy=settings))
+    manifest = json.loads((tmp_path / "c" / "manifest.json").read_text())
+    for name in ("start", "order", "shortlist", "index", "prior"):
+        del manifest["policy"][name]
+    (tmp_path / "c" / "manifest.json").write_text(json.dumps(manifest))
+    loaded, found = load_policy(tmp_path / "c")
+    assert (found.policy.start, found.policy.order, loaded.outwards) == ("random", "inwards", False)
+    assert all(torch.equal(loaded.state_dict()[name], value) for name, value in policy.state_dict().items())

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
@@ -46,13 +46,21 @@ class Manifest(Settings):
     phase: Phase
     """The phase that wrote it."""
     epoch: int
-    """Epoch of that phase, from 1."""
+    """Epoch of that phase, from 1; 0 is the policy as the phase began."""
     metrics: dict[str, int | float | str | None] = Field(default_factory=dict)
     """The epoch's row of metrics, without times."""
     unknown: tuple[str, ...] = ()
     """Fields nothing is known of, as the policy was trained elsewhere; what stands in them has no meaning."""
     weights: str = ""
     """SHA-256 of the weights file; filled in when the checkpoint is written."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _first_version(cls, value: object) -> object:
+        """Policies of version 0.1 say neither how they start nor where the first choice stands: there was one way."""
+        if not isinstance(value, dict) or not isinstance(policy := value.get("policy"), dict) or "start" in policy:
+            return value
+        return {**value, "policy": {"start": "random", "order": "inwards", **policy}}
 
 
 def save_policy(folder: Path, policy: Policy, manifest: Manifest) -> None:

@@ -11,9 +11,10 @@ from small_matching import Matching, small_policy, small_run, without_times
 from small_policy import bank_inputs_of, inputs_of, policy_of, some_sequences
 
 from setting_probes import Probe
-from shotsmith.checkpoints.native import save_policy
+from shotsmith.checkpoints.native import load_policy, save_policy
 from shotsmith.experiment.training import best_policy
 from shotsmith.policies.pointer import PointerPolicy
+from shotsmith.policies.protocol import Policy
 from shotsmith.recipe import OptimizerSettings, Recipe
 from shotsmith.runs import Phase, Run
 from shotsmith.training.grpo import train_grpo
@@ -45,7 +46,7 @@ def over_bank(recipe: Recipe, _folder: Path) -> object:
 
 
 def supervised(recipe: Recipe, folder: Path) -> object:
-    """Weights and rows after supervised training."""
+    """Rows and weights of supervised training."""
     task = Matching.draw(12, seed=0)
     data = SupervisedData(task.inputs, task.beams())
     return _trained(
@@ -54,7 +55,7 @@ def supervised(recipe: Recipe, folder: Path) -> object:
 
 
 def rce(recipe: Recipe, folder: Path) -> object:
-    """Weights and rows after RCE."""
+    """Rows and weights of RCE."""
     task = Matching.draw(12, seed=0)
     return _trained(
         folder,
@@ -64,7 +65,7 @@ def rce(recipe: Recipe, folder: Path) -> object:
 
 
 def grpo(recipe: Recipe, folder: Path) -> object:
-    """Weights and rows after GRPO."""
+    """Rows and weights of GRPO."""
     task = Matching.draw(12, seed=0)
     others = {"rollouts": task.recorded(), "supervised": small_policy(seed=1)}
     return _trained(
@@ -92,9 +93,11 @@ def chosen_epoch(phase: Phase) -> Probe:
 
 
 def _trained(folder: Path, phase: Phase, train: Callable[[PointerPolicy, object], list[dict[str, object]]]) -> object:
-    network = small_policy()
-    rows = train(network, small_run(folder, phase))
-    return without_times(rows), _weights(network)
+    """Rows, and the last weights as they were trained and as they were saved."""
+    network, run = small_policy(), small_run(folder, phase)
+    rows = train(network, run)
+    saved, _ = load_policy(run.epoch_folder(int(rows[-1]["epoch"])))
+    return without_times(rows), _weights(network), _weights(saved)
 
 
 def _unmoved() -> Validation:
@@ -102,5 +105,5 @@ def _unmoved() -> Validation:
     return Validation(answered=lambda _policy: {"val/reward": 0.5})
 
 
-def _weights(network: PointerPolicy) -> list[object]:
+def _weights(network: Policy) -> list[object]:
     return [value.tolist() for value in network.state_dict().values()]

@@ -47,9 +47,10 @@ def other_bytes(recipe: Recipe, sizes: Sizes) -> Iterator[tuple[str, float]]:
         yield "pools", 8.0 * recipe.pools.size * sum(getattr(recipe.data, f"{split}_queries") for split in SPLITS)
     joined = 1 if recipe.encoder.joined == "mean" or not sizes.has_images else 2
     policy = build_policy(recipe.policy, joined * width, 0).state_dict().values()
-    trained = [getattr(recipe, phase).epochs for phase in PHASES if getattr(recipe, phase).epochs]
-    checkpoints = sum(trained) + len(trained) * (recipe.policy.start == "similarity")  # the start is kept as an epoch
-    states = 3 * len(trained)  # weights, and two moments of AdamW
+    trained = [settings for phase in PHASES if (settings := getattr(recipe, phase)).epochs]
+    starts = len(trained) * (recipe.policy.start == "similarity")  # the start is kept as an epoch
+    checkpoints = sum(settings.epochs for settings in trained) + starts
+    states = sum(3 + (settings.average_decay > 0) for settings in trained)  # weights, AdamW's two moments, average
     weights = sum(value.numel() * value.element_size() for value in policy)
     yield "train", float(weights * (checkpoints + states) * len(recipe.seeds))
 

@@ -1,113 +1,83 @@
-"""What training is worth: the demo's pipeline at full size, over several seeds.
+"""What the recommended training is worth on the built-in world: recipes/grpo.yaml against everything that is free.
 
-    python benchmarks/quality.py [--seeds 3] [--out runs/quality] [--json]
+    python benchmarks/quality.py [--seeds 3] [--world-seed 7] [--out runs/quality] [--set KEY=VALUE ...] [--json]
 
-Resumable like any run. Figures are points of official VQA accuracy on the test queries, averaged over shots and seeds
-unless they say otherwise; `equal` says that training asked the VLM for at most as much as the beam data did.
+Figures are points of official VQA accuracy on test queries, averaged over training seeds; `@mean` is the mean over the
+numbers of shots, `_low` and `_high` bound 95 % intervals (paired bootstrap over queries and seeds). The best free
+selector is the one chosen on validation queries. `equal` says that no seed's chosen epoch is below its start on
+validation queries. Resumable like any run.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import logging
-import sys
-from pathlib import Path
-from typing import Any
+from bank_runs import (
+    RECIPES,
+    Evaluated,
+    Figures,
+    Job,
+    finished,
+    none_below_start,
+    parser,
+    tell,
+    training_figures,
+    with_interval,
+)
 
-from shotsmith import experiment
-from shotsmith.cli.terminal import listening
-from shotsmith.completions.store import Store
-from shotsmith.recipe import load_recipe
-from shotsmith.runs import Run, show
+from shotsmith.runs import Run
 
-RECIPE = Path(__file__).parents[1] / "recipes" / "quality.yaml"
+SOLVED = 95.0
+"""A kind of question that the best free selector answers as well as this has nothing left to learn."""
 
 
 def main() -> None:
     """Run the recipe and print its figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=Path("runs/quality"))
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
-    logging.basicConfig(level=logging.INFO)
-    recipe = load_recipe(RECIPE, [f"seeds={list(range(options.seeds))}"])
-    run = Run.create(options.out, recipe)
-    with run.lock(), listening(quiet=False) as progress:
-        experiment.run(recipe, run, progress)
-    figures = measure(run)
-    fair = figures["beam_vlm_calls"] >= figures["grpo_vlm_calls_per_seed"]
-    if options.json:
-        sys.stdout.write(json.dumps({"figures": figures, "equal": fair}) + "\n")
-        return
-    for name, value in figures.items():
-        sys.stdout.write(f"{name:40s} {value:10.2f}\n")
+    made = parser(__doc__, "runs/quality")
+    made.add_argument("--seeds", type=int, default=3, help="training seeds")
+    made.add_argument("--world-seed", type=int, help="another world than the recipe's")
+    options = made.parse_args()
+    overrides = [f"seeds={list(range(options.seeds))}"]
+    name = "run"
+    if options.world_seed is not None:
+        overrides.append(f"data.world.seed={options.world_seed}")
+        name = f"world-{options.world_seed}"
+    ((_, run),) = finished([Job(name, RECIPES / "grpo.yaml", overrides)], options)
+    tell(measure(run), none_below_start(run), options, best_free=Evaluated.of(run).best_free)
 
 
-def measure(run: Run) -> dict[str, float]:
+def measure(run: Run) -> Figures:
     """Every figure the product is judged by, read from a finished run."""
-    shown = show(run)
-    best = (shown["best_free"] or {}).get("selector", "")
-    figures: dict[str, float] = {}
-    for row in shown["test"]:
-        if row["metric"] == "vqa_accuracy":
-            figures[f"{row['selector']}@{row['shots']}"] = row["accuracy"]
-    for name, a, b in (
-        ("grpo_minus_best_training_free", "grpo", best),
-        ("grpo_minus_supervised", "grpo", "supervised"),
-        ("grpo_minus_rce", "grpo", "rce"),
-        ("grpo_minus_reversed", "grpo", "grpo_reversed"),
-        ("headroom_oracle_minus_best_training_free", "oracle", best),
-    ):
-        figures |= _contrast(shown, name, a, b)
-    for shots in run.recipe.evaluation.shots:
-        figures |= _contrast(shown, f"grpo_minus_supervised@{shots}", "grpo", "supervised", shots)
-    figures["oracle_2_minus_oracle_1"] = figures["oracle@2"] - figures["oracle@1"]
-    figures["gap_closed"] = (figures["grpo@mean"] - figures[f"{best}@mean"]) / (
-        figures["oracle@mean"] - figures[f"{best}@mean"]
-    )
-    return figures | _signal(shown) | _cost(run)
+    evaluated = Evaluated.of(run)
+    trained, best, most = evaluated.trained, evaluated.best_free, max(evaluated.shots)
+    figures: Figures = {}
+    for selector, by_shots in evaluated.table.by_selector.items():
+        figures |= {f"{selector}@{shots}": evaluated.accuracy(selector, shots).mean for shots in by_shots}
+    figures |= with_interval("best_free@mean", evaluated.accuracy(best))
+    figures |= with_interval("trained@mean", evaluated.accuracy(trained))
+    figures |= with_interval("grpo_minus_best_training_free", evaluated.gain())
+    for shots in evaluated.shots:
+        figures |= with_interval(f"grpo_minus_best_training_free@{shots}", evaluated.gain(shots))
+    figures["gap_closed"] = evaluated.gap_closed()
+    figures |= with_interval("headroom_oracle_minus_best_training_free", evaluated.difference("oracle", best))
+    figures |= with_interval("grpo_minus_reversed", evaluated.difference(trained, f"{trained}_reversed"))
+    return figures | by_kind(evaluated, most) | training_figures(run)
 
 
-def _contrast(shown: dict[str, Any], name: str, a: str, b: str, shots: int | str = "mean") -> dict[str, float]:
-    """Difference, interval and p of a minus b, whichever way round the table has it."""
-    for row in shown["contrasts"]:
-        if row["shots"] == shots and (row["a"], row["b"]) == (a, b):
-            return {
-                name: row["difference"],
-                f"{name}_low": row["low"],
-                f"{name}_high": row["high"],
-                f"{name}_p": row["p"],
-            }
-        if row["shots"] == shots and (row["a"], row["b"]) == (b, a):
-            return {
-                name: -row["difference"],
-                f"{name}_low": -row["high"],
-                f"{name}_high": -row["low"],
-                f"{name}_p": row["p"],
-            }
-    raise SystemExit(f"the summary has no contrast of {a} and {b} at {shots} shots")
-
-
-def _signal(shown: dict[str, Any]) -> dict[str, float]:
-    """The weakest epoch of GRPO: groups with signal among those that enter, spread of advantages, first KL."""
-    rows = [row for row in shown["epochs"] if row["phase"] == "grpo"]
-    return {
-        "grpo_frac_signal_min": min(row["group/frac_signal"] for row in rows),
-        "grpo_adv_std_min": min(row["adv_std"] for row in rows),
-        "grpo_kl_before_first_update": max(abs(row["kl_before_first_update"]) for row in rows if row["epoch"] == 1),
-    }
-
-
-def _cost(run: Run) -> dict[str, float]:
-    """VLM calls of the beam data, and of everything after supervised training, per seed."""
-    seeds = len(run.recipe.seeds)
-    with Store.open(run.completions) as store:
-        after = sum(
-            store.count(f"seed-{seed}/{part}") for seed in run.recipe.seeds for part in ("rollouts", "rce", "grpo")
-        )
-        return {"beam_vlm_calls": float(store.count("beam")), "grpo_vlm_calls_per_seed": after / seeds}
+def by_kind(evaluated: Evaluated, shots: int) -> Figures:
+    """Accuracies for every kind of question; and the gain on each kind that the best free selector does not solve."""
+    figures: Figures = {}
+    for kind in evaluated.kinds():
+        some = evaluated.of_kind(kind)
+        free = some.accuracy(some.best_free, shots).mean
+        figures[f"{kind}/best_free@{shots}"] = free
+        figures[f"{kind}/trained@{shots}"] = some.accuracy(some.trained, shots).mean
+        figures[f"{kind}/oracle@{shots}"] = some.accuracy("oracle", shots).mean
+        if free < SOLVED:
+            figures |= with_interval(f"{kind}/gain@{shots}", some.gain(shots))
+    gains = [value for name, value in figures.items() if name.endswith(f"/gain@{shots}")]
+    lows = [value for name, value in figures.items() if name.endswith(f"/gain@{shots}_low")]
+    figures["unsolved_kinds"] = len(gains)
+    figures["unsolved_kinds_gained"] = sum(low > 0 for low in lows)
+    return figures | ({"smallest_gain_of_a_kind": min(gains)} if gains else {})
 
 
 if __name__ == "__main__":

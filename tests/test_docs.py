@@ -32,6 +32,7 @@ from shotsmith.recipe import (
 )
 from shotsmith.recipe.cluster import RaySettings
 from shotsmith.recipe.models import DECODING, Layout, PromptSettings, VisionCacheSettings
+from shotsmith.recipe.policy import IndexSettings
 from shotsmith.records import Rollout
 from shotsmith.training.groups import from_beams, from_rollouts
 from shotsmith.training.grpo import train_grpo
@@ -162,6 +163,7 @@ def tables_of_settings() -> Iterator[tuple[Path, str, type[BaseModel], set[str]]
         if isinstance(field.default, BaseModel):
             yield TRAINING, f"### `grpo.{name}`", type(field.default), set()
     yield POLICIES, "### `policy`", PolicySettings, set()
+    yield POLICIES, "### `policy.index`", IndexSettings, set()
     yield VLMS, "### `vlm`", VLMSettings, {"server", "ray"}
     yield CLUSTER, "### `vlm.ray`", RaySettings, set()
     yield VLMS, "### `vlm.prompt`", PromptSettings, set()
@@ -204,7 +206,8 @@ def test_the_table_of_presets_is_that_of_the_code() -> None:
 
 def is_network(code: str) -> bool:
     """Whether it is one of the settings that all presets have."""
-    return bool(re.match(r"(hidden_size|heads|projections|dropout|attention_dropout|temperature): ", code))
+    sizes = ("hidden_size", "heads", "projections", "dropout", "attention_dropout", "temperature")
+    return ": " in code and code.split(": ")[0] in ("start", "order", "feed_forward", *sizes)
 
 
 def test_the_table_of_decodings_is_that_of_the_code() -> None:
@@ -272,4 +275,7 @@ def test_the_glossary_explains_every_logged_metric_and_no_other(tmp_path: Path) 
     # The figures that need a VLM are logged by the experiment.
     source = (ROOT / "src" / "shotsmith" / "experiment" / "material.py").read_text(encoding="utf-8")
     answered = set(re.findall(r'"((?:val|vlm)/\w+)"', source)) - {"rollouts/val"}
-    assert sorted(explained) == sorted(logged_metrics(tmp_path) | answered)
+    # Those of shortlists are logged where queries choose from a bank.
+    source = (ROOT / "src" / "shotsmith" / "policies" / "shortlists.py").read_text(encoding="utf-8")
+    of_a_bank = set(re.findall(r'"(shortlist/\w+)"', source))
+    assert sorted(explained) == sorted(logged_metrics(tmp_path) | answered | of_a_bank)

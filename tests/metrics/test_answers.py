@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shotsmith.metrics.answers import LONGEST, edit_similarity, token_f1
+from shotsmith.metrics.answers import LONGEST, edit_similarity, rouge_l, token_f1
 
 # Letters and words that normalisation leaves alone.
 WORDS = st.lists(st.sampled_from(["cat", "dog", "red", "bus"]), max_size=6).map(" ".join)
@@ -94,3 +94,20 @@ def test_a_wrong_word_in_place_of_a_right_one_lowers_f1(truth: str, right: str):
 def test_only_the_beginning_of_an_endless_answer_is_compared():
     assert edit_similarity("b" * LONGEST + "c" * 100_000, "b" * LONGEST) == 1
     assert edit_similarity("b" * (LONGEST - 1) + "c" * 100_000, "b" * LONGEST) == 1 - 1 / LONGEST
+
+
+@pytest.mark.parametrize(
+    ("answer", "truth", "value"),
+    [
+        ("bela amos", "bela amos", 1.0),
+        ("amos bela", "bela amos", 0.5),
+        ("bela", "bela amos", 2 / 3),
+        ("dara", "bela amos", 0.0),
+        ("The dogs!", "dogs", 1.0),
+        ("", "", 1.0),
+        ("", "bela", 0.0),
+    ],
+)
+def test_rouge_l_counts_words_in_the_order_of_the_truth_only(answer, truth, value):
+    assert rouge_l(answer, truth) == pytest.approx(value)
+    assert rouge_l(answer, truth) <= token_f1(answer, truth) + 1e-12

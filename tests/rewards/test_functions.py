@@ -13,7 +13,7 @@ from shotsmith.rewards import REWARDS, Answered
 
 LOG_PROBS = st.floats(-50, 0)
 ANSWERS = st.lists(st.sampled_from(["jar", "glass jar", "vase"]), min_size=1, max_size=10).map(tuple)
-BOUNDED = ["vqa_accuracy", "correct", "answer_probability", "gt_prob", "answer_f1", "relevance"]
+BOUNDED = ["vqa_accuracy", "correct", "answer_probability", "gt_prob", "answer_f1", "answer_rouge_l", "relevance"]
 
 
 def saying(answered: Answered, text: str) -> Answered:

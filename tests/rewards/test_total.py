@@ -19,7 +19,9 @@ from shotsmith.rewards import (
     wanted_answers,
 )
 
-NO_WEIGHTS = dict.fromkeys(["vqa_accuracy", "answer_probability", "log_prob_gain", "answer_f1", "cider"], 0.0)
+NO_WEIGHTS = dict.fromkeys(
+    ["vqa_accuracy", "answer_probability", "log_prob_gain", "answer_f1", "answer_rouge_l", "cider"], 0.0
+)
 NO_REWARDS = {"mode", "demonstration_cost", "hard_weight", "soft_weight", "relevance_weight"}
 EVERY_MODE = pytest.mark.parametrize("mode", ["weighted_sum", *MODES])
 
@@ -125,11 +127,11 @@ def test_what_is_missing_is_an_error_and_no_zero(query: Example):
 @pytest.mark.parametrize(
     ("settings", "highest"),
     [
-        (RewardSettings(vqa_accuracy=2.0, answer_probability=0.5), 2.5),
+        (RewardSettings(vqa_accuracy=2.0, answer_probability=0.5), 3.5),
         (only(answer_f1=3.0), 3.0),
         (only(vqa_accuracy=1.0, log_prob_gain=2.0), 1 + 2 * math.log(10)),
         (only(cider=0.5), 1.0),
-        (RewardSettings(demonstration_cost=0.2), 2.0),
+        (RewardSettings(demonstration_cost=0.2), 3.0),
         (RewardSettings(mode="hard_plus_soft"), 2.0),
         (RewardSettings(mode="hard_plus_soft_v2"), 3.0),
         (RewardSettings(mode="separated"), 3.0),

@@ -15,7 +15,8 @@ from safetensors.torch import load, save
 
 from shotsmith.errors import CheckpointError, InputError
 from shotsmith.files import read_json, replacing_folder, write_json
-from shotsmith.policies.pointer import PointerPolicy, build_policy
+from shotsmith.policies.pointer import build_policy
+from shotsmith.policies.protocol import Policy
 from shotsmith.recipe import Count, PolicySettings, Settings, Shots
 from shotsmith.runs import Phase
 
@@ -54,7 +55,7 @@ class Manifest(Settings):
     """SHA-256 of the weights file; filled in when the checkpoint is written."""
 
 
-def save_policy(folder: Path, policy: PointerPolicy, manifest: Manifest) -> None:
+def save_policy(folder: Path, policy: Policy, manifest: Manifest) -> None:
     """Write a checkpoint; the folder appears whole, in the place of any that was there."""
     if (policy.settings, policy.embedding_width) != (manifest.policy, manifest.embedding_width):
         raise CheckpointError("the manifest describes another policy", file=folder)
@@ -67,7 +68,7 @@ def save_policy(folder: Path, policy: PointerPolicy, manifest: Manifest) -> None
         write_json(temporary / MANIFEST, manifest.model_dump(mode="json"))
 
 
-def load_policy(folder: Path) -> tuple[PointerPolicy, Manifest]:
+def load_policy(folder: Path) -> tuple[Policy, Manifest]:
     """The policy of a checkpoint, in eval mode, and its manifest.
 
     Raises CheckpointError, naming file and key, where anything is missing, damaged or does not fit.

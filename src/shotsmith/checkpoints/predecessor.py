@@ -17,7 +17,8 @@ from shotsmith.checkpoints.predecessor_names import (
     without_layer_numbers,
 )
 from shotsmith.errors import CheckpointError, InputError
-from shotsmith.policies.pointer import PointerPolicy, build_policy
+from shotsmith.policies.pointer import build_policy
+from shotsmith.policies.protocol import Policy
 from shotsmith.recipe import PolicySettings
 
 Form = Literal["native", "v3", "v2format", "v4"]
@@ -67,7 +68,7 @@ class Converted:
     """Fields of the manifest that nothing is known of."""
 
 
-def read_policy(source: Path) -> tuple[PointerPolicy, Manifest]:
+def read_policy(source: Path) -> tuple[Policy, Manifest]:
     """The policy of a checkpoint of any form, in eval mode, and its manifest.
 
     Raises CheckpointError where it is damaged, of no known form, or does not fit, listing everything that does not.
@@ -106,7 +107,7 @@ def convert(
     return Converted(manifest.policy, manifest.embedding_width, written, tuple(lost), left, manifest.unknown)
 
 
-def stored_from(policy: PointerPolicy, manifest: Manifest, form: Form, source: Path | None = None) -> Stored:
+def stored_from(policy: Policy, manifest: Manifest, form: Form, source: Path | None = None) -> Stored:
     """A policy as the predecessor's files hold it. Raises CheckpointError listing all that they cannot hold."""
     if faults := unfit(policy.settings, form):
         raise CheckpointError(
@@ -129,7 +130,7 @@ def unfit(settings: PolicySettings, form: Form) -> list[str]:
     return [f"policy.{name}: {said[name]}" for name, values in known.items() if getattr(settings, name) not in values]
 
 
-def _opened(source: Path, leave: Sequence[str] = ()) -> tuple[PointerPolicy, Manifest, tuple[str, ...]]:
+def _opened(source: Path, leave: Sequence[str] = ()) -> tuple[Policy, Manifest, tuple[str, ...]]:
     """Policy, manifest, and what else stood in the file."""
     if source.is_dir():
         return *load_policy(source), ()
@@ -137,7 +138,7 @@ def _opened(source: Path, leave: Sequence[str] = ()) -> tuple[PointerPolicy, Man
     return *_policy_of(stored, source), stored.left
 
 
-def _policy_of(stored: Stored, source: Path) -> tuple[PointerPolicy, Manifest]:
+def _policy_of(stored: Stored, source: Path) -> tuple[Policy, Manifest]:
     network, _ = network_of({name: tuple(value.shape) for name, value in stored.weights.items()})
     policy = build_policy(network.settings, network.width, seed=0)
     load_weights(policy, to_ours(stored.weights), source)

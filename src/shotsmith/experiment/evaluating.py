@@ -15,7 +15,7 @@ from shotsmith.evaluation.results import Result, write_results
 from shotsmith.evaluation.summary import summarise
 from shotsmith.experiment.parts import Parts
 from shotsmith.files import write_json
-from shotsmith.policies.pointer import PointerPolicy
+from shotsmith.policies.protocol import Policy
 from shotsmith.runs import PHASES, Phase
 from shotsmith.selectors.beam_file import read_beams
 from shotsmith.selectors.fixed import Fixed, choose_fixed
@@ -26,7 +26,7 @@ from shotsmith.selectors.protocol import Tasks
 from shotsmith.selectors.reversed import Reversed
 from shotsmith.selectors.similar import nearest_candidates
 
-Trained = list[tuple[PointerPolicy, Manifest]]
+Trained = list[tuple[Policy, Manifest]]
 
 
 def evaluate(parts: Parts) -> int:
@@ -120,6 +120,6 @@ def trained_entrants(trained: Trained) -> list[Entrant]:
     return entrants
 
 
-def _best(parts: Parts, seed: int, phase: Phase) -> tuple[PointerPolicy, Manifest]:
+def _best(parts: Parts, seed: int, phase: Phase) -> tuple[Policy, Manifest]:
     row = best_checkpoint(parts.run.epochs(), seed, phase, getattr(parts.recipe, phase).best_by)
     return load_policy(parts.run.epoch(seed, phase, int(str(row["epoch"]))))

@@ -16,7 +16,7 @@ from shotsmith.evaluation.looks import record_look
 from shotsmith.evaluation.results import Result, write_results
 from shotsmith.experiment.parts import Parts
 from shotsmith.files import read_json, write_json
-from shotsmith.policies.pointer import PointerPolicy
+from shotsmith.policies.protocol import Policy
 from shotsmith.selectors.policy import PolicySelector
 
 _DIGITS = 6
@@ -25,7 +25,7 @@ _DIGITS = 6
 _log = logging.getLogger(__name__)
 
 
-def few_shot_accuracies(parts: Parts, policy: PointerPolicy, manifest: Manifest) -> dict[int, float]:
+def few_shot_accuracies(parts: Parts, policy: Policy, manifest: Manifest) -> dict[int, float]:
     """Official VQA accuracy (0 to 1) by number of shots; the results per query are kept in the run.
 
     A failed completion is counted and left out. Raises InputError where the policy reads other embeddings than the

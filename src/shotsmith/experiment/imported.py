@@ -17,7 +17,7 @@ from shotsmith.experiment.rollouts import stop_below
 from shotsmith.experiment.training import rank, train_on
 from shotsmith.files import file_digest, read_json, write_json
 from shotsmith.policies.inputs import InputsTable
-from shotsmith.policies.pointer import PointerPolicy
+from shotsmith.policies.protocol import Policy
 from shotsmith.predecessor.folder import MANIFEST, read_imported
 from shotsmith.predecessor.training_data import TrainingData
 from shotsmith.recipe import Recipe
@@ -81,7 +81,7 @@ class RecordedElsewhere:
         """The imported beams."""
         return self._beams
 
-    def rollouts(self, seed: int, policy: PointerPolicy) -> tuple[Groups, int]:
+    def rollouts(self, seed: int, policy: Policy) -> tuple[Groups, int]:
         """The same for every seed and policy."""
         return self._recorded, 0
 

@@ -10,7 +10,7 @@ from shotsmith.experiment.parts import Parts
 from shotsmith.experiment.rollouts import record_rollouts, stop_below
 from shotsmith.experiment.scoring import Scorer
 from shotsmith.policies.inputs import InputsTable
-from shotsmith.policies.pointer import PointerPolicy
+from shotsmith.policies.protocol import Policy
 from shotsmith.runs import Phase, Split
 from shotsmith.selectors.beam_file import read_beams
 from shotsmith.selectors.beam_search import taught
@@ -18,7 +18,7 @@ from shotsmith.selectors.policy import PolicySelector
 from shotsmith.training.groups import Groups, from_beams, from_rollouts
 from shotsmith.training.rollouts import Scorer as RewardsOf
 
-Answered = Callable[[PointerPolicy], dict[str, float]]
+Answered = Callable[[Policy], dict[str, float]]
 """Figures of a policy that need the VLM."""
 
 _MEASURED = {"vqa_accuracy": "val/vqa_accuracy", "cider": "val/cider", "exact_match": "val/exact_match"}
@@ -56,7 +56,7 @@ class Material(Protocol):
         """Sequences of training queries to imitate."""
         ...
 
-    def rollouts(self, seed: int, policy: PointerPolicy) -> tuple[Groups, int]:
+    def rollouts(self, seed: int, policy: Policy) -> tuple[Groups, int]:
         """Recorded rollouts of the training queries, and how many completions they took."""
         ...
 
@@ -108,7 +108,7 @@ class Asked:
         beams = {result.query: taught(result, width, most > 0) for result in found}
         return from_beams(beams, stop_below=most, outwards=self._parts.recipe.policy.order == "outwards")
 
-    def rollouts(self, seed: int, policy: PointerPolicy) -> tuple[Groups, int]:
+    def rollouts(self, seed: int, policy: Policy) -> tuple[Groups, int]:
         """Chosen by the policy and by selectors without training."""
         return record_rollouts(self._parts, "train", f"seed-{seed}/rollouts", seed, policy=policy)
 
@@ -128,7 +128,7 @@ class Asked:
         tasks, shots = parts.tasks("val"), parts.recipe.evaluation.shots
         before = parts.requests
 
-        def judge(policy: PointerPolicy) -> dict[str, float]:
+        def judge(policy: Policy) -> dict[str, float]:
             nonlocal before
             selector = PolicySelector(phase, policy)
             pairs = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from shotsmith.errors import InputError
 from shotsmith.experiment.parts import Parts
 from shotsmith.experiment.scoring import Scorer
-from shotsmith.policies.pointer import PointerPolicy
+from shotsmith.policies.protocol import Policy
 from shotsmith.recipe import Recipe
 from shotsmith.records import Rollout, Sequence
 from shotsmith.runs import Split
@@ -26,7 +26,7 @@ def stop_below(recipe: Recipe) -> int:
 
 
 def record_rollouts(
-    parts: Parts, split: Split, origin: str, seed: int, *, policy: PointerPolicy | None = None
+    parts: Parts, split: Split, origin: str, seed: int, *, policy: Policy | None = None
 ) -> tuple[Groups, int]:
     """A group of rewarded sequences for every query of a split, and how many completions they took.
 
@@ -50,7 +50,7 @@ def record_rollouts(
     return from_rollouts(rollouts, stop_below=stop_below(parts.recipe), outwards=outwards), len(pairs)
 
 
-def _sequences(parts: Parts, split: Split, seed: int, policy: PointerPolicy | None) -> list[Tried]:
+def _sequences(parts: Parts, split: Split, seed: int, policy: Policy | None) -> list[Tried]:
     """Sequences of every query: the length of a group is taken in turn from `rollouts.shots`.
 
     Where the policy can stop, groups compare lengths: every sequence takes the next one, and one shows nothing.
@@ -78,7 +78,7 @@ def _sequences(parts: Parts, split: Split, seed: int, policy: PointerPolicy | No
     return groups
 
 
-def _chosen_by(parts: Parts, split: Split, seed: int, policy: PointerPolicy) -> list[Tried]:
+def _chosen_by(parts: Parts, split: Split, seed: int, policy: Policy) -> list[Tried]:
     """What beam search under the policy finds, and what is sampled from it."""
     settings, inputs = parts.recipe.rollouts, parts.inputs(split)
     draws = generator("recorded rollouts", seed, device=inputs.device)

@@ -10,7 +10,8 @@ from shotsmith.checkpoints.ranking import rank as best_epochs
 from shotsmith.experiment.material import Asked, Material
 from shotsmith.experiment.parts import Parts
 from shotsmith.files import digest, write_json
-from shotsmith.policies.pointer import PointerPolicy, build_policy
+from shotsmith.policies.pointer import build_policy
+from shotsmith.policies.protocol import Policy
 from shotsmith.recipe import Recipe, dump_recipe
 from shotsmith.rewards import highest_reward
 from shotsmith.runs import Phase
@@ -44,7 +45,7 @@ def rank(parts: Parts) -> int:
     return 0
 
 
-def best_policy(parts: Parts, seed: int, phase: Phase) -> PointerPolicy:
+def best_policy(parts: Parts, seed: int, phase: Phase) -> Policy:
     """The policy of the epoch a phase goes on with. Raises InputError where the phase has no epoch."""
     row = best_checkpoint(parts.run.epochs(), seed, phase, getattr(parts.recipe, phase).best_by)
     policy, _ = load_policy(parts.run.epoch(seed, phase, int(str(row["epoch"]))))
@@ -91,7 +92,7 @@ class _Seed:
         rows = [row for row in self.parts.run.epochs() if row["seed"] == self.seed]
         return asked + sum(int(row.get("vlm/requests", 0)) for row in rows)
 
-    def _supervised(self, policy: PointerPolicy) -> PointerPolicy:
+    def _supervised(self, policy: Policy) -> Policy:
         recipe = self.recipe
         if not recipe.supervised.epochs:
             return policy

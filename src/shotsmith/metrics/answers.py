@@ -10,7 +10,8 @@ from collections import Counter
 from shotsmith.metrics.vqa import normalise
 
 LONGEST = 256
-"""Characters of a normalised answer that `edit_similarity` looks at: its time grows with the square of them."""
+"""Characters of a normalised answer that `edit_similarity` looks at, words of one that `rouge_l` does: their time grows
+with the square of them."""
 
 
 def token_f1(answer: str, truth: str) -> float:
@@ -25,11 +26,34 @@ def token_f1(answer: str, truth: str) -> float:
     return 2 * shared / (len(given) + len(true))
 
 
+def rouge_l(answer: str, truth: str) -> float:
+    """Harmonic mean of precision and recall of the longest common subsequence of words (Lin 2004, ROUGE-L), 0 to 1.
+
+    Unlike `token_f1` it counts words in the order of the truth only: of two words in the wrong order one counts. Two
+    answers without words are the same. Words beyond LONGEST are not looked at.
+    """
+    given, true = normalise(answer).split()[:LONGEST], normalise(truth).split()[:LONGEST]
+    if given == true:
+        return 1.0
+    return 2 * _common_subsequence(given, true) / (len(given) + len(true))
+
+
 def edit_similarity(answer: str, truth: str) -> float:
     """1 - Levenshtein distance / length of the longer text, in characters, 0 to 1. Two empty answers are the same."""
     given, true = normalise(answer)[:LONGEST], normalise(truth)[:LONGEST]
     longer = max(len(given), len(true))
     return 1 - _levenshtein(given, true) / longer if longer else 1.0
+
+
+def _common_subsequence(a: list[str], b: list[str]) -> int:
+    """Length of the longest common subsequence, a row of the table at a time."""
+    above = [0] * (len(b) + 1)
+    for x in a:
+        row = [0]
+        for j, y in enumerate(b, start=1):
+            row.append(above[j - 1] + 1 if x == y else max(above[j], row[j - 1]))
+        above = row
+    return above[-1]
 
 
 def _levenshtein(a: str, b: str) -> int:

@@ -32,7 +32,7 @@ from shotsmith.policies.gains import GAINS
 from shotsmith.policies.memory import MEMORIES
 from shotsmith.policies.parts import MAX_STEPS, Encoded, Gain, Memory, State
 from shotsmith.policies.pool_walk import PoolWalk
-from shotsmith.policies.protocol import BankInputs, Chosen, Inputs, pick, rows_of
+from shotsmith.policies.protocol import BankInputs, Chosen, Inputs, Policy, pick, rows_of
 from shotsmith.policies.refinement import Refinement
 from shotsmith.policies.residual import Prior, ResidualEncoder
 from shotsmith.policies.scorer import Scorer, build_scorer
@@ -42,15 +42,15 @@ from shotsmith.policies.unit_length import unit_length
 from shotsmith.recipe import PolicySettings
 
 
-def build_policy(settings: PolicySettings, embedding_width: int, seed: int) -> PointerPolicy:
+def build_policy(settings: PolicySettings, embedding_width: int, seed: int) -> Policy:
     """An untrained policy in eval mode. The same seed gives the same weights; the global generator is left alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return PointerPolicy(settings, embedding_width).eval()
 
 
-class PointerPolicy(nn.Module):
-    """A distribution over sequences without repetition (policies.protocol.Policy)."""
+class PointerPolicy(Policy):
+    """A policy put together from parts (policies.protocol.Policy)."""
 
     def __init__(self, settings: PolicySettings, embedding_width: int) -> None:
         """`embedding_width` is D, the width of the embeddings it will be given."""

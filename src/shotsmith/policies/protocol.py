@@ -12,12 +12,14 @@ for STOP.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
+from torch import nn
 
 from shotsmith.policies.bank import BankIndex
+from shotsmith.recipe import PolicySettings
 
 STOP = -2
 """In a sequence: the policy chose to show no further demonstration. After it there is only padding."""
@@ -69,19 +71,28 @@ class Chosen:
         return rows_of(self.sequences, self.shortlists)
 
 
-class Policy(Protocol):
-    """A distribution over sequences without repetition. All methods are differentiable unless said otherwise."""
+class Policy(nn.Module, ABC):
+    """A distribution over sequences without repetition: all that training, selection and checkpoints know of a policy.
+
+    Methods are differentiable unless said otherwise. `policies.pointer.build_policy` makes one from settings.
+    """
+
+    settings: PolicySettings
+    """What it was built from."""
+    embedding_width: int
+    """D: the width of the embeddings it reads."""
 
     @property
+    @abstractmethod
     def can_stop(self) -> bool:
         """Whether the policy may end a sequence; the distributions then have a last column for STOP."""
-        ...
 
     @property
+    @abstractmethod
     def outwards(self) -> bool:
         """Whether the first choice stands next to the query, so that sequences are shown in reverse."""
-        ...
 
+    @abstractmethod
     def step_distributions(self, inputs: Inputs | BankInputs, sequences: torch.Tensor) -> torch.Tensor:
         """Log-probabilities at every step of `sequences` [B, G, T]: [B, G, T, K], or [B, G, T, K + 1] with STOP.
 
@@ -89,12 +100,12 @@ class Policy(Protocol):
         or already chosen earlier in the sequence. At padded steps nothing but padding is excluded, and what is there
         has no meaning.
         """
-        ...
 
+    @abstractmethod
     def log_prob(self, inputs: Inputs | BankInputs, sequences: torch.Tensor) -> torch.Tensor:
         """Log-probability of each step of `sequences` [B, G, T], STOP included: [B, G, T]; 0 where it is padded."""
-        ...
 
+    @abstractmethod
     def sample(
         self,
         inputs: Inputs | BankInputs,
@@ -104,8 +115,8 @@ class Policy(Protocol):
         temperature: float = 1.0,
     ) -> Chosen:
         """`num` sequences per query, without repetition inside each. No gradient. T is `shots`."""
-        ...
 
+    @abstractmethod
     def sample_distinct(
         self,
         inputs: Inputs | BankInputs,
@@ -120,22 +131,22 @@ class Policy(Protocol):
         estimated without bias by sum_i weight_i f(sequence_i). Fewer than `num` where there are no more: rows of -1
         with weight 0. Otherwise as `sample`.
         """
-        ...
 
+    @abstractmethod
     def greedy(self, inputs: Inputs | BankInputs, shots: int) -> torch.Tensor:
         """The most probable choice (or STOP) at each step: [B, T], positions in the pool or rows of the bank.
 
         No gradient; ties go to the lower position.
         """
-        ...
 
+    @abstractmethod
     def beam(self, inputs: Inputs | BankInputs, shots: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
         """The `width` best sequences found by beam search, best first: ([B, W, T], log-probs [B, W]). No gradient.
 
         Positions in the pool or rows of the bank.
         """
-        ...
 
+    @abstractmethod
     def locate(self, inputs: BankInputs, shown: torch.Tensor) -> Chosen:
         """Sequences that something else chose, with shortlists that hold what they chose.
 
@@ -143,7 +154,6 @@ class Policy(Protocol):
         would not have retrieved a row, it takes the place of the lowest entry of the shortlist. The log-probabilities
         are this policy's. No gradient.
         """
-        ...
 
 
 def rows_of(sequences: torch.Tensor, shortlists: torch.Tensor | None) -> torch.Tensor:

@@ -7,11 +7,11 @@ import torch
 from shotsmith.policies.bank_walk import BankWalk
 from shotsmith.policies.entries import Found, Whole
 from shotsmith.policies.pointer import PointerPolicy
-from shotsmith.policies.protocol import STOP, BankInputs
+from shotsmith.policies.protocol import STOP, BankInputs, Policy
 
 
 @torch.no_grad()
-def measure_shortlists(policy: PointerPolicy, inputs: BankInputs, shots: int) -> dict[str, float]:
+def measure_shortlists(policy: Policy, inputs: BankInputs, shots: int) -> dict[str, float]:
     """How much of the bank's probability the shortlists of some queries miss, mean over queries and greedy steps.
 
     'shortlist/outside_mass': 1 minus the sum, over the shortlist, of the softmax over the whole bank, gains and STOP
@@ -20,8 +20,8 @@ def measure_shortlists(policy: PointerPolicy, inputs: BankInputs, shots: int) ->
     large bank. Empty for policies whose shortlists do not follow their scores: those that encode candidates side by
     side, and scorers that are no inner product.
     """
-    walk = policy.walk(inputs)
-    if not isinstance(walk, BankWalk) or not len(inputs.queries):
+    walk = policy.walk(inputs) if isinstance(policy, PointerPolicy) else None
+    if not isinstance(policy, PointerPolicy) or not isinstance(walk, BankWalk) or not len(inputs.queries):
         return {}
     state = walk.start()
     if policy.scorer.vectors(policy.asked(state)) is None:

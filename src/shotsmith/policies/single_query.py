@@ -36,7 +36,8 @@ def choose(policy: PointerPolicy, inputs: BankInputs, shots: int) -> list[int]:
     whole = isinstance(entries, Whole)
     # Where keys hold the whole cosine, similarity adds no more than what rounding the cosine changes.
     rounding = whole and policy.similar and policy.left_out(inputs.queries) is None
-    state: State = policy.begin(walk.query) | {"step": torch.zeros(1, 1, dtype=torch.int64, device=excluded.device)}
+    step_number = torch.zeros(1, 1, dtype=torch.int64, device=excluded.device)
+    state: State = {**policy.begin(walk.query), "step": step_number}
     alone = excluded
     for step in range(shots):
         vectors = policy.scorer.vectors(policy.asked(state))

@@ -33,8 +33,11 @@ class RewardSettings(Settings):
     """Weight of the probability of the most common true answer (0 to 1)."""
     log_prob_gain: NonNegative = 0.0
     """Weight of the gain in log-probability of the most common true answer over no demonstrations, in nats: dense."""
-    answer_f1: NonNegative = 1.0
-    """Weight of the token F1 of the generated answer with the nearest true answer (0 to 1): half an answer counts."""
+    answer_f1: NonNegative = 0.0
+    """Weight of the token F1 of the generated answer with the nearest true answer (0 to 1)."""
+    answer_rouge_l: NonNegative = 1.0
+    """Weight of ROUGE-L of the generated answer with the nearest true answer (0 to 1): half an answer earns something,
+    so that groups without a right answer can differ."""
     cider: NonNegative = 0.0
     """Weight of CIDEr of the generated caption (0 to 10)."""
     demonstration_cost: NonNegative = 0.0
@@ -55,7 +58,14 @@ class RewardSettings(Settings):
 
     @model_validator(mode="after")
     def _some_weight(self) -> RewardSettings:
-        weights = (self.vqa_accuracy, self.answer_probability, self.log_prob_gain, self.answer_f1, self.cider)
+        weights = (
+            self.vqa_accuracy,
+            self.answer_probability,
+            self.log_prob_gain,
+            self.answer_f1,
+            self.answer_rouge_l,
+            self.cider,
+        )
         if self.mode == "weighted_sum" and not any(weights):
             raise ValueError("at least one reward weight must be above 0")
         return self

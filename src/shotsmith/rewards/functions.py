@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from shotsmith.metrics import vqa
-from shotsmith.metrics.answers import edit_similarity, token_f1
+from shotsmith.metrics.answers import edit_similarity, rouge_l, token_f1
 from shotsmith.records import Example
 from shotsmith.rewards.answered import Answered
 
@@ -43,6 +43,11 @@ def gt_prob(answered: Answered) -> float:
 def answer_f1(answered: Answered) -> float:
     """Token F1 of the generated answer with the nearest true answer, 0 to 1."""
     return max(token_f1(answered.text, truth) for truth in answered.query.answers)
+
+
+def answer_rouge_l(answered: Answered) -> float:
+    """ROUGE-L of the generated answer with the nearest true answer, 0 to 1: words count in the right order only."""
+    return max(rouge_l(answered.text, truth) for truth in dict.fromkeys(answered.query.answers))
 
 
 def relevance(answered: Answered) -> float:
@@ -96,6 +101,7 @@ REWARDS: dict[str, RewardFunction] = {
     "log_prob_gain": RewardFunction(log_prob_gain, right=_RIGHT_GAIN, answers=_most_common, zero_shot=True),
     "gt_prob": RewardFunction(gt_prob, answers=_distinct),
     "answer_f1": RewardFunction(answer_f1),
+    "answer_rouge_l": RewardFunction(answer_rouge_l),
     "relevance": RewardFunction(relevance),
     "cider": RewardFunction(cider, right=_RIGHT_CIDER, captions=True),
 }

@@ -9,7 +9,7 @@ import torch
 
 from shotsmith.errors import InputError
 from shotsmith.policies.inputs import InputsTable
-from shotsmith.policies.pointer import PointerPolicy
+from shotsmith.policies.protocol import Policy
 from shotsmith.recipe import GrpoSettings
 from shotsmith.training.curriculum import difficulty, eligible
 from shotsmith.training.groups import Groups
@@ -31,7 +31,7 @@ FROZEN = ("encoder.input_proj", "encoder.query_proj", "encoder.cand_proj")
 
 
 def train_grpo(
-    policy: PointerPolicy,
+    policy: Policy,
     inputs: InputsTable,
     scorer: Scorer,
     validation: Validation,
@@ -39,7 +39,7 @@ def train_grpo(
     run: PhaseRun,
     *,
     rollouts: Groups | None = None,
-    supervised: PointerPolicy | None = None,
+    supervised: Policy | None = None,
     highest_reward: float = 1.0,
 ) -> list[Row]:
     """Train on rollouts sampled from the policy, or on recorded ones (`rollouts`, whole groups) where told to.
@@ -74,7 +74,7 @@ class _Grpo:
 
     def __init__(
         self,
-        policy: PointerPolicy,
+        policy: Policy,
         inputs: InputsTable,
         scorer: Scorer,
         settings: GrpoSettings,

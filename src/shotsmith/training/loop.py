@@ -20,7 +20,7 @@ from safetensors.torch import save
 from shotsmith.checkpoints.native import Manifest, load_weights, save_policy
 from shotsmith.errors import CheckpointError
 from shotsmith.files import digest
-from shotsmith.policies.pointer import PointerPolicy
+from shotsmith.policies.protocol import Policy
 from shotsmith.progress import Progress, Silent
 from shotsmith.recipe import OptimizerSettings
 from shotsmith.runs import Phase
@@ -87,7 +87,7 @@ class Further(Protocol):
 
 
 def run_epochs(
-    policy: PointerPolicy,
+    policy: Policy,
     settings: OptimizerSettings,
     order: QueryOrder,
     validation: Validation,
@@ -137,8 +137,8 @@ def run_epochs(
 class _Phase:
     """All that changes while a phase is trained."""
 
-    policy: PointerPolicy
-    average: PointerPolicy | None
+    policy: Policy
+    average: Policy | None
     learner: Learner
     order: QueryOrder
     run: PhaseRun
@@ -146,7 +146,7 @@ class _Phase:
     further: Further | None
 
     @property
-    def judged(self) -> PointerPolicy:
+    def judged(self) -> Policy:
         """The policy that is validated and saved."""
         return self.policy if self.average is None else self.average
 

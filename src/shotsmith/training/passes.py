@@ -8,8 +8,7 @@ import torch
 
 from shotsmith.errors import InputError
 from shotsmith.policies.inputs import InputsTable
-from shotsmith.policies.pointer import PointerPolicy
-from shotsmith.policies.protocol import taken
+from shotsmith.policies.protocol import Policy, taken
 from shotsmith.recipe import OptimizerSettings
 from shotsmith.training.groups import Groups
 from shotsmith.training.kl import exact_entropy
@@ -27,7 +26,7 @@ BatchLoss = Callable[[torch.Tensor, Groups, int], torch.Tensor]
 
 
 def train_on_groups(
-    policy: PointerPolicy,
+    policy: Policy,
     inputs: InputsTable,
     groups: Groups,
     validation: Validation,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from shotsmith.policies.inputs import InputsTable
-from shotsmith.policies.pointer import PointerPolicy
+from shotsmith.policies.protocol import Policy
 from shotsmith.recipe import RceSettings
 from shotsmith.training.advantages import standardise
 from shotsmith.training.groups import Groups
@@ -17,7 +17,7 @@ from shotsmith.training.validation import Validation
 
 
 def train_rce(
-    policy: PointerPolicy,
+    policy: Policy,
     inputs: InputsTable,
     rollouts: Groups,
     validation: Validation,

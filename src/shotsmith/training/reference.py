@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import torch
 
-from shotsmith.policies.pointer import PointerPolicy
+from shotsmith.policies.protocol import Policy
 from shotsmith.recipe import GrpoSettings
 from shotsmith.training.beta import next_beta
 
@@ -15,7 +15,7 @@ from shotsmith.training.beta import next_beta
 class Reference:
     """A frozen policy, and the coefficient that weighs the divergence from it."""
 
-    def __init__(self, policy: PointerPolicy, settings: GrpoSettings) -> None:
+    def __init__(self, policy: Policy, settings: GrpoSettings) -> None:
         """`policy` is copied: it may be trained on."""
         self.policy = copy.deepcopy(policy).eval().requires_grad_(False)
         self.settings = settings
@@ -23,7 +23,7 @@ class Reference:
         self.updates = 0
         """Updates of the policy that were told so far."""
 
-    def after_update(self, policy: PointerPolicy, kl: float, sequences: int) -> None:
+    def after_update(self, policy: Policy, kl: float, sequences: int) -> None:
         """Adapt beta to the KL of an update on so many sequences; move towards the policy where it is time to."""
         self.beta = next_beta(self.beta, kl, sequences, self.settings.kl)
         self.updates += 1
@@ -32,7 +32,7 @@ class Reference:
             self._move_towards(policy, self.settings.reference.mixup_alpha)
 
     @torch.no_grad()
-    def _move_towards(self, policy: PointerPolicy, share: float) -> None:
+    def _move_towards(self, policy: Policy, share: float) -> None:
         """weights = share * policy + (1 - share) * weights, as TRL's sync_ref_model does (arXiv 2404.09656)."""
         for own, other in zip(self.policy.parameters(), policy.parameters(), strict=True):
             own.lerp_(other, share)

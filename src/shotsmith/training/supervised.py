@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from shotsmith.policies.inputs import InputsTable
-from shotsmith.policies.pointer import PointerPolicy
-from shotsmith.policies.protocol import taken
+from shotsmith.policies.protocol import Policy, taken
 from shotsmith.recipe import SupervisedSettings
 from shotsmith.training.groups import Groups
 from shotsmith.training.loop import PhaseRun
@@ -29,7 +28,7 @@ class SupervisedData:
 
 
 def train_supervised(
-    policy: PointerPolicy,
+    policy: Policy,
     data: SupervisedData,
     validation: Validation,
     settings: SupervisedSettings,

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 import torch
 
 from shotsmith.policies.inputs import InputsTable
-from shotsmith.policies.pointer import PointerPolicy
-from shotsmith.policies.protocol import BankInputs, Inputs, pick, taken
+from shotsmith.policies.protocol import BankInputs, Inputs, Policy, pick, taken
 from shotsmith.recipe import GrpoSettings
 from shotsmith.training.advantages import Advantages, advantages, standardise
 from shotsmith.training.groups import Groups
@@ -44,7 +43,7 @@ class Batch:
 
 @torch.no_grad()
 def prepare(
-    policy: PointerPolicy,
+    policy: Policy,
     reference: Reference,
     inputs: InputsTable,
     groups: Groups,
@@ -93,7 +92,7 @@ def divergence(
 
 
 def update(
-    policy: PointerPolicy, reference: Reference, learner: Learner, batch: Batch, settings: GrpoSettings
+    policy: Policy, reference: Reference, learner: Learner, batch: Batch, settings: GrpoSettings
 ) -> tuple[dict[str, float], Batch]:
     """One update on a batch: its metrics (as they were before the weights changed), and the batch for the next one."""
     policy.train(settings.dropout)

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from shotsmith.policies.inputs import InputsTable
-from shotsmith.policies.pointer import PointerPolicy
-from shotsmith.policies.protocol import BankInputs
+from shotsmith.policies.protocol import BankInputs, Policy
 from shotsmith.policies.shortlists import measure_shortlists
 from shotsmith.training.groups import Groups
 from shotsmith.training.losses import reward_weighted_cross_entropy
@@ -27,10 +26,10 @@ class Validation:
     """The validation queries."""
     rollouts: Groups | None = None
     """Recorded rollouts of these queries."""
-    answered: Callable[[PointerPolicy], dict[str, float]] | None = None
+    answered: Callable[[Policy], dict[str, float]] | None = None
     """Figures that need the VLM, such as {'val/reward': ...}."""
 
-    def metrics(self, policy: PointerPolicy) -> dict[str, float]:
+    def metrics(self, policy: Policy) -> dict[str, float]:
         """'val/loss' (also as 'val_loss') and whatever `answered` gives ('val/reward' also as 'val_reward').
 
         Over a bank also what shortlists leave out (policies.shortlists).
@@ -51,7 +50,7 @@ class Validation:
 
 
 @torch.no_grad()
-def validation_loss(policy: PointerPolicy, inputs: InputsTable, rollouts: Groups) -> float:
+def validation_loss(policy: Policy, inputs: InputsTable, rollouts: Groups) -> float:
     """The predecessor's Val Loss: the RCE loss at tau = 1 with raw rewards, in eval mode, mean over queries.
 
     It is a cross-entropy, not an expected reward, and need not rank epochs as accuracy does.

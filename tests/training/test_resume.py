@@ -54,6 +54,7 @@ GRPO = {
     "schedule": {"schedule": "cosine", "warmup_steps": 4, "freeze_projections": True},
     "bank": {"entropy_coef": 0.01},
     "bank_mixture": {"sampling": {"source": "mixture"}},
+    "bank_ivf": {"num_iterations": 2},
 }
 OTHERS = {
     "supervised": {"label_smoothing": 0.1, "schedule": "linear"},
@@ -135,7 +136,9 @@ def train(folder: Path, scheme: str, moments: Moments, **changes: object) -> tup
         moments.reached("epoch judged")
         return task.validation().answered(policy)
 
-    policy = small_policy(**(RETRIEVER if over_bank else {"length": "stop"} if scheme == "stop" else {}))
+    changed = RETRIEVER if over_bank else {"length": "stop"} if scheme == "stop" else {}
+    index = {"index": {"kind": "ivf", "probes": 8, "refresh": 3}} if scheme == "bank_ivf" else {}
+    policy = small_policy(**(changed | index))
     phase = scheme if scheme in OTHERS else "grpo"
     run = small_run(folder, phase, policy=policy, progress=moments)
     if over_bank and not run.state_file.exists():

@@ -58,6 +58,11 @@ class InputsTable:
         """The whole bank, on the device."""
         return BankIndex(self._tensor(self.index[np.arange(len(self.index))]))
 
+    def refresh(self) -> None:
+        """Have an approximate index of the bank built anew before it is searched again (BankIndex.refresh)."""
+        if self.pools is None:
+            self.bank.refresh()
+
     def batch(
         self, rows: Sequence[int] | npt.NDArray[np.int64], shortlists: torch.Tensor | None = None
     ) -> Inputs | BankInputs:

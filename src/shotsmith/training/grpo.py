@@ -103,8 +103,7 @@ class _Grpo:
         source, chosen = self._source(epoch), self._eligible(epoch)
         kept = kept_in_epoch(epoch, settings.sampling.keep_top)
         means, sampled, first_kl = Means(), SampledMetrics(self.highest_reward), None
-        if self.inputs.pools is None:
-            self.inputs.bank.refresh()  # an epoch taken up again searches the index that an uninterrupted one had
+        self.inputs.refresh()
 
         def take(count: int) -> tuple[list[int], int]:
             position = self.order.cursor

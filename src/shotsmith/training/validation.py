@@ -36,6 +36,8 @@ class Validation:
         """
         policy.eval()
         metrics: dict[str, float] = {}
+        if self.inputs is not None:
+            self.inputs.refresh()
         if self.inputs is not None and self.rollouts is not None and len(self.rollouts):
             metrics["val/loss"] = validation_loss(policy, self.inputs, self.rollouts)
         if self.inputs is not None:

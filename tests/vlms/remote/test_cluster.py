@@ -175,6 +175,7 @@ def test_where_no_worker_can_start_it_is_said_why(hired, tmp_path):
         hired()
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_a_run_that_the_user_stops_can_go_on(hired, tmp_path):
     vlm, requests = hired(), asked({2: "hold"}, 12)
     Meanwhile(tmp_path, lambda _: (signal.raise_signal(signal.SIGINT), time.sleep(0.5)))

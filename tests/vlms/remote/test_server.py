@@ -238,6 +238,7 @@ def test_what_a_server_has_answered_of_a_request_is_not_asked_again_when_the_res
     assert set(stub.answered.values()) == {1} and len(stub.answered) == 3
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interruption_ends_all_work_at_once_and_the_same_work_goes_on(stub, examples, tmp_path):
     requests = asked(examples, 40)
     before = set(threading.enumerate())

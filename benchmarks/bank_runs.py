@@ -14,7 +14,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ class Job:
     recipe: Path
     overrides: Sequence[str] = ()
     """Changes to the recipe, on top of those of --set."""
+    _: KW_ONLY
     defaults: Sequence[str] = ()
     """Changes to the recipe that --set may change again."""
     like: Path | None = None

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -65,7 +66,7 @@ class Listwise(Asked):
         return from_rollouts(rollouts)
 
 
-def target(scores: list[float]) -> list[float]:
+def target(scores: Iterable[float]) -> list[float]:
     """softmax(scores / TEMPERATURE)."""
     weights: list[float] = (torch.tensor(list(scores)) / TEMPERATURE).softmax(0).tolist()
     return weights

@@ -185,7 +185,8 @@ def _job(
         f"grpo.steps_per_epoch={STEPS}",
         *CHEAP,
     ]
-    return Job(name, options.recipe, changes, None if like is None else options.out / like, until, way.script)
+    taken_over = None if like is None else options.out / like
+    return Job(name, options.recipe, changes, like=taken_over, until=until, script=way.script)
 
 
 def calls(run: Run) -> int:

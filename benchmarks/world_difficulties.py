@@ -37,7 +37,7 @@ def main() -> None:
     made.add_argument("--only", nargs="+", choices=(*OFF, FIRST), default=(*OFF, FIRST))
     made.add_argument("--recipe", type=Path, default=RECIPES / "demo.yaml")
     options = made.parse_args()
-    worlds = OFF | {FIRST: _first(options)}
+    worlds = {**OFF, FIRST: _first(options)}
     jobs = [Job(name, options.recipe, [f"name={name}", *worlds[name]]) for name in options.only]
     rows, equal = headlines(jobs, options)
     print(table(rows))

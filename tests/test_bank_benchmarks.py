@@ -111,7 +111,7 @@ def test_runs_that_finish_are_kept_when_another_fails(bank_runs: ModuleType, tmp
     recipe = BENCHMARKS.parent / "recipes" / "grpo.yaml"
     jobs = [
         bank_runs.Job(
-            name, recipe, [f"name={name}"], ["data.val_queries=7", "data.test_queries=7"], script=("-c", FAKE)
+            name, recipe, [f"name={name}"], defaults=["data.val_queries=7", "data.test_queries=7"], script=("-c", FAKE)
         )
         for name in ("bad", "good")
     ]
@@ -141,3 +141,16 @@ def test_listwise_and_beam_searched_queries_cost_as_many_calls(bank_runs: Module
     beam, scores = 60 * (1 + 64 + 5 * 63), ways[4].before[-1]
     queries = int(scores.split("queries: ")[1].split(",")[0])
     assert abs(queries * 65 / beam - 1) < 0.01
+
+
+def test_the_first_phases_of_a_way_share_their_completions_with_the_whole_run(bank_runs: ModuleType, tmp_path: Path):
+    phases = importlib.import_module("phases")
+    options = argparse.Namespace(out=tmp_path, recipe=Path("demo.yaml"), set=[])
+    way = phases.ways(60)[4]
+    start = phases._job(options, "listwise-1-start", way, 0, 1, like="prepared", until="train").command(tmp_path, ())
+    whole = phases._job(options, "listwise-1", way, 9, 1, like="listwise-1-start").command(tmp_path, ())
+    for command in (start, whole):
+        assert Path(command[1]).name == "listwise.py" and command[2] == "demo.yaml"
+        assert {"name=listwise-1", "seeds=[1]", f"store={tmp_path / 'listwise-1.sqlite'}"} <= {*command}
+    assert start[-2:] == ["--until", "train"] and "grpo.epochs=0" in start
+    assert whole[-2:] == ["--from", str(tmp_path / "listwise-1-start")] and "grpo.epochs=9" in whole

@@ -54,7 +54,7 @@ GRPO = {
     "schedule": {"schedule": "cosine", "warmup_steps": 4, "freeze_projections": True},
     "bank": {"entropy_coef": 0.01},
     "bank_mixture": {"sampling": {"source": "mixture"}},
-    "bank_ivf": {"num_iterations": 2},
+    "bank_ivf": {"learning_rate": 0.3},
 }
 OTHERS = {
     "supervised": {"label_smoothing": 0.1, "schedule": "linear"},
@@ -137,7 +137,7 @@ def train(folder: Path, scheme: str, moments: Moments, **changes: object) -> tup
         return task.validation().answered(policy)
 
     changed = RETRIEVER if over_bank else {"length": "stop"} if scheme == "stop" else {}
-    index = {"index": {"kind": "ivf", "probes": 8, "refresh": 3}} if scheme == "bank_ivf" else {}
+    index = {"index": {"kind": "ivf", "probes": 1, "refresh": 50}} if scheme == "bank_ivf" else {}
     policy = small_policy(**(changed | index))
     phase = scheme if scheme in OTHERS else "grpo"
     run = small_run(folder, phase, policy=policy, progress=moments)

@@ -5,8 +5,8 @@
 
 `pools`: every query chooses from 64 of 20,000 examples drawn at random, in the world of the first version, whose own
 recommended training reached 71.4 % there (same world, queries and pools). Selectors that choose from all 20,000 stand
-beside, as NAME@bank. `whole_bank`: the same world with a bank of 5,000, apart from the training queries, which are asked like
-test queries; the goal is 95 %.
+beside, as NAME@bank. `whole_bank`: the same world with a bank of 5,000, apart from the training queries, which are
+asked like test queries; the goal is 95 %.
 
 Figures are official VQA accuracies in percent on 800 test queries, mean over 1-4 shots and training seeds, and
 differences with 95 % intervals (paired bootstrap over queries and seeds). `equal` says that no seed's chosen epoch is
@@ -39,7 +39,8 @@ GOAL = 95.0
 QUERIES = "val_queries: 300, test_queries: 800, balance_train_queries: true"
 DATA = {
     POOLS: f"{{world: {{preset: first, train: 20000, val: 400, test: 1600}}, train_queries: 5000, {QUERIES}}}",
-    WHOLE_BANK: f"{{world: {{preset: first, bank: 5000, train: 4000, val: 400, test: 1600}}, train_queries: 4000, {QUERIES}}}",
+    WHOLE_BANK: "{world: {preset: first, bank: 5000, train: 4000, val: 400, test: 1600}, train_queries: 4000, "
+    f"{QUERIES}}}",
 }
 CHOSEN_FROM = {POOLS: "pools={sampler: random, size: 64}", WHOLE_BANK: "pools=null"}
 

@@ -29,6 +29,9 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"predecessor"}),
     frozenset({"reports"}),
     frozenset({"experiment"}),
+    frozenset({"library"}),
+    frozenset({"integrations"}),
+    frozenset({"serve"}),
     frozenset({"cli", "__main__"}),
 )
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

@@ -1,7 +1,9 @@
 """Train the built-in CLIP from scratch: `python -m shotsmith.builtin.train_clip OUT`.
 
 Contrastive learning of pictures and their captions (Radford et al. 2021, arXiv 2103.00020), and of the phrasings of a
-question with each other. No answer to any question is ever shown to it.
+question with each other. Some captions of a batch differ in the shape alone (hard negatives, as in Yuksekgonul et al.
+2023, arXiv 2210.01936): without them colour and background tell nearly every caption of a batch apart, and shape is
+hardly learned. No answer to any question is ever shown to it.
 """
 
 from __future__ import annotations
@@ -10,10 +12,11 @@ import argparse
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from transformers import CLIPConfig, CLIPModel, PreTrainedTokenizerFast
@@ -28,14 +31,16 @@ _HIDDEN, _LAYERS, _HEADS, _WIDTH = 64, 3, 4, 64
 _LONGEST_TEXT = 24
 _QUESTION_WEIGHT = 0.2
 _BATCH = 128
+_IN_EVERY_SHAPE = 2
+"""Scenes of a batch that it holds in every shape."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train, and save model, tokenizer and image processor in the folder OUT."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--steps", type=int, default=1500)
-    parser.add_argument("--pictures", type=int, default=16384)
+    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--scenes", type=int, default=8192, help="each is drawn once in every shape")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args(arguments)
@@ -48,12 +53,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     model = _build(tokenizer)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.98), weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1e-3, total_steps=options.steps, pct_start=0.05)
-    scenes, pixels = _pictures(rng, options.pictures, images)
+    scenes, pictures = _pictures(rng, options.scenes)
     started = time.perf_counter()
     for step in range(options.steps):
-        rows = rng.choice(len(scenes), _BATCH, replace=False)
-        captions = [scenes[row].caption for row in rows]
-        loss, right = _caption_loss(model, tokenizer, pixels[rows], captions)
+        rows = _batch(rng, len(scenes))
+        pixels = images(images=list(pictures[rows]), return_tensors="pt")["pixel_values"]
+        loss, right = _caption_loss(model, tokenizer, pixels, [scenes[row].caption for row in rows])
         loss = loss + _QUESTION_WEIGHT * _question_loss(model, tokenizer, rng)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -94,17 +99,24 @@ def _texts() -> list[str]:
     return captions + [phrasing for kind in KINDS.values() for phrasing in kind.phrasings]
 
 
-def _pictures(rng: np.random.Generator, count: int, images: Any) -> tuple[list[Scene], torch.Tensor]:
-    scenes = [
-        random_scene(
-            rng,
-            SHAPES[int(rng.integers(len(SHAPES)))],
-            COLOURS[int(rng.integers(len(COLOURS)))],
-            bool(rng.random() < 0.5),
-        )
-        for _ in range(count)
-    ]
-    return scenes, images(images=[draw(scene, rng) for scene in scenes], return_tensors="pt")["pixel_values"]
+def _pictures(rng: np.random.Generator, count: int) -> tuple[list[Scene], npt.NDArray[np.uint8]]:
+    """`count` random scenes, each in every shape, one after another; and their pictures [scenes, SIZE, SIZE, 3]."""
+    scenes = []
+    for _ in range(count):
+        colour = COLOURS[int(rng.integers(len(COLOURS)))]
+        scene = random_scene(rng, SHAPES[0], colour, bool(rng.random() < 0.5))
+        scenes += [replace(scene, shape=shape) for shape in SHAPES]
+    pictures = np.empty((len(scenes), SIZE, SIZE, 3), dtype=np.uint8)
+    for row, scene in enumerate(scenes):
+        pictures[row] = np.asarray(draw(scene, rng))
+    return scenes, pictures
+
+
+def _batch(rng: np.random.Generator, pictures: int) -> npt.NDArray[np.int64]:
+    """Rows of a batch: some scenes in every shape, and pictures at random."""
+    alike = rng.choice(pictures // len(SHAPES), _IN_EVERY_SHAPE, replace=False)[:, None] * len(SHAPES)
+    alike = (alike + np.arange(len(SHAPES))).ravel()
+    return np.concatenate([alike, rng.choice(pictures, _BATCH - len(alike), replace=False)])
 
 
 def _caption_loss(

@@ -17,7 +17,7 @@ from shotsmith.errors import CheckpointError, InputError
 from shotsmith.files import read_json, replacing_folder, write_json
 from shotsmith.policies.pointer import build_policy
 from shotsmith.policies.protocol import Policy
-from shotsmith.recipe import Count, PolicySettings, Settings, Shots
+from shotsmith.recipe import Count, EncoderSettings, PolicySettings, Settings, Shots, VLMSettings
 from shotsmith.runs import Phase
 
 WEIGHTS = "policy.safetensors"
@@ -37,6 +37,10 @@ class Manifest(Settings):
     """The encoder that made these embeddings."""
     vlm: str
     """Identity of the VLM it was trained for: model, prompt version, decoding."""
+    encoder_settings: EncoderSettings | None = None
+    """The encoder by name, and how its embeddings are joined; None in checkpoints of earlier versions."""
+    vlm_settings: VLMSettings | None = None
+    """The VLM by name, with its prompt; None in checkpoints of earlier versions."""
     shots: tuple[Shots, ...]
     """Lengths of the sequences it was trained to choose."""
     recipe: str

@@ -46,10 +46,8 @@ def embed_examples(
     then images have no width, and a policy sees text alone. Raises DataError or InputError for an image that is
     missing or cannot be read.
     """
-    stamp = _stamp(examples, encoder, text_only)
-    kept = read_stamped(file, stamp)
-    if kept is not None:
-        return Embedded(kept["images"], kept["questions"])
+    if (kept := read_embedded(examples, encoder, file, text_only=text_only)) is not None:
+        return kept
     paths = list(dict.fromkeys(example.image for example in examples if example.image is not None))
     texts = list(dict.fromkeys(example.question for example in examples))
     with (progress or Silent()).task(f"embed {file.stem}", len(paths) + len(texts)) as advance:
@@ -62,8 +60,15 @@ def embed_examples(
         images[np.array([image_rows[one.image] if one.image else -1 for one in examples], dtype=np.int64)],
         questions[np.array([text_rows[example.question] for example in examples], dtype=np.int64)],
     )
-    write_stamped(file, {"images": embedded.images, "questions": embedded.questions}, stamp)
+    arrays = {"images": embedded.images, "questions": embedded.questions}
+    write_stamped(file, arrays, _stamp(examples, encoder, text_only))
     return embedded
+
+
+def read_embedded(examples: Sequence[Example], encoder: Encoder, file: Path, *, text_only: bool) -> Embedded | None:
+    """The embeddings in `file`; None where it is absent or no longer holds those of these examples."""
+    kept = read_stamped(file, _stamp(examples, encoder, text_only))
+    return None if kept is None else Embedded(kept["images"], kept["questions"])
 
 
 def _stamp(examples: Sequence[Example], encoder: Encoder, text_only: bool) -> str:

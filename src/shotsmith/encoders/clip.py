@@ -13,6 +13,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from transformers import AutoTokenizer, CLIPModel
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+from transformers.utils import logging as transformers_logging
 
 from shotsmith.data.images import load_image
 from shotsmith.encoders.embedded import Floats
@@ -84,7 +85,8 @@ def load_encoder(settings: EncoderSettings) -> ClipEncoder:
 
     Raises InputError where it is none of these or does not hold a CLIP.
     """
-    folder = _folder(settings.path)
+    folder = encoder_folder(settings)
+    transformers_logging.disable_progress_bar()  # it would draw over our own
     try:
         model = CLIPModel.from_pretrained(folder)
         image_processor = CLIPImageProcessorPil.from_pretrained(folder)
@@ -102,7 +104,9 @@ def load_encoder(settings: EncoderSettings) -> ClipEncoder:
     )
 
 
-def _folder(path: str) -> Path:
+def encoder_folder(settings: EncoderSettings) -> Path:
+    """Where the files of an encoder are. Raises InputError where it is neither a folder nor to be had from the hub."""
+    path = settings.path
     if path == "builtin":
         from shotsmith.builtin import CLIP_PATH
 

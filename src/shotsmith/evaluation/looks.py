@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from shotsmith import __version__
 from shotsmith.checkpoints.native import Manifest
 from shotsmith.files import digest
 from shotsmith.recipe import dump_recipe
@@ -31,10 +30,11 @@ def record_look(run: Run, queries: Iterable[int], entered: Iterable[Manifest]) -
     }
     if any(look == {key: row[key] for key in look} for row in run.evaluations()):
         return False
+    here = environment()
     when = {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "version": __version__,
-        "commit": environment()["git_commit"],
+        "version": here["versions"]["shotsmith"],
+        "commit": here["git_commit"],
         "recipe": digest(dump_recipe(run.recipe)),
     }
     append_row(run.evaluations_file, when | look)

@@ -107,6 +107,8 @@ class _Seed:
             embedding_width=self.inputs.embedding_width,
             encoder=self.material.encoder,
             vlm=self.material.vlm,
+            encoder_settings=self.recipe.encoder,
+            vlm_settings=self.recipe.vlm,
             shots=shots,
             recipe=digest(dump_recipe(self.parts.recipe)),
             seed=self.seed,

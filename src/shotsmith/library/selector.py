@@ -1,0 +1,389 @@
+"""A selector: it retrieves from a bank the demonstrations to show for a new query."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Sequence as ManyOf
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from shotsmith.encoders.cached import Encoder, embed_examples
+from shotsmith.encoders.embedded import Embedded
+from shotsmith.errors import InputError
+from shotsmith.library.bank import Bank, Id, Source
+from shotsmith.library.cache import cache_folder
+from shotsmith.library.card import Card
+from shotsmith.library.choosing import Asked, Choice, Chooser, FreeChooser, Rows
+from shotsmith.library.familiar import Familiar
+from shotsmith.library.pictures import Picture, picture_file
+from shotsmith.library.prompting import Prompting
+from shotsmith.library.selection import Selection, Stopped
+from shotsmith.progress import Progress, Silent
+from shotsmith.records import Example
+
+FALLBACK = "mixed"
+"""What chooses for unfamiliar queries where a fallback is asked for."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """A question about an image, or about none."""
+
+    question: str
+    image: Picture | None = None
+    exclude: tuple[Id, ...] = ()
+    """Examples of the bank that must not be shown."""
+
+
+class Selector:
+    """Retrieves demonstrations for queries, in the order in which they are to be shown.
+
+    Make one with `shotsmith.load` or `shotsmith.selector`. Its methods may be called from several threads.
+    """
+
+    def __init__(
+        self,
+        card: Card,
+        chooser: Chooser,
+        encoder: Callable[[], Encoder],
+        *,
+        own_bank: Callable[[], tuple[Bank, Embedded | None]] | None = None,
+        familiar: Familiar | None = None,
+    ) -> None:
+        """`encoder` and `own_bank` are called when they are first needed; `own_bank` gives the bank that the selector
+        brings along, and its embeddings where they are at hand."""
+        self.card = card
+        self.prompting = Prompting(card.vlm)
+        self.familiar = familiar
+        self.chooser = chooser
+        self._fallback = FreeChooser(FALLBACK)
+        self._load_encoder = encoder
+        self._own_bank = own_bank
+        self._bank: Bank | None = None
+        self._embedded: Embedded | None = None
+        self._removed: set[int] = set()
+        self._lock = threading.RLock()
+        self._pictures = tempfile.TemporaryDirectory(prefix="shotsmith-pictures-")
+
+    def __repr__(self) -> str:
+        """Name and bank."""
+        return f"<Selector {self.card.name!r}, {'no bank' if self._bank is None else f'{len(self._bank)} examples'}>"
+
+    @property
+    def name(self) -> str:
+        """Name of the run it was trained in, or of the training-free selector."""
+        return self.card.name
+
+    @property
+    def bank(self) -> Bank:
+        """The bank it chooses from, removed examples included: the one given to `index`, or else its own.
+
+        Raises InputError where there is neither.
+        """
+        with self._lock:
+            if self._bank is None:
+                self._index_own()
+            assert self._bank is not None
+            return self._bank
+
+    @property
+    def embedded(self) -> Embedded:
+        """The embeddings of the bank."""
+        with self._lock:
+            _ = self.bank
+            assert self._embedded is not None
+            return self._embedded
+
+    @property
+    def can_stop(self) -> bool:
+        """Whether it can decide how many demonstrations to show (`shots="auto"`)."""
+        return self.chooser.can_stop
+
+    def index(
+        self,
+        source: Source | None = None,
+        *,
+        columns: Mapping[str, str | None] | None = None,
+        embeddings: Embedded | None = None,
+        progress: Progress | None = None,
+    ) -> Selector:
+        """Choose from this bank from now on; returns the selector itself.
+
+        `source` and `columns` are as in `Bank.of`; None stands for the bank that the selector brings along. Embeddings
+        are computed once for a content and kept in the cache folder, unless they are given. Raises InputError where
+        the bank is at fault or has another width than the selector reads.
+        """
+        with self._lock:
+            if source is None:
+                self._index_own(progress)
+            else:
+                self._take(Bank.of(source, columns), embeddings, progress)
+        return self
+
+    def add(self, source: Source, *, columns: Mapping[str, str | None] | None = None) -> tuple[Id, ...]:
+        """Put further examples into the bank; returns their ids. Only they are embedded.
+
+        Raises InputError where an id is in the bank already.
+        """
+        with self._lock:
+            bank = self.bank
+            numbers = [one for one in bank.ids if isinstance(one, int)]
+            more = Bank.of(source, columns, first=max(numbers, default=-1) + 1)
+            joined = bank + more
+            embedded = self._embed_few(more.examples)
+            self.chooser.add(more.examples, embedded)
+            self._fallback.add(more.examples, embedded)
+            self._bank, self._embedded = joined, _stacked(self.embedded, embedded)
+        return more.ids
+
+    def remove(self, ids: Iterable[Id]) -> None:
+        """Never show these examples again. Raises InputError for an id that is not in the bank."""
+        with self._lock:
+            rows = np.array(sorted({self.bank.row(one) for one in ids}), dtype=np.int64)
+            if len(self._removed | set(rows.tolist())) >= len(self.bank):
+                raise InputError("the last example of a bank cannot be removed")
+            self.chooser.remove(rows)
+            self._fallback.remove(rows)
+            self._removed.update(rows.tolist())
+
+    def __len__(self) -> int:
+        """Examples that can be shown."""
+        return len(self.bank) - len(self._removed)
+
+    def remaining(self) -> tuple[Bank, Embedded]:
+        """The bank without removed examples, and its embeddings."""
+        with self._lock:
+            bank, embedded = self.bank, self.embedded
+            rows = np.array([row for row in range(len(bank)) if row not in self._removed], dtype=np.int64)
+            kept = Bank(tuple(bank.examples[row] for row in rows), tuple(bank.ids[row] for row in rows))
+            return kept, embedded.rows(rows)
+
+    def save(self, folder: str | Path, *, images: bool = False, encoder: bool | None = None) -> Path:
+        """Write the selector and its bank into one folder that moves to another machine (library.exported.save)."""
+        from shotsmith.library.exported import save
+
+        return save(self, Path(folder).expanduser(), images=images, encoder=encoder)
+
+    def select(
+        self,
+        *,
+        question: str,
+        image: Picture | None = None,
+        shots: int | Literal["auto"] = 4,
+        pool: Iterable[Id] | None = None,
+        exclude: Iterable[Id] = (),
+        max_tokens: int | None = None,
+        unfamiliar: Literal["flag", "fallback"] = "flag",
+    ) -> Selection:
+        """The demonstrations to show for one query.
+
+        `image` is a path, an encoded file in memory or an image of Pillow. `shots` is the number of demonstrations, 0
+        included; 'auto' lets a policy decide that has learned to stop. `pool` are the ids of the only examples that
+        may be shown, `exclude` of those that must not be. `max_tokens` bounds the prompt: the demonstrations farthest
+        from the query are left out first. An unfamiliar query is flagged, or ('fallback') gets similarity search.
+
+        Raises InputError for an empty question, an image that is not there, an unknown id, or more shots than there
+        are examples; DataError for a damaged image.
+        """
+        query = Query(question, image, tuple(exclude))
+        return self.select_many([query], shots=shots, pool=pool, max_tokens=max_tokens, unfamiliar=unfamiliar)[0]
+
+    def select_many(
+        self,
+        queries: Iterable[Query | Mapping[str, Any]],
+        *,
+        shots: int | Literal["auto"] = 4,
+        pool: Iterable[Id] | None = None,
+        max_tokens: int | None = None,
+        unfamiliar: Literal["flag", "fallback"] = "flag",
+    ) -> list[Selection]:
+        """As `select`, for many queries at a time: of `Query`, or mappings with `question` and, perhaps, `image`."""
+        asked = [_query(query, number) for number, query in enumerate(queries)]
+        examples = tuple(self._example(query, number) for number, query in enumerate(asked))
+        embedded = self._embed_few(examples) if examples else None
+        return (
+            []
+            if embedded is None
+            else self.select_embedded(
+                examples,
+                embedded,
+                shots=shots,
+                pool=pool,
+                exclude=[query.exclude for query in asked],
+                max_tokens=max_tokens,
+                unfamiliar=unfamiliar,
+            )
+        )
+
+    def select_embedded(
+        self,
+        examples: tuple[Example, ...],
+        embedded: Embedded,
+        *,
+        shots: int | Literal["auto"] = 4,
+        pool: Iterable[Id] | None = None,
+        exclude: ManyOf[Iterable[Id]] | None = None,
+        max_tokens: int | None = None,
+        unfamiliar: Literal["flag", "fallback"] = "flag",
+    ) -> list[Selection]:
+        """As `select_many`, for queries whose embeddings are known."""
+        with self._lock:
+            bank = self.bank
+            rows = None if pool is None else _rows(bank, pool)
+            barred = [_rows(bank, some) for some in exclude] if exclude is not None else [_NONE] * len(examples)
+            wanted = self._shots(shots, rows, barred)
+            asked = Asked(examples, embedded, wanted, barred, rows)
+            choices = self.chooser.choose(asked)
+            familiarity = None if self.familiar is None else self.familiar.of(embedded)
+            by = [self.name] * len(examples)
+            if self.familiar is not None and familiarity is not None and unfamiliar == "fallback":
+                for place in np.flatnonzero(familiarity < self.familiar.below).tolist():
+                    one = replace(
+                        asked,
+                        queries=(examples[place],),
+                        embedded=embedded.rows(np.array([place])),
+                        barred=[barred[place]],
+                    )
+                    choices[place], by[place] = self._fallback.choose(one)[0], FALLBACK
+        return [
+            self._selection(
+                example,
+                bank,
+                choice,
+                name,
+                wanted,
+                max_tokens,
+                None if familiarity is None else float(familiarity[place]),
+            )
+            for place, (example, choice, name) in enumerate(zip(examples, choices, by, strict=True))
+        ]
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The encoder of images and texts. Raises InputError where it is not the one that the selector knows."""
+        encoder = self._load_encoder()
+        if self.card.encoder_identity and encoder.identity != self.card.encoder_identity:
+            raise InputError(
+                f"the selector was trained with the encoder {self.card.encoder_identity[:23]}..., and "
+                f"{self.card.encoder.path} is {encoder.identity[:23]}..."
+            )
+        return encoder
+
+    def _selection(
+        self,
+        query: Example,
+        bank: Bank,
+        choice: Choice,
+        chosen_by: str,
+        wanted: int,
+        max_tokens: int | None,
+        familiarity: float | None,
+    ) -> Selection:
+        stopped: Stopped = "shots" if len(choice.rows) >= wanted else "policy" if self.can_stop else "bank"
+        selection = Selection(
+            query,
+            tuple(bank.examples[row] for row in choice.rows),
+            tuple(bank.ids[row] for row in choice.rows),
+            choice.scores,
+            chosen_by,
+            stopped,
+            familiarity,
+            self.familiar is not None and familiarity is not None and familiarity < self.familiar.below,
+            prompting=self.prompting,
+        )
+        return selection if max_tokens is None else _within(selection, max_tokens)
+
+    def _shots(self, shots: int | Literal["auto"], pool: Rows | None, barred: ManyOf[Rows]) -> int:
+        """How many demonstrations at most. Raises InputError where there are not so many."""
+        allowed = np.ones(len(self.bank), dtype=bool) if pool is None else np.isin(np.arange(len(self.bank)), pool)
+        allowed[sorted(self._removed)] = False
+        left = min((int(allowed.sum()) - int(allowed[some].sum()) for some in barred), default=0)
+        if shots == "auto":
+            if not self.can_stop:
+                raise InputError("this selector cannot decide how many to show: give a number", field="shots")
+            return min(max(self.card.shots), left)
+        if isinstance(shots, bool) or not isinstance(shots, int) or shots < 0:
+            raise InputError(f"is neither a whole number nor 'auto': {shots!r}", field="shots")
+        if shots > left:
+            raise InputError(f"{shots} demonstrations cannot be chosen from {left}", field="shots")
+        return shots
+
+    def _index_own(self, progress: Progress | None = None) -> None:
+        if self._own_bank is None:
+            raise InputError(f"the selector '{self.name}' brings no bank along: give it one with index(...)")
+        bank, embedded = self._own_bank()
+        self._take(bank, embedded, progress)
+
+    def _take(self, bank: Bank, embedded: Embedded | None, progress: Progress | None) -> None:
+        if embedded is None:
+            file = cache_folder() / "embeddings" / f"{bank.digest[:40]}-{self.encoder.identity[-12:]}.safetensors"
+            found = embed_examples(
+                bank.examples, self.encoder, file, progress or Silent(), text_only=not bank.has_images
+            )
+            embedded = replace(found, averaged=self.card.encoder.joined == "mean")
+        self.chooser.index(bank.examples, embedded)
+        self._fallback.index(bank.examples, embedded)
+        self._bank, self._embedded, self._removed = bank, embedded, set()
+
+    def _embed_few(self, examples: ManyOf[Example]) -> Embedded:
+        """Embeddings that are kept nowhere, as wide as those of the bank."""
+        bank = self.embedded
+        images = np.zeros((len(examples), bank.images.shape[1]), dtype=np.float32)
+        paths = [example.image for example in examples if example.image is not None]
+        if paths and bank.has_images:
+            having = [place for place, example in enumerate(examples) if example.image is not None]
+            images[having] = self.encoder.embed_images(paths)
+        questions = self.encoder.embed_texts([example.question for example in examples])
+        return Embedded(images, questions, bank.averaged)
+
+    def _example(self, query: Query, number: int) -> Example:
+        if not isinstance(query.question, str) or not query.question.strip():
+            raise InputError("is empty", row=number, field="question")
+        try:
+            image = picture_file(query.image, Path(self._pictures.name))
+        except InputError as error:
+            raise InputError(error.problem, file=error.file, row=number, field="image") from error
+        return Example(number, image, number, query.question, ("",))
+
+
+_NONE: Rows = np.empty(0, dtype=np.int64)
+
+
+def _query(query: Query | Mapping[str, Any], number: int) -> Query:
+    if isinstance(query, Query):
+        return query
+    if not isinstance(query, Mapping) or "question" not in query:
+        raise InputError("is neither a Query nor a mapping with a question", row=number)
+    return Query(query["question"], query.get("image"), tuple(query.get("exclude", ())))
+
+
+def _rows(bank: Bank, ids: Iterable[Id]) -> Rows:
+    return np.array(sorted({bank.row(one) for one in ids}), dtype=np.int64)
+
+
+def _stacked(first: Embedded, more: Embedded) -> Embedded:
+    images = np.concatenate([first.images, more.images])
+    return Embedded(images, np.concatenate([first.questions, more.questions]), first.averaged)
+
+
+def _within(selection: Selection, max_tokens: int) -> Selection:
+    """Without the demonstrations farthest from the query that do not fit."""
+    while not selection.prompting.fits(selection.request, max_tokens):
+        if not selection.examples:
+            raise InputError(
+                f"the query alone has {selection.tokens} tokens, more than {max_tokens}", field="max_tokens"
+            )
+        selection = replace(
+            selection,
+            examples=selection.examples[1:],
+            ids=selection.ids[1:],
+            scores=selection.scores[1:],
+            stopped="budget",
+        )
+    return selection

@@ -13,24 +13,23 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from pydantic import ValidationError
 from safetensors.numpy import load_file, save_file
 
-from shotsmith.checkpoints.native import load_policy, save_policy
-from shotsmith.encoders.clip import encoder_folder, load_encoder
+from shotsmith.checkpoints.native import save_policy
+from shotsmith.encoders.clip import encoder_folder
 from shotsmith.encoders.embedded import Embedded
 from shotsmith.errors import CheckpointError, InputError
 from shotsmith.files import file_digest, read_json, replacing_folder, write_json
 from shotsmith.library.bank import Bank, Id
 from shotsmith.library.card import BankNote, Card
-from shotsmith.library.choosing import Chooser, FreeChooser, PolicyChooser
+from shotsmith.library.choosing import Chooser, PolicyChooser
 from shotsmith.library.familiar import Familiar
-from shotsmith.library.selector import Selector
 from shotsmith.recipe import EncoderSettings
 from shotsmith.records import Example
 
@@ -39,56 +38,50 @@ _BANK, _EMBEDDINGS, _QUERIES = "bank.jsonl", "bank.safetensors", "queries.safete
 _ENCODER, _IMAGES = "encoder", "images"
 
 
-def save(selector: Selector, folder: Path, *, images: bool = False, encoder: bool | None = None) -> Path:
-    """Write a selector and its bank into `folder`, in the place of a selector that was there; returns the folder.
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What is written."""
 
-    `images` copies the images of the bank, which messages need on another machine. `encoder` copies the encoder; by
-    default one that is a folder of this machine, and not one of the package or of the Hub. Removed examples are left
-    out. Raises InputError where the folder holds something else.
+    card: Card
+    chooser: Chooser
+    bank: Bank
+    embedded: Embedded
+    familiar: Familiar | None
+    encoder_identity: str
+
+
+def save(contents: Contents, folder: Path, *, images: bool, encoder: bool | None) -> None:
+    """Write a selector and its bank into `folder`, in the place of a selector that was there.
+
+    `images` copies the images of the bank, which messages need on another machine. `encoder` copies the encoder; None
+    copies one that is a folder of this machine, and not one of the package or of the Hub. Raises InputError where the
+    folder holds something else.
     """
     if folder.exists() and not (folder / CARD).exists() and any(folder.iterdir() if folder.is_dir() else [folder]):
         raise InputError("holds something else than a selector; choose another folder", file=folder)
-    bank, embedded = selector.remaining()
-    settings = selector.card.encoder
+    card, chooser, bank = contents.card, contents.chooser, contents.bank
+    settings = card.encoder
     with replacing_folder(folder) as temporary:
-        if isinstance(selector.chooser, PolicyChooser):
-            named = {"encoder_settings": selector.card.encoder, "vlm_settings": selector.card.vlm}
-            save_policy(temporary, selector.chooser.policy, selector.chooser.manifest.model_copy(update=named))
-        _write_bank(temporary, bank, embedded, images=images)
-        if selector.familiar is not None:
-            save_file({"queries": np.ascontiguousarray(selector.familiar.queries)}, temporary / _QUERIES)
+        if isinstance(chooser, PolicyChooser):
+            named = {"encoder_settings": card.encoder, "vlm_settings": card.vlm}
+            save_policy(temporary, chooser.policy, chooser.manifest.model_copy(update=named))
+        _write_bank(temporary, bank, contents.embedded, images=images)
+        if contents.familiar is not None:
+            save_file({"queries": np.ascontiguousarray(contents.familiar.queries)}, temporary / _QUERIES)
         if encoder or (encoder is None and Path(settings.path).expanduser().is_dir()):
             shutil.copytree(encoder_folder(settings), temporary / _ENCODER)
             settings = settings.model_copy(update={"path": _ENCODER})
         files = {name: file_digest(temporary / name) for name in _files(temporary)}
         note = BankNote(digest=bank.digest, size=len(bank))
-        identity = selector.card.encoder_identity or selector.encoder.identity
-        more = {"bank": note, "encoder": settings, "encoder_identity": identity, "files": files}
-        card = selector.card.model_copy(update=more).sealed()
-        write_json(temporary / CARD, card.model_dump(mode="json"))
-    return folder
+        more = {"bank": note, "encoder": settings, "encoder_identity": contents.encoder_identity, "files": files}
+        write_json(temporary / CARD, card.model_copy(update=more).sealed().model_dump(mode="json"))
 
 
-def load_exported(folder: Path, device: torch.device) -> Selector:
-    """The selector that `save` wrote. Raises CheckpointError where a file is missing, damaged or was changed."""
-    card = load_card(folder)
+def check_files(folder: Path, card: Card) -> None:
+    """Raise CheckpointError naming the first file that is missing, damaged or was changed."""
     for name, digest in card.files.items():
         if not (folder / name).is_file() or file_digest(folder / name) != digest:
             raise CheckpointError(f"is missing, damaged or not the file that {CARD} speaks of", file=folder / name)
-    chooser: Chooser
-    if card.selector == "policy":
-        policy, manifest = load_policy(folder)
-        chooser = PolicyChooser(policy.to(device), manifest)
-    else:
-        chooser = FreeChooser(card.selector)
-    settings = _resolved(card.encoder, folder)
-    familiar = None
-    if card.unfamiliar_below is not None and (folder / _QUERIES).exists():
-        familiar = Familiar(load_file(folder / _QUERIES)["queries"], card.unfamiliar_below)
-    here = card.model_copy(update={"encoder": settings})
-    return Selector(
-        here, chooser, lambda: load_encoder(settings), own_bank=lambda: _read_bank(folder, card), familiar=familiar
-    )
 
 
 def load_card(folder: Path) -> Card:
@@ -136,7 +129,8 @@ def _told(one: Id, example: Example, copy_to: Path | None) -> dict[str, Any]:
     return {**told, "image": str(image), "sha256": digest}
 
 
-def _read_bank(folder: Path, card: Card) -> tuple[Bank, Embedded]:
+def read_bank(folder: Path, card: Card) -> tuple[Bank, Embedded]:
+    """The bank of an exported selector and its embeddings. Raises CheckpointError for an image that was changed."""
     examples, ids = [], []
     for row, line in enumerate((folder / _BANK).read_text(encoding="utf-8").splitlines()):
         told = json.loads(line)
@@ -159,8 +153,15 @@ def _sha256(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
 
 
-def _resolved(settings: EncoderSettings, folder: Path) -> EncoderSettings:
-    """The encoder where it is on this machine: a copied one lies in the folder."""
+def read_queries(folder: Path, card: Card) -> Familiar | None:
+    """The training queries of an exported selector, where it keeps some."""
+    if card.unfamiliar_below is None or not (folder / _QUERIES).exists():
+        return None
+    return Familiar(load_file(folder / _QUERIES)["queries"], card.unfamiliar_below)
+
+
+def encoder_of(settings: EncoderSettings, folder: Path) -> EncoderSettings:
+    """The encoder of an exported selector, where it is on this machine: a copied one lies in the folder."""
     if settings.path != _ENCODER or not (folder / _ENCODER).is_dir():
         return settings
     return settings.model_copy(update={"path": str(folder / _ENCODER)})

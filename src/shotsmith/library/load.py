@@ -10,8 +10,8 @@ from shotsmith.checkpoints.native import MANIFEST, load_policy
 from shotsmith.encoders.clip import load_encoder
 from shotsmith.errors import InputError
 from shotsmith.library.card import Card
-from shotsmith.library.choosing import FreeChooser, PolicyChooser
-from shotsmith.library.exported import CARD, load_exported
+from shotsmith.library.choosing import Chooser, FreeChooser, PolicyChooser
+from shotsmith.library.exported import CARD, check_files, encoder_of, load_card, read_bank, read_queries
 from shotsmith.library.selector import Selector
 from shotsmith.library.trained import from_run
 from shotsmith.recipe import EncoderSettings, VLMSettings
@@ -37,9 +37,9 @@ def load(
     where = _device(device)
     folder = Path(source).expanduser()
     if not folder.is_dir():
-        return load_exported(_downloaded(str(source), revision), where)
+        return _exported(_downloaded(str(source), revision), where)
     if (folder / CARD).exists():
-        return load_exported(folder, where)
+        return _exported(folder, where)
     if (folder / "recipe.yaml").exists():
         return from_run(Run.open(folder), None, where)
     if not (folder / MANIFEST).exists():
@@ -63,6 +63,25 @@ def selector(
     prompted = VLMSettings(path=vlm) if isinstance(vlm, str) else vlm
     card = Card(name=name, selector=name, encoder=settings, encoder_identity="", vlm=prompted)
     return Selector(card, FreeChooser(name), lambda: load_encoder(settings))
+
+
+def _exported(folder: Path, device: torch.device) -> Selector:
+    card = load_card(folder)
+    check_files(folder, card)
+    chooser: Chooser
+    if card.selector == "policy":
+        policy, manifest = load_policy(folder)
+        chooser = PolicyChooser(policy.to(device), manifest)
+    else:
+        chooser = FreeChooser(card.selector)
+    settings = encoder_of(card.encoder, folder)
+    return Selector(
+        card.model_copy(update={"encoder": settings}),
+        chooser,
+        lambda: load_encoder(settings),
+        own_bank=lambda: read_bank(folder, card),
+        familiar=read_queries(folder, card),
+    )
 
 
 def _checkpoint(folder: Path, encoder: str | EncoderSettings | None, device: torch.device) -> Selector:

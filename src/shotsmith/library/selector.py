@@ -20,6 +20,7 @@ from shotsmith.library.bank import Bank, Id, Source
 from shotsmith.library.cache import cache_folder
 from shotsmith.library.card import Card
 from shotsmith.library.choosing import Asked, Choice, Chooser, FreeChooser, Rows
+from shotsmith.library.exported import Contents, save
 from shotsmith.library.familiar import Familiar
 from shotsmith.library.pictures import Picture, picture_file
 from shotsmith.library.prompting import Prompting
@@ -165,10 +166,17 @@ class Selector:
             return kept, embedded.rows(rows)
 
     def save(self, folder: str | Path, *, images: bool = False, encoder: bool | None = None) -> Path:
-        """Write the selector and its bank into one folder that moves to another machine (library.exported.save)."""
-        from shotsmith.library.exported import save
+        """Write the selector and its bank into one folder that `shotsmith.load` takes on any machine; returns it.
 
-        return save(self, Path(folder).expanduser(), images=images, encoder=encoder)
+        `images` copies the images of the bank, which messages need on another machine. `encoder` copies the encoder;
+        None copies one that is a folder of this machine, and not one of the package or of the Hub. Removed examples
+        are left out. Raises InputError where the folder holds something else than a selector.
+        """
+        bank, embedded = self.remaining()
+        identity = self.card.encoder_identity or self.encoder.identity
+        contents = Contents(self.card, self.chooser, bank, embedded, self.familiar, identity)
+        save(contents, Path(folder).expanduser(), images=images, encoder=encoder)
+        return Path(folder)
 
     def select(
         self,

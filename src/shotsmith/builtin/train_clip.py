@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Train, and save model, tokenizer and image processor in the folder OUT."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--scenes", type=int, default=8192, help="each is drawn once in every shape")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
@@ -101,14 +101,14 @@ def _texts() -> list[str]:
 
 def _pictures(rng: np.random.Generator, count: int) -> tuple[list[Scene], npt.NDArray[np.uint8]]:
     """`count` random scenes, each in every shape, one after another; and their pictures [scenes, SIZE, SIZE, 3]."""
-    scenes = []
+    scenes: list[Scene] = []
+    pictures = np.empty((count * len(SHAPES), SIZE, SIZE, 3), dtype=np.uint8)
     for _ in range(count):
         colour = COLOURS[int(rng.integers(len(COLOURS)))]
         scene = random_scene(rng, SHAPES[0], colour, bool(rng.random() < 0.5))
-        scenes += [replace(scene, shape=shape) for shape in SHAPES]
-    pictures = np.empty((len(scenes), SIZE, SIZE, 3), dtype=np.uint8)
-    for row, scene in enumerate(scenes):
-        pictures[row] = np.asarray(draw(scene, rng))
+        for shape in SHAPES:
+            pictures[len(scenes)] = np.asarray(draw(replace(scene, shape=shape), rng))
+            scenes.append(replace(scene, shape=shape))
     return scenes, pictures
 
 

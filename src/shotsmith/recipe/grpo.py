@@ -94,7 +94,7 @@ class ReferenceSettings(Settings):
 class GrpoSettings(OptimizerSettings):
     """Group relative policy optimisation (arXiv 2402.03300) with the names of TRL and verl."""
 
-    epochs: Natural = 8
+    epochs: Natural = 6
     learning_rate: Positive = 5e-4
     """Peak learning rate of AdamW."""
     steps_per_epoch: Natural = 30

@@ -65,7 +65,7 @@ def store(tmp_path):
 
 
 def example(image, question, answer="a"):
-    return Example(0, image, 0, question, (answer,))
+    return Example(0, () if image is None else (image,), 0, question, (answer,))
 
 
 def requests_for(image, questions, shots=0, **options):

@@ -26,7 +26,7 @@ def picture(folder: Path, name: str, content: bytes) -> Path:
 
 
 def example(image: Path, question: str = "what is it?", answers: tuple[str, ...] = ("a",), number: int = 0) -> Example:
-    return Example(number, image, number, question, answers)
+    return Example(number, (image,), number, question, answers)
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ class TestRequestKey:
         assert request_key(Request(two, (one,)), "vlm") == expected
 
     def test_an_example_without_an_image_has_a_key_of_its_own(self, images):
-        bare, seen = replace(example(images[0]), image=None), example(images[0])
+        bare, seen = replace(example(images[0]), images=()), example(images[0])
         requests = [Request(query, (shown,)) for query in (bare, seen) for shown in (bare, seen)]
         assert len({request_key(request, "vlm") for request in requests}) == 4
 

@@ -15,11 +15,11 @@ from shotsmith.records import Example
 def stored(file: Path, number: int, content: bytes, image_id: int | None = None) -> Example:
     file.parent.mkdir(exist_ok=True)
     file.write_bytes(content)
-    return Example(number, file, number if image_id is None else image_id, "what?", ("red",))
+    return Example(number, (file,), number if image_id is None else image_id, "what?", ("red",))
 
 
 def text(number: int, question: str, image_id: int | None = None) -> Example:
-    return Example(number, None, number if image_id is None else image_id, question, ("red",))
+    return Example(number, (), number if image_id is None else image_id, question, ("red",))
 
 
 def rows_of(queries: list[Example], bank: list[Example]) -> list[list[int]]:
@@ -76,9 +76,11 @@ def test_a_text_and_an_image_are_never_equal(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_equals_no_other_but_is_still_barred_by_id(tmp_path: Path) -> None:
-    gone = Example(1, tmp_path / "gone.png", 1, "what?", ("red",))
+    gone = Example(1, (tmp_path / "gone.png",), 1, "what?", ("red",))
     there = stored(tmp_path / "there.png", 2, b"x")
-    assert rows_of([gone, there], [there, gone, replace(gone, id=3, image_id=3, image=tmp_path / "gone too.png")]) == [
+    assert rows_of(
+        [gone, there], [there, gone, replace(gone, id=3, image_id=3, images=(tmp_path / "gone too.png",))]
+    ) == [
         [1],
         [0],
     ]

@@ -12,9 +12,9 @@ from shotsmith.errors import DataError
 from shotsmith.records import Example
 
 
-def example(number: int, image_id: int | None = None, question_type: str = "", image: Path = Path("none")) -> Example:
+def example(number: int, image_id: int | None = None, question_type: str = "", image: Path | None = None) -> Example:
     image_id = number if image_id is None else image_id
-    return Example(number, image, image_id, "what?", ("red",), question_type)
+    return Example(number, (image or Path(f"{image_id}.png"),), image_id, "what?", ("red",), question_type)
 
 
 def stored(folder: Path, number: int, content: bytes, image_id: int | None = None) -> Example:
@@ -117,7 +117,7 @@ def test_more_queries_than_examples_are_all_of_them():
 
 
 def bare(number: int, text: str) -> Example:
-    return Example(number, None, len(text), text, ("red",))
+    return Example(number, (), len(text), text, ("red",))
 
 
 def test_the_same_text_without_an_image_in_two_splits_is_refused():

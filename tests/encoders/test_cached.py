@@ -36,7 +36,7 @@ def examples(tmp_path: Path) -> list[Example]:
     for name in "ab":
         (tmp_path / name).write_bytes(name.encode())
     rows = [("a", "what?"), ("b", "what?"), ("a", "where to?")]
-    return [Example(row, tmp_path / name, row, question, ("x",)) for row, (name, question) in enumerate(rows)]
+    return [Example(row, (tmp_path / name,), row, question, ("x",)) for row, (name, question) in enumerate(rows)]
 
 
 def test_rows_follow_the_examples_and_repeated_content_is_embedded_once(
@@ -92,10 +92,10 @@ def test_a_missing_image_is_named_and_leaves_no_file(tmp_path: Path, examples: l
 
 
 def test_examples_without_an_image_are_seen_by_their_text_alone(tmp_path: Path, examples: list[Example]) -> None:
-    some = [replace(examples[0], image=None), *examples[1:]]
+    some = [replace(examples[0], images=()), *examples[1:]]
     mixed = embed_examples(some, CountingEncoder(), tmp_path / "mixed")
     np.testing.assert_array_equal(mixed.images, [[0, 0], [ord("b"), 1], [ord("a"), 1]])
-    bare = [replace(example, image=None) for example in examples]
+    bare = [replace(example, images=()) for example in examples]
     for _again in range(2):
         alone = embed_examples(bare, PicturelessEncoder(), tmp_path / "bare", text_only=True)
         assert alone.images.shape == (3, 0) and not alone.has_images

@@ -72,7 +72,7 @@ def test_a_bank_of_its_own_may_hold_what_is_barred_from_the_queries_that_equal_i
 @pytest.mark.parametrize("equal", ["itself", "image", "content"])
 @pytest.mark.parametrize("pooled", [True, False])
 def test_what_equals_a_query_must_not_be_shown_to_it(tmp_path: Path, equal: str, pooled: bool) -> None:
-    query, entry = (replace(make_example(number), image=tmp_path / f"{number}.png") for number in (200, 7))
+    query, entry = (replace(make_example(number), images=(tmp_path / f"{number}.png",)) for number in (200, 7))
     if equal == "itself":
         entry = replace(entry, id=query.id)
     if equal == "image":

@@ -15,7 +15,7 @@ from shotsmith.reports.pointing import Chosen, pointing
 
 
 def example(number: int, kind: str = "name") -> Example:
-    return Example(number, Path(f"{number}.png"), number, f"what is {number}?", (f"a{number}",) * 10, kind)
+    return Example(number, (Path(f"{number}.png"),), number, f"what is {number}?", (f"a{number}",) * 10, kind)
 
 
 QUERIES = [example(number, "name" if number < 20 else "use") for number in range(30)]

@@ -165,7 +165,7 @@ def test_every_row_shows_its_images_and_demonstrations_in_order(data: ReportData
 
 def test_a_missing_image_is_named(data: ReportData) -> None:
     assert data.gallery
-    row = replace(data.gallery.rows[0], image=Path("absent.png"))
+    row = replace(data.gallery.rows[0], images=(Path("absent.png"),))
     gallery = replace(data.gallery, rows=(row,))
     with pytest.raises(DataError, match=r"absent\.png: no such image"):
         page_of(replace(data, gallery=gallery))

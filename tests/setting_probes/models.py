@@ -49,7 +49,7 @@ def adapted(recipe: Recipe, folder: Path) -> object:
     """What the VLM thinks of an answer with the adapter that is named, which is drawn at random, or with none."""
     if recipe.vlm.lora is not None:
         write_adapter(Path(recipe.vlm.lora), load_pretrained(recipe.vlm.model_copy(update={"lora": None})).model)
-    completion = load_vlm(recipe.vlm).complete([Request(Example(1, None, 1, "what?", ("red",)), answers=("red",))])
+    completion = load_vlm(recipe.vlm).complete([Request(Example(1, (), 1, "what?", ("red",)), answers=("red",))])
     return str(completion)
 
 

@@ -97,7 +97,7 @@ def data(recipe: Recipe, folder: Path) -> object:
     """All examples with their pictures, the queries, their pools, and what is barred from them."""
     with parts_of(recipe, folder) as parts:
         examples = [
-            (split, one.id, one.question, one.answers, one.image and file_digest(one.image))
+            (split, one.id, one.question, one.answers, [*map(file_digest, one.images)])
             for split, part in {**parts.splits.named(), "bank": parts.splits.bank}.items()
             for one in part
         ]

@@ -62,7 +62,7 @@ def references(folders):
 
 @pytest.fixture(scope="session")
 def requests(examples):
-    bare = [replace(example, image=None) for example in examples[:4]]
+    bare = [replace(example, images=()) for example in examples[:4]]
     drawn = small_vlm.draw_requests(examples, 7, shots=3)
     return [*drawn, Request(bare[0], (bare[1],)), Request(examples[0], (bare[2],))]
 
@@ -266,7 +266,7 @@ class TestTrouble:
     def test_a_prompt_the_processor_refuses_is_named_by_its_query(self, loaded, examples, tmp_path):
         image = tmp_path / "thin.png"
         Image.new("RGB", (1, 900)).save(image)
-        thin = Example(77, image, 77, "what?", ("a",))
+        thin = Example(77, (image,), 77, "what?", ("a",))
         with pytest.raises(DataError, match="row 77"):
             made(loaded, "qwen3_vl").complete([Request(examples[0]), Request(thin), Request(examples[1])])
 
@@ -275,7 +275,7 @@ class TestTrouble:
         Image.effect_noise((60, 60), 50).save(path)
         path.write_bytes(path.read_bytes()[:-400])
         with pytest.raises(DataError, match=r"torn\.png"):
-            vlm.complete([Request(Example(1, path, 1, "what?", ("a",)))])
+            vlm.complete([Request(Example(1, (path,), 1, "what?", ("a",)))])
 
     def test_logits_that_are_not_finite_are_failures(self, vlm, requests, monkeypatch):
         head = vlm._model.lm_head

@@ -60,7 +60,7 @@ def read_hub(
                 raise row.fault(f"{identity} stands in row {seen[identity]} already", columns.id)
             image_id = text_number(question) if image is None else int(digest(image.name)[:15], 16)
             answers = answers_of(row, columns.answers, wording)
-            examples.append(Example(identity, image, image_id, question, answers))
+            examples.append(Example(identity, () if image is None else (image,), image_id, question, answers))
             seen[identity] = number
         except DataError as fault:
             on_fault(fault)

@@ -110,7 +110,7 @@ def _check_bank(bank: Sequence[Example], splits: Splits) -> None:
     """Raise DataError for a bank that cannot serve the queries."""
     if not bank:
         raise DataError("has no examples", field="data.bank")
-    with_image, queries_with = (any(one.image is not None for one in part) for part in (bank, splits.test))
+    with_image, queries_with = (any(one.images for one in part) for part in (bank, splits.test))
     if with_image != queries_with:
         what = "has no images, but the queries have" if queries_with else "has images, but the queries have none"
         raise DataError(what, field="data.bank")

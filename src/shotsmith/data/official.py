@@ -91,8 +91,8 @@ def _example(
     if annotations is not None and annotation.image_id not in (None, question.image_id):
         fault = Row(annotations, annotation.number, {}).fault
         raise fault(f"differs from the question's image {question.image_id}", "image_id")
-    image = None if paths is None else paths.find(question.image_id, row)
-    return Example(number, image, question.image_id, question.question, annotation.answers, annotation.question_type)
+    images = () if paths is None else (paths.find(question.image_id, row),)
+    return Example(number, images, question.image_id, question.question, annotation.answers, annotation.question_type)
 
 
 def _question(row: Row) -> _Question:

@@ -42,14 +42,14 @@ class Skipped:
         self.faults.append(told)
 
     def without_bad_images(self, splits: Splits) -> Splits:
-        """The splits without the examples whose image cannot be decoded. Decodes each image, once for a list."""
+        """The splits without the examples of which an image cannot be decoded. Decodes each image, once for a list."""
         if not self._listed:
             for examples in (*splits.named().values(), splits.own_bank or ()):
                 self._decode(examples)
         bad = {fault["file"] for fault in self.faults}
 
         def kept(part: Sequence[Example]) -> tuple[Example, ...]:
-            return tuple(one for one in part if one.image is None or str(one.image) not in bad)
+            return tuple(one for one in part if not any(str(image) in bad for image in one.images))
 
         own_bank = None if splits.own_bank is None else kept(splits.own_bank)
         return Splits(kept(splits.train), kept(splits.val), kept(splits.test), own_bank)
@@ -68,8 +68,8 @@ class Skipped:
     def _decode(self, examples: Sequence[Example]) -> None:
         questions: dict[Path, list[int]] = defaultdict(list)
         for example in examples:
-            if example.image is not None:
-                questions[example.image].append(example.id)
+            for image in dict.fromkeys(example.images):
+                questions[image].append(example.id)
         for image, ids in questions.items():
             try:
                 load_image(image)

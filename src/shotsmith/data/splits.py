@@ -42,6 +42,7 @@ def check_disjoint(splits: Splits) -> None:
         where = f"the {name} and {other_name} splits"
         _refuse_shared("question", "id", examples, others, where)
         _refuse_shared("image", "image_id", examples, others, where)
+        _refuse_shared_files(examples, others, where)
         _refuse_same_pictures(examples, others, where)
 
 
@@ -52,9 +53,17 @@ def _refuse_shared(
     for other in others:
         value = getattr(other, attribute)
         if value in seen:
-            if other.image is None and what == "image":
+            if not other.images and what == "image":
                 raise DataError(f"the text {shown(other.question)} is in {where}", row=other.id, field="question")
             raise DataError(f"{what} {value} is in {where}", file=other.image, field=f"{what}_id")
+
+
+def _refuse_shared_files(examples: Sequence[Example], others: Sequence[Example], where: str) -> None:
+    """Compare the paths of examples with several images: these may share one, and each has an image id of its own."""
+    files = {image for example in examples for image in example.images}
+    for image in (image for other in others for image in other.images):
+        if image in files:
+            raise DataError(f"is in {where}", file=image)
 
 
 def _refuse_same_pictures(examples: Sequence[Example], others: Sequence[Example], where: str) -> None:
@@ -70,7 +79,7 @@ def _refuse_same_pictures(examples: Sequence[Example], others: Sequence[Example]
 
 def _images_by_size(examples: Sequence[Example]) -> dict[int, list[Path]]:
     by_size: dict[int, list[Path]] = defaultdict(list)
-    for image in dict.fromkeys(example.image for example in examples if example.image is not None):
+    for image in dict.fromkeys(image for example in examples for image in example.images):
         try:
             by_size[image.stat().st_size].append(image)
         except OSError as error:
@@ -83,15 +92,34 @@ def split_by_image(
 ) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
     """Set aside all questions of a random `share` (0 to 1) of the images: (kept, set aside), order unchanged.
 
-    Examples without images are set aside by their texts.
+    Examples with several images stay together with all that share one of them, directly or through others. Examples
+    without images are set aside by their texts.
     """
-    images = np.array(sorted({example.image_id for example in examples}), dtype=np.int64)
+    groups = _by_shared_images(examples)
+    images = np.array(sorted(set(groups)), dtype=np.int64)
     count = round(share * len(images))
     aside = set(np.random.default_rng(seed).permutation(images)[:count].tolist())
     return (
-        tuple(example for example in examples if example.image_id not in aside),
-        tuple(example for example in examples if example.image_id in aside),
+        tuple(example for example, group in zip(examples, groups, strict=True) if group not in aside),
+        tuple(example for example, group in zip(examples, groups, strict=True) if group in aside),
     )
+
+
+def _by_shared_images(examples: Sequence[Example]) -> list[int]:
+    """For each example the least image id of all that are connected with it by shared images."""
+    leads: dict[int, int] = {}  # image id -> one nearer to the least, itself for the least
+
+    def least(number: int) -> int:
+        while leads.setdefault(number, number) != number:
+            leads[number] = number = leads.setdefault(leads[number], leads[number])
+        return number
+
+    first: dict[Path, int] = {}  # image file -> image id of the first example that has it
+    for example in examples:
+        for image in example.images:
+            one, other = least(example.image_id), least(first.setdefault(image, example.image_id))
+            leads[max(one, other)] = min(one, other)
+    return [least(example.image_id) for example in examples]
 
 
 def choose_queries(examples: Sequence[Example], count: int, seed: int, balance: bool = False) -> tuple[int, ...]:

@@ -83,7 +83,7 @@ def _example(row: Row, columns: TableColumns, folders: _Folders, first: int, wor
     question = wording.asked(row.text(columns.question))
     return Example(
         id=row.integer(columns.id) if columns.id is not None else first + row.number,
-        image=image,
+        images=() if image is None else (image,),
         image_id=text_number(question) if image is None else folders.number(image),
         question=question,
         answers=answers_of(row, columns.answers, wording),

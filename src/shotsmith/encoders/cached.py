@@ -10,9 +10,9 @@ import numpy as np
 
 from shotsmith.encoders.embedded import Embedded, Floats
 from shotsmith.encoders.stamped import read_stamped, write_stamped
-from shotsmith.files import digest, file_digest
+from shotsmith.files import digest
 from shotsmith.progress import Advance, Progress, Silent
-from shotsmith.records import Example
+from shotsmith.records import Example, images_digest
 
 
 class Encoder(Protocol):
@@ -40,24 +40,24 @@ def embed_examples(
     *,
     text_only: bool = False,
 ) -> Embedded:
-    """Embed image and question of every example: from `file` where it still holds, else anew (and then kept there).
+    """Embed images and question of every example: from `file` where it still holds, else anew (and then kept there).
 
-    Each distinct image file and question is embedded once. `text_only` says that no split of the data has an image:
-    then images have no width, and a policy sees text alone. Raises DataError or InputError for an image that is
-    missing or cannot be read.
+    Each distinct image file and question is embedded once. Several images become the mean of their unit vectors,
+    scaled to unit length: mean pooling of CLIP4Clip (Luo et al. 2021, arXiv 2104.08860), which has no
+    weights to train and does not depend on their order. An example without images has a row of zeros, and its text is
+    all that is compared. `text_only` says that no split of the data has an image: then images have no width, and a
+    policy sees text alone. Raises DataError or InputError for an image that is missing or cannot be read.
     """
     if (kept := read_embedded(examples, encoder, file, text_only=text_only)) is not None:
         return kept
-    paths = list(dict.fromkeys(example.image for example in examples if example.image is not None))
+    paths = list(dict.fromkeys(image for example in examples for image in example.images))
     texts = list(dict.fromkeys(example.question for example in examples))
     with (progress or Silent()).task(f"embed {file.stem}", len(paths) + len(texts)) as advance:
         images, questions = encoder.embed_images(paths, advance), encoder.embed_texts(texts, advance)
-    nothing = np.zeros((1, 0 if text_only else images.shape[1]), dtype=np.float32)
-    images = np.concatenate([images[:, : nothing.shape[1]], nothing])
     image_rows = {path: row for row, path in enumerate(paths)}
     text_rows = {text: row for row, text in enumerate(texts)}
     embedded = Embedded(
-        images[np.array([image_rows[one.image] if one.image else -1 for one in examples], dtype=np.int64)],
+        _pooled(images, [[image_rows[path] for path in one.images] for one in examples], text_only),
         questions[np.array([text_rows[example.question] for example in examples], dtype=np.int64)],
     )
     arrays = {"images": embedded.images, "questions": embedded.questions}
@@ -71,8 +71,18 @@ def read_embedded(examples: Sequence[Example], encoder: Encoder, file: Path, *, 
     return None if kept is None else Embedded(kept["images"], kept["questions"])
 
 
+def _pooled(images: Floats, rows: Sequence[Sequence[int]], text_only: bool) -> Floats:
+    """One row for each example, from the rows of its images."""
+    pooled = np.zeros((len(rows), 0 if text_only else images.shape[1]), dtype=np.float32)
+    for number, some in enumerate(rows):
+        if len(some) == 1:
+            pooled[number] = images[some[0]]
+        elif some:
+            total = images[some].sum(axis=0)
+            pooled[number] = total / max(float(np.linalg.norm(total)), np.finfo(np.float32).tiny)
+    return pooled
+
+
 def _stamp(examples: Sequence[Example], encoder: Encoder, text_only: bool) -> str:
-    contents = (
-        part for one in examples for part in ("" if one.image is None else file_digest(one.image), one.question)
-    )
+    contents = (part for one in examples for part in (images_digest(one), one.question))
     return digest("embeddings-1", encoder.identity, *contents, *(["text only"] if text_only else []))

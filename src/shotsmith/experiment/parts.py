@@ -89,7 +89,7 @@ class Parts:
     def embeddings(self) -> dict[str, Embedded]:
         """Image and question embeddings of every example, by split, and of the bank."""
         named = self.splits.named()
-        text_only = all(example.image is None for part in named.values() for example in part)
+        text_only = not any(example.images for part in named.values() for example in part)
         averaged = self.recipe.encoder.joined == "mean"
         if self.splits.own_bank is not None:
             named = named | {"bank": self.splits.own_bank}

@@ -188,7 +188,7 @@ def _tasks(recipe: Recipe, splits: Splits, count: int, folder: Path, progress: P
     if len(bank) < len(splits.bank):
         logger.info("the pilot chooses from %d of the %d entries of the bank", len(bank), len(splits.bank))
     encoder = load_encoder(recipe.encoder)
-    text_only = all(example.image is None for example in (*queries, *bank))
+    text_only = not any(example.images for example in (*queries, *bank))
     embedded, bank_embedded = (
         replace(
             embed_examples(part, encoder, folder / f"{name}.safetensors", progress, text_only=text_only),

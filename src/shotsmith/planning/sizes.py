@@ -101,8 +101,8 @@ def sampled_sizes(recipe: Recipe, splits: Splits, seed: int = 0) -> Sizes:
         examples=_examples(recipe, splits),
         queries=queries,
         text=fmean(added),
-        image=fmean(lengths.image(one.image) for one in shown),
-        has_images=any(example.image is not None for example in shown),
+        image=fmean(lengths.images(one) for one in shown),
+        has_images=any(example.images for example in shown),
     )
 
 
@@ -148,7 +148,7 @@ def _query_size(recipe: Recipe, queries: Sequence[Example], lengths: Lengths) ->
     longest = recipe.vlm.max_new_tokens
     return QuerySize(
         text=fmean(lengths.text(Request(query)) for query in queries),
-        image=fmean(lengths.image(query.image) for query in queries),
+        image=fmean(lengths.images(query) for query in queries),
         generated=fmean(min(lengths.answer(query.answer), longest) for query in queries),
         answer_bytes=fmean(len(query.answer.encode()) for query in queries),
         answers=fmean(len(wanted_answers(query, recipe.reward)) for query in queries),

@@ -18,7 +18,7 @@ CHANGES: tuple[Change, ...] = ("fixed", "broken", "unchanged")
 class Demonstration:
     """An example as the prompt showed it."""
 
-    image: Path | None
+    images: tuple[Path, ...]
     question: str
     answer: str
 
@@ -39,7 +39,7 @@ class GalleryRow:
     """A test query, answered before and after training."""
 
     query_id: int
-    image: Path | None
+    images: tuple[Path, ...]
     question: str
     question_type: str
     answers: tuple[str, ...]

@@ -90,14 +90,14 @@ def _attempt(result: Result | None, index: Mapping[int, Example], metric: Metric
     if result is None or result.text is None:
         return None
     examples = [index[number] for number in result.sequence]
-    demonstrations = tuple(Demonstration(example.image, example.question, example.answer) for example in examples)
+    demonstrations = tuple(Demonstration(example.images, example.question, example.answer) for example in examples)
     return Attempt(result.selector, demonstrations, result.text, getattr(result, metric))
 
 
 def _row(query: Example, before: Attempt, after: Attempt, zero_shot: Attempt | None) -> GalleryRow:
     return GalleryRow(
         query_id=query.id,
-        image=query.image,
+        images=query.images,
         question=query.question,
         question_type=query.question_type,
         answers=query.answers,

@@ -60,7 +60,7 @@ def test_pieces_are_the_tokens_of_the_chat_template(processor, examples):
 @settings(max_examples=30)
 def test_pieces_are_exact_whatever_the_texts(processor, examples, questions, answer):
     image = examples[0].image
-    *shown, query = [Example(0, image, 0, question, (answer,)) for question in questions]
+    *shown, query = [Example(0, (image,), 0, question, (answer,)) for question in questions]
     check(PromptTokens(processor), processor, Request(query, tuple(shown)))
 
 
@@ -115,7 +115,7 @@ def test_a_tokenizer_that_knows_no_placeholder_is_refused(plain_folder):
 def test_a_text_that_holds_the_placeholder_is_the_data_s_fault(processor, examples, place):
     text = f"what {processor.image_token}?"
     image = examples[0].image
-    shown = Example(7, image, 7, text if place == "question" else "what?", (text if place == "answer" else "a",))
+    shown = Example(7, (image,), 7, text if place == "question" else "what?", (text if place == "answer" else "a",))
     with pytest.raises(DataError, match="placeholder"):
         PromptTokens(processor).prompt(Request(examples[0], (shown,)))
     with pytest.raises(DataError, match="placeholder"):

@@ -15,7 +15,7 @@ from shotsmith.vlms.prompting.prompts import cut_answer, messages
 @pytest.fixture(scope="module")
 def requests(examples):
     """Prompts with images everywhere, nowhere, in the query alone, and in some demonstrations."""
-    bare = [replace(example, image=None) for example in examples]
+    bare = [replace(example, images=()) for example in examples]
     mixed = [pair[number % 2] for number, pair in enumerate(zip(examples, bare, strict=True))]
     return [
         request
@@ -50,7 +50,7 @@ def answered(reference, request):
 
 
 def test_an_example_without_an_image_puts_none_into_the_prompt(examples):
-    bare = replace(examples[0], image=None)
+    bare = replace(examples[0], images=())
     request = Request(bare, (examples[1], bare))
     (turn,) = messages(request)
     assert [part["type"] for part in turn["content"]] == ["image", "text", "text", "text"]

@@ -175,7 +175,7 @@ def load(stub, **server):
 def asked(examples, count):
     """Prompts that all differ."""
     return [
-        Request(Example(n, example.image, n, f"what is number {n}?", ("red",)), (examples[n % 5],) * (n % 3))
+        Request(Example(n, example.images, n, f"what is number {n}?", ("red",)), (examples[n % 5],) * (n % 3))
         for n, example in ((n, examples[n % len(examples)]) for n in range(count))
     ]
 
@@ -372,7 +372,7 @@ def test_a_damaged_image_is_found_before_anything_is_asked(stub, examples, tmp_p
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"no image")
     with pytest.raises(DataError, match=r"bad\.png"):
-        load(stub).complete([Request(examples[0]), Request(Example(1, bad, 1, "what?", ("a",)))])
+        load(stub).complete([Request(examples[0]), Request(Example(1, (bad,), 1, "what?", ("a",)))])
     assert stub.bodies == []
 
 

@@ -20,8 +20,8 @@ from shotsmith.records import Request
 from shotsmith.vlms.prompting.prompts import DEFAULT_PROMPT, Message, Prompt
 
 Ids = NDArray[np.int64]
-Shown = tuple[bool, ...]
-"""Which examples of a prompt have an image."""
+Shown = tuple[int, ...]
+"""How many images each example of a prompt has."""
 Frame = tuple[str, ...]
 """What the chat template puts before, between and after the texts of a prompt, image placeholders included."""
 
@@ -79,7 +79,7 @@ class PromptTokens:
         return added if answer and len(added) and np.array_equal(long[: len(short)], short) else None
 
     def _pieces(self, request: Request) -> list[str]:
-        frame = self._frame(tuple(example.image is not None for example in (*request.demonstrations, request.query)))
+        frame = self._frame(tuple(len(example.images) for example in (*request.demonstrations, request.query)))
         wanted = self._prompt.texts(request)
         if any(self._image in text for text in wanted):
             raise DataError("a question or answer contains the VLM's image placeholder", row=request.query.id)
@@ -99,7 +99,7 @@ class PromptTokens:
         return plain if plain == spaced else None
 
     def _framed(self, shown: Shown, marks: Sequence[str]) -> Frame | None:
-        images = ["" if has_image else None for has_image in shown]
+        images = [[""] * count for count in shown]
         rest = self._rendered(self._prompt.arrange(images, marks))
         if rest.count(self._image) != sum(shown):
             return None

@@ -18,8 +18,6 @@ from shotsmith.vlms.prompting.shown import ShownPrompt, show_prompt
 
 _BLIND = ("random", "zero_shot")
 """Selectors that look at no embeddings."""
-_MOST = 16
-"""Demonstrations of the longest sequence that a recipe may ask for."""
 
 
 def request_of(parts: Parts, split: Split, number: int, shots: int, selector: str) -> Request:
@@ -36,8 +34,8 @@ def request_of(parts: Parts, split: Split, number: int, shots: int, selector: st
         raise InputError(f"the {split} split has the queries 0 to {count - 1}", field="--query")
     pools = parts.pool_settings
     left = len(parts.splits.bank) - len(parts.barred[split].rows[number]) if pools is None else pools.size
-    if not 0 <= shots <= min(_MOST, left):
-        raise InputError(f"between 0 and {min(_MOST, left)} can be shown", field="--shots")
+    if not 0 <= shots <= left:
+        raise InputError(f"between 0 and {left} can be shown", field="--shots")
     tasks = _task(parts, split, number, blind=selector in _BLIND and (pools is None or pools.sampler == "random"))
     (sequence,) = TRAINING_FREE[selector]().select(tasks, shots)
     return Request(tasks.queries[0], tasks.demonstrations(0, sequence))

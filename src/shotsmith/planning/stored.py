@@ -46,7 +46,7 @@ def other_bytes(recipe: Recipe, sizes: Sizes) -> Iterator[tuple[str, float]]:
     if recipe.pools is not None:
         yield "pools", 8.0 * recipe.pools.size * sum(getattr(recipe.data, f"{split}_queries") for split in SPLITS)
     joined = 1 if recipe.encoder.joined == "mean" or not sizes.has_images else 2
-    policy = build_policy(recipe.policy, joined * width, 0).state_dict().values()
+    policy = build_policy(recipe.policy, joined * width, 0, recipe.longest).state_dict().values()
     trained = [settings for phase in PHASES if (settings := getattr(recipe, phase)).epochs]
     starts = len(trained) * (recipe.policy.start == "similarity")  # the start is kept as an epoch
     checkpoints = sum(settings.epochs for settings in trained) + starts

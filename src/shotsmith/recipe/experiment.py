@@ -43,9 +43,8 @@ class Recipe(Settings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
-        longest = max(self.beam.shots, *self.rollouts.shots, *self.grpo.shots, *self.evaluation.shots)
-        if self.pools is not None and longest > self.pools.size:
-            raise ValueError(f"{longest} shots cannot be taken from pools of {self.pools.size}")
+        if self.pools is not None and self.longest > self.pools.size:
+            raise ValueError(f"{self.longest} shots cannot be taken from pools of {self.pools.size}")
         asked = self.supervised.epochs and self.beam.is_set("queries")
         if asked and self.beam.queries > self.data.train_queries:
             raise ValueError("beam.queries exceeds data.train_queries")
@@ -57,6 +56,11 @@ class Recipe(Settings):
                 "need: use vLLM and kind vllm, or do without (supervised.epochs=0, reward.answer_probability=0)"
             )
         return self
+
+    @property
+    def longest(self) -> int:
+        """Demonstrations of the longest sequence that a setting names."""
+        return max(self.beam.shots, *self.rollouts.shots, *self.grpo.shots, *self.evaluation.shots)
 
     @property
     def gives_log_probs(self) -> bool:

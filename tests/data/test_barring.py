@@ -130,3 +130,16 @@ def test_thousands_of_files_of_one_size_are_compared_in_linear_time(
     examples = [stored(tmp_path / f"{number}.png", number, os.urandom(8)) for number in range(300)]
     assert all(len(rows) == 1 for rows in barred_rows(examples[:100], examples))
     assert calls == 400
+
+
+def shows(number: int, *files: Path) -> Example:
+    return Example(number, files, 1000 + number, "what?", ("red",))
+
+
+def test_of_several_images_each_bars_what_shows_it_by_path_or_by_content(tmp_path: Path):
+    one, two, three, copy = (tmp_path / name for name in ("one.png", "two.png", "three.png", "copy.png"))
+    for file, content in ((one, b"one"), (two, b"two"), (three, b"333"), (copy, b"two")):
+        file.write_bytes(content)
+    bank = [shows(0, one), shows(1, three, two), shows(2, copy), shows(3, three), text(4, "what?")]
+    queries = [shows(9, one, two), shows(8, three), shows(7, copy, copy)]
+    assert rows_of(queries, bank) == [[0, 1, 2], [1, 3], [1, 2]]

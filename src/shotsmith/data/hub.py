@@ -6,6 +6,7 @@ was killed goes on where it stopped, and later looks read no picture.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,8 @@ def read_hub(
     """The examples of one split, in its order. Pictures inside the data set are written into the folder `pictures`.
 
     Where no column holds ids, they are the rows' numbers, counted from `first`. An image's id follows from its
-    content or path, that of an example without an image from its question. Labels (ClassLabel) become their names.
+    content or path, that of several images from all of them, and that of an example without an image (null or an empty
+    list) from its question. Labels (ClassLabel) become their names.
 
     Raises DataError where the data set, the split or a column is not to be had, or `pictures` is needed and None.
     Rows at fault are handed to `on_fault`, which raises at the first unless told otherwise; of rows with one id the
@@ -36,12 +38,13 @@ def read_hub(
     """
     columns, place = settings.columns, Path(f"{settings.dataset}[{split}]")
     data = _loaded(settings, split)
-    for name in (columns.id, columns.image, columns.question, columns.answers):
+    image_column = columns.image_among(data.column_names)
+    for name in (columns.id, image_column, columns.question, columns.answers):
         if name is not None and name not in data.column_names:
             raise DataError(
                 f"there is no such column; there are {', '.join(data.column_names)}", file=place, field=name
             )
-    images = None if columns.image is None else _images(data, columns.image, place, pictures)
+    files = None if image_column is None else _images(data, image_column, place, pictures)
     wording = Wording(settings.question, _names(data.features[columns.answers]))
     texts = data.select_columns([name for name in (columns.id, columns.question, columns.answers) if name])
     seen: dict[int, int] = {}
@@ -50,17 +53,15 @@ def read_hub(
         row = Row(place, number, fields)
         try:
             question = wording.asked(row.text(columns.question))
-            image = None
-            if images is not None:
-                image = images[number]
-                if image is None:
-                    raise row.fault("holds no picture, and no path of an image file", columns.image)
+            images = () if files is None else files[number]
+            if images is None:
+                raise row.fault("holds no picture, and no path of an image file", image_column)
             identity = row.integer(columns.id) if columns.id is not None else first + number
             if identity in seen:
                 raise row.fault(f"{identity} stands in row {seen[identity]} already", columns.id)
-            image_id = text_number(question) if image is None else int(digest(image.name)[:15], 16)
+            image_id = int(digest(*(one.name for one in images))[:15], 16) if images else text_number(question)
             answers = answers_of(row, columns.answers, wording)
-            examples.append(Example(identity, () if image is None else (image,), image_id, question, answers))
+            examples.append(Example(identity, images, image_id, question, answers))
             seen[identity] = number
         except DataError as fault:
             on_fault(fault)
@@ -87,12 +88,15 @@ def _loaded(settings: HubDataset, split: str) -> Any:
     return parts[split]
 
 
-def _images(data: Any, column: str, place: Path, pictures: Path | None) -> list[Path | None]:
-    """The image file of each row; None where it has none."""
+def _images(data: Any, column: str, place: Path, pictures: Path | None) -> list[tuple[Path, ...] | None]:
+    """The image files of each row; None where the column holds something else."""
     import datasets
 
-    if isinstance(data.features[column], datasets.Image):
-        data = data.cast_column(column, datasets.Image(decode=False))
+    feature, encoded = data.features[column], datasets.Image(decode=False)
+    if isinstance(feature, datasets.Image):
+        data = data.cast_column(column, encoded)
+    elif isinstance(getattr(feature, "feature", None), datasets.Image):
+        data = data.cast_column(column, type(feature)(encoded))
     held = data.select_columns([column])
     if pictures is None:
         raise DataError("there is no folder yet to write its pictures to", file=place, field=column)
@@ -101,11 +105,28 @@ def _images(data: Any, column: str, place: Path, pictures: Path | None) -> list[
     names = listed(file)
     with file.open("a", encoding="utf-8", newline="\n") as out:
         for batch in _batches(held, len(names)):
-            more = [_name(row[column], pictures) for row in batch]
+            more = [_names_of(row[column], pictures) for row in batch]
             out.write("".join(f"{name}\n" for name in more))
             out.flush()
             names += more
-    return [None if name == NONE else pictures / name for name in names]
+    return [_files(line, pictures) for line in names]
+
+
+def _names_of(value: object, pictures: Path) -> str:
+    """A line of the list: the name of one file, or a list of names in JSON for any other number."""
+    if value is None:
+        return "[]"
+    if not isinstance(value, list):
+        return _name(value, pictures)
+    several = [_name(one, pictures) for one in value]
+    return NONE if NONE in several else json.dumps(several)
+
+
+def _files(line: str, pictures: Path) -> tuple[Path, ...] | None:
+    if line == NONE:
+        return None
+    names = json.loads(line) if line.startswith("[") else [line]
+    return tuple(pictures / name for name in names)
 
 
 def _name(value: object, pictures: Path) -> str:

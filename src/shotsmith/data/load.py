@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,8 @@ from shotsmith.errors import DataError
 from shotsmith.recipe import DataSettings, OkvqaSettings, TableColumns
 from shotsmith.recipe.data import BankSettings, CaptionsSettings, HubDataset, TableFormat, TextsFormat
 from shotsmith.records import Example
+
+logger = logging.getLogger(__name__)
 
 Named = TypeVar("Named", Path, str)
 
@@ -54,6 +57,7 @@ def load_splits(
         _check_bank(splits.own_bank, splits)
     if check:
         check_disjoint(splits)
+    _tell_bare(splits)
     return splits
 
 
@@ -114,6 +118,14 @@ def _check_bank(bank: Sequence[Example], splits: Splits) -> None:
     if with_image != queries_with:
         what = "has no images, but the queries have" if queries_with else "has images, but the queries have none"
         raise DataError(what, field="data.bank")
+
+
+def _tell_bare(splits: Splits) -> None:
+    """Log how many examples have no image, where others have: a field may be empty by mistake."""
+    parts = {**splits.named(), "bank": splits.own_bank or ()}
+    bare = {name: sum(not one.images for one in part) for name, part in parts.items()}
+    if any(bare.values()) and any(one.images for part in parts.values() for one in part):
+        logger.info("examples without an image: %s", ", ".join(f"{name} {n}" for name, n in bare.items() if n))
 
 
 def _captions(settings: CaptionsSettings, on_fault: OnFault) -> Splits:

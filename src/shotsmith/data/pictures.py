@@ -11,7 +11,7 @@ from PIL import Image, UnidentifiedImageError
 from shotsmith.files import digest
 
 NONE = "-"
-"""Stands in a list where a row has no picture."""
+"""Stands in a list where a row holds something that is no picture."""
 
 
 def write_picture(folder: Path, content: bytes) -> str:

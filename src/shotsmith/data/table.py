@@ -54,9 +54,9 @@ def read_table(
 ) -> list[Example]:
     """The examples of a table (a suffix of READERS) or of a folder with a `metadata.jsonl`, in its order.
 
-    Image paths start from `images`, or else from the table's folder; an image's id follows from its path. Where no
-    column holds images, that id follows from the question. Where none holds ids, they are the rows' numbers, counted
-    from `first`.
+    Image paths start from `images`, or else from the table's folder; an image's id follows from its path, that of
+    several images from all their paths. A row without images has an id that follows from its question. Where no column
+    holds ids, they are the rows' numbers, counted from `first`.
 
     Raises DataError for a table that cannot be read or lacks a column. Rows at fault are handed to `on_fault`, which
     raises at the first unless told otherwise; of rows with one id the first is kept.
@@ -79,12 +79,13 @@ def read_table(
 
 
 def _example(row: Row, columns: TableColumns, folders: _Folders, first: int, wording: Wording) -> Example:
-    image = None if columns.image is None else folders.find(row, columns.image)
+    column = columns.image_among(row.fields)
+    images = () if column is None else folders.find(row, column)
     question = wording.asked(row.text(columns.question))
     return Example(
         id=row.integer(columns.id) if columns.id is not None else first + row.number,
-        images=() if image is None else (image,),
-        image_id=text_number(question) if image is None else folders.number(image),
+        images=images,
+        image_id=folders.number(images) if images else text_number(question),
         question=question,
         answers=answers_of(row, columns.answers, wording),
     )
@@ -110,11 +111,18 @@ class _Folders:
     def __init__(self, start: Path) -> None:
         self._start = start
         self._names: dict[str, tuple[Path, frozenset[str]]] = {}
-        self._numbers: dict[Path, int] = {}
+        self._numbers: dict[tuple[Path, ...], int] = {}
 
-    def find(self, row: Row, column: str) -> Path:
-        """The image that a row names. Raises DataError where it is not there."""
+    def find(self, row: Row, column: str) -> tuple[Path, ...]:
+        """The images that a row names: a path, a list of paths, or null. Raises DataError where one is not there."""
         value = row.present(column)
+        if value is None:
+            return ()
+        if isinstance(value, list):
+            return tuple(self._file(row, one, f"{column}[{place}]") for place, one in enumerate(value))
+        return (self._file(row, value, column),)
+
+    def _file(self, row: Row, value: object, column: str) -> Path:
         if isinstance(value, bytes | dict):
             raise row.fault("holds a picture and not the path of one; write the pictures to files", column)
         parent, slash, name = row.checked_text(value, column).rpartition("/")
@@ -126,11 +134,11 @@ class _Folders:
             raise row.fault(f"there is no image {folder / name}", column)
         return folder / name
 
-    def number(self, image: Path) -> int:
-        """An id (60 bits) that an image has in every table that names it."""
-        if image not in self._numbers:
-            self._numbers[image] = int(digest(str(image))[:15], 16)
-        return self._numbers[image]
+    def number(self, images: tuple[Path, ...]) -> int:
+        """An id (60 bits) that images have in every table that names them in this order."""
+        if images not in self._numbers:
+            self._numbers[images] = int(digest(*map(str, images))[:15], 16)
+        return self._numbers[images]
 
     def _listed(self, parent: str) -> tuple[Path, frozenset[str]]:
         folder = (self._start / parent).resolve()
@@ -185,9 +193,10 @@ def _parquet(file: Path, columns: TableColumns, _on_fault: OnFault) -> Iterator[
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    wanted = list(dict.fromkeys(name for name in columns.model_dump().values() if name is not None))
     try:
         with pq.ParquetFile(file) as table:
+            named = columns.model_dump() | {"image": columns.image_among(table.schema_arrow.names)}
+            wanted = list(dict.fromkeys(name for name in named.values() if name is not None))
             for name in wanted:
                 if name not in table.schema_arrow.names:
                     raise DataError("there is no such column", file=file, field=name)
@@ -199,7 +208,7 @@ def _parquet(file: Path, columns: TableColumns, _on_fault: OnFault) -> Iterator[
 
 
 def _delimited(file: Path, columns: TableColumns, on_fault: OnFault) -> Iterator[Row]:
-    return delimited_rows(file, columns.id, on_fault)
+    return delimited_rows(file, columns, on_fault)
 
 
 READERS = {".jsonl": _json_lines, ".json": _json, ".parquet": _parquet, ".tsv": _delimited, ".csv": _delimited}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -92,10 +92,16 @@ class TableColumns(Settings):
     id: str | None = None
     """Whole numbers; without it, rows are numbered through train, validation and test."""
     image: str | None = "image"
-    """Path of an image file; null: the question is all there is."""
+    """Path of an image file, or a list of them; a row with an empty list or null has no image. Where there is no column
+    `image`, a column `images` takes its place. Null: no row has an image."""
     question: str = "question"
     answers: str = "answers"
     """One text or a list of them."""
+
+    def image_among(self, names: Collection[str]) -> str | None:
+        """What the image column is called among columns of these names."""
+        replaced = self.image == "image" and "image" not in names and "images" in names
+        return "images" if replaced else self.image
 
 
 class TableFormat(Settings):

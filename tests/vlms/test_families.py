@@ -117,6 +117,21 @@ class TestTokenExactness:
         texts = [completion.text for completion in vlm.complete(requests[3:8:2])]
         assert texts == [generated(reference, vlm._prompts._prompt, request) for request in requests[3:8:2]]
 
+    @pytest.mark.parametrize("layout", LAYOUTS)
+    @pytest.mark.parametrize("family", EVERY)
+    def test_several_images_of_an_example_are_answered_as_by_processor_and_generate(
+        self, loaded, references, examples, family, layout
+    ):
+        two, other = (replace(one, images=one.images + examples[5].images) for one in examples[:2])
+        bare = replace(examples[2], images=())
+        requests = [Request(two), Request(examples[3], (other, bare)), Request(two, (examples[3], other))]
+        vlm, reference = made(loaded, family, layout=layout), references("qwen2_5_vl" if family == "fast" else family)
+        prompt = vlm._prompts._prompt
+        completions = vlm.complete([replace(request, answers=("red blue",)) for request in requests])
+        assert [one.text for one in completions] == [generated(reference, prompt, request) for request in requests]
+        expected = [scored(reference, family, "qwen", prompt, request, "red blue") for request in requests]
+        assert [one.log_probs["red blue"] for one in completions] == pytest.approx(expected, abs=1e-4)
+
     @pytest.mark.parametrize("family", EVERY)
     def test_length_is_that_of_the_processor_s_prompt(self, loaded, references, requests, family):
         _, processor = references("qwen2_5_vl" if family == "fast" else family)

@@ -51,7 +51,7 @@ def check(prompts, processor, request):
 
 def test_pieces_are_the_tokens_of_the_chat_template(processor, examples):
     prompts = PromptTokens(processor)
-    assert prompts._splits and prompts._frame((True,) * 3) is not None, "the quick way is the one to be tested"
+    assert prompts._splits and prompts._frame((1, 1, 1)) is not None, "the quick way is the one to be tested"
     for request in small_vlm.draw_requests(examples, 20):
         check(prompts, processor, request)
 
@@ -78,7 +78,7 @@ def test_templates_that_change_texts_are_rendered_whole(plain_folder, examples, 
     assert find in processor.chat_template
     processor.chat_template = processor.chat_template.replace(find, put)
     prompts = PromptTokens(processor)
-    assert prompts._frame((True, True)) is None
+    assert prompts._frame((1, 1)) is None
     for request in small_vlm.draw_requests(examples, 6):
         check(prompts, processor, request)
 

@@ -11,6 +11,7 @@ import struct
 import threading
 import time
 from collections import Counter
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -314,6 +315,11 @@ def test_a_server_that_is_gone_is_an_error_not_failures(stub, examples):
 
 def test_the_prompt_is_that_of_all_backends_with_images_by_content(stub, examples):
     request = small_vlm.draw_requests(examples, 3)[2]
+    two, none = (
+        replace(request.query, images=(*request.query.images, examples[7].image)),
+        replace(examples[0], images=()),
+    )
+    request = Request(two, (*request.demonstrations, none))
     load(stub).complete([request])
     load(stub, kind="vllm").complete([request])
     plain, with_ids = stub.bodies

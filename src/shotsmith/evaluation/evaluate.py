@@ -11,7 +11,7 @@ from typing import get_args
 from shotsmith.evaluation.accuracies import Metric
 from shotsmith.evaluation.results import Result
 from shotsmith.progress import Progress
-from shotsmith.records import Completion, Failure, Request, Sequence
+from shotsmith.records import Completion, Failure, Sequence
 from shotsmith.selectors.oracle import NEAREST, OracleResult, Trial, oracle
 from shotsmith.selectors.protocol import Ask, Selector, Tasks
 from shotsmith.selectors.random import Random
@@ -54,7 +54,7 @@ def evaluate(
         (entrant, number, entrant.selector.select(tasks, number)) for entrant in entrants for number in sorted(shots)
     ]
     asked = dict.fromkeys((row, chosen) for _, _, sequences in choices for row, chosen in enumerate(sequences))
-    requests = [Request(tasks.queries[row], tasks.demonstrations(row, chosen)) for row, chosen in asked]
+    requests = [tasks.request(row, chosen) for row, chosen in asked]
     completions = dict(zip(asked, ask(requests, origin), strict=True))
     return [
         result_of(
@@ -112,6 +112,7 @@ def result_of(
     query = tasks.queries[row]
     text = None if isinstance(completion, Failure) else completion.text
     scores = {} if text is None else tasks.measure.scores(text, query.answers)
+    fitted = tasks.fitted(row, sequence)
     failure = completion.reason if isinstance(completion, Failure) else None if text is not None else "no text"
     return Result(
         query_id=query.id,
@@ -123,6 +124,8 @@ def result_of(
         text=text,
         question_type=query.question_type,
         failure=failure,
+        left_out=fitted.left_out,
+        without_image=fitted.without_image,
         **{name: scores.get(name) for name in get_args(Metric)},
     )
 

@@ -41,6 +41,10 @@ class Result:
     """CIDEr-D of a caption, 0 to 10."""
     exact_match: float | None = None
     """1 where the answer is the label, else 0."""
+    left_out: int = 0
+    """Demonstrations of the sequence, the first of it, that the budget of a prompt left out."""
+    without_image: int = 0
+    """Demonstrations, the first that have images, that it had shown without them."""
 
 
 _SCHEMA = pa.schema(
@@ -59,6 +63,8 @@ _SCHEMA = pa.schema(
         pa.field("vqa_accuracy_stemmed", pa.float64()),
         pa.field("cider", pa.float64()),
         pa.field("exact_match", pa.float64()),
+        pa.field("left_out", pa.int32()),
+        pa.field("without_image", pa.int32()),
     ]
 )
 

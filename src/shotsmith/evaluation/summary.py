@@ -55,11 +55,12 @@ def validation_rows(results: Sequence[Result], settings: EvaluationSettings) -> 
 
 
 def _shown(results: Sequence[Result]) -> dict[tuple[str, int | str], float]:
-    """The mean number of demonstrations shown; fewer than the number of shots where a policy stopped by itself."""
+    """The mean number of demonstrations shown; fewer than the number of shots where a policy stopped by itself, or the
+    budget of a prompt left some out."""
     counts: dict[tuple[str, int | str], list[int]] = {}
     for result in results:
         for shots in (result.shots, "mean"):
-            counts.setdefault((result.selector, shots), []).append(len(result.sequence))
+            counts.setdefault((result.selector, shots), []).append(len(result.sequence) - result.left_out)
     return {cell: fmean(numbers) for cell, numbers in counts.items()}
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,7 @@ from shotsmith.data.world import make_world
 from shotsmith.encoders.cached import embed_examples
 from shotsmith.encoders.clip import ClipEncoder, load_encoder
 from shotsmith.encoders.embedded import Embedded, Floats
+from shotsmith.experiment.fitting import check_context, check_queries
 from shotsmith.metrics.measure import measure_of
 from shotsmith.policies.inputs import InputsTable
 from shotsmith.progress import Progress
@@ -31,6 +33,9 @@ from shotsmith.runs import SPLITS, Run, Split
 from shotsmith.samplers.pools import load_or_draw
 from shotsmith.selectors.protocol import Tasks
 from shotsmith.vlms.load import load_vlm
+from shotsmith.vlms.pretrained.lengths import load_budget, load_lengths
+from shotsmith.vlms.prompting.budget import PromptBudget
+from shotsmith.vlms.protocol import VLM, Bounded
 from shotsmith.vlms.work import Counting, Work
 
 
@@ -102,6 +107,11 @@ class Parts:
         }
         return {"bank": embedded["train"]} | embedded
 
+    @cached_property
+    def budget(self) -> PromptBudget | None:
+        """What prompts must fit into; None where the recipe sets no bound."""
+        return load_budget(self.recipe.vlm)
+
     def query_rows(self, split: Split) -> tuple[int, ...]:
         """Which examples of a split are its queries, in their order."""
         return self._query_rows(self.splits, split)
@@ -133,6 +143,7 @@ class Parts:
         file = self.recipe.store or self.run.completions
         self._store = Store.open(file)
         vlm = load_vlm(_with_vision_cache(self.recipe.vlm, file.with_suffix(".vision")))
+        self._check_prompts(vlm)
         if isinstance(vlm, Counting):
             self._work = vlm.work
         return Collector(self._store, vlm, self.progress)
@@ -140,6 +151,10 @@ class Parts:
     def work(self) -> Work:
         """What a VLM in this process has done so far; nothing where there is none."""
         return replace(self._work)
+
+    def shortened(self) -> Counter[str]:
+        """How many prompts, demonstrations chosen, left out and shown without images the budget has seen so far."""
+        return Counter({} if self.budget is None else self.budget.counts)
 
     def ask(self, requests: list[Request], origin: str) -> list[Completion | Failure]:
         """Completions in the order of the requests."""
@@ -172,6 +187,21 @@ class Parts:
         balance = data.balance_train_queries and split == "train"
         return choose_queries(splits.named()[split], counts[split], data.seed, balance)
 
+    def _check_prompts(self, vlm: VLM) -> None:
+        """Raise DataError or InputError where prompts do not fit into their budget or the VLM's context."""
+        queries = [self.splits.named()[split][row] for split in SPLITS for row in self.query_rows(split)]
+        budget, settings = self.budget, self.recipe.vlm
+        if budget is not None:
+            check_queries(queries, budget)
+        length: Callable[[Request], int] = vlm.length
+        most = vlm.most_tokens if isinstance(vlm, Bounded) else None
+        if settings.server is not None and settings.server.processor is not None:
+            length = lengths = load_lengths(settings)
+            most = lengths.most_tokens
+        if most is not None:
+            shots = min(self.recipe.longest, len(self.splits.bank))
+            check_context(queries, self.splits.bank, shots, length, most, budget)
+
     def _draw_tasks(self, split: Split) -> Tasks:
         examples, rows = self.splits.named()[split], self.query_rows(split)
         queries = [examples[row] for row in rows]
@@ -182,7 +212,7 @@ class Parts:
         if (settings := self.pool_settings) is not None:
             file = self.run.pools(split)
             pools = load_or_draw(file, settings, queries, bank, embedded, bank_embedded, barred=barred)
-        return Tasks(tuple(queries), bank, pools, embedded, bank_embedded, measure, barred)
+        return Tasks(tuple(queries), bank, pools, embedded, bank_embedded, measure, barred, self.budget)
 
 
 def _compared(embedded: Embedded) -> Floats:

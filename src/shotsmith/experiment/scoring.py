@@ -45,8 +45,7 @@ class Scorer:
         ]
 
     def _request(self, query: int, sequence: Sequence) -> Request:
-        example = self._tasks.queries[query]
-        return Request(example, self._tasks.demonstrations(query, sequence), wanted_answers(example, self._settings))
+        return self._tasks.request(query, sequence, wanted_answers(self._tasks.queries[query], self._settings))
 
     def _zero_shot(self, queries: set[int], origin: str) -> dict[int, float | Failure]:
         """The log-probability of each query's true answer with no demonstrations, where the reward needs it."""
@@ -54,7 +53,7 @@ class Scorer:
             return {}
         asked = sorted(queries)
         examples = [self._tasks.queries[query] for query in asked]
-        requests = [Request(example, (), (example.answer,), text=False) for example in examples]
+        requests = [self._tasks.request(query, (), (self._tasks.queries[query].answer,), text=False) for query in asked]
         completions = self._parts.ask(requests, origin)
         return {
             query: completion if isinstance(completion, Failure) else completion.log_probs[example.answer]

@@ -48,6 +48,7 @@ from shotsmith.selectors.named import AT_BANK
 from shotsmith.selectors.protocol import Tasks
 from shotsmith.selectors.training_free import TRAINING_FREE
 from shotsmith.vlms.load import load_vlm
+from shotsmith.vlms.pretrained.lengths import load_budget
 from shotsmith.vlms.protocol import VLM
 
 logger = logging.getLogger(__name__)
@@ -203,7 +204,7 @@ def _tasks(recipe: Recipe, splits: Splits, count: int, folder: Path, progress: P
         settings = recipe.pools.model_copy(update={"size": size})
         pools = draw_pools(settings, queries, bank, embedded, bank_embedded, barred=barred)
     measure = measure_of(recipe.data.metric, (example.answers for example in splits.val))
-    return Tasks(queries, bank, pools, embedded, bank_embedded, measure, barred)
+    return Tasks(queries, bank, pools, embedded, bank_embedded, measure, barred, load_budget(recipe.vlm))
 
 
 def _some(examples: int) -> Rows:

@@ -10,6 +10,7 @@ from shotsmith.evaluation.accuracies import Metric, measured
 from shotsmith.evaluation.results import Result
 from shotsmith.records import Example
 from shotsmith.reports.data import CHANGES, Attempt, Change, Demonstration, Gallery, GalleryRow
+from shotsmith.vlms.prompting.budget import shortened
 
 _SHARES: dict[Change, float] = {"fixed": 0.5, "broken": 0.25, "unchanged": 0.25}
 
@@ -89,7 +90,7 @@ def _first_tries(results: Iterable[Result], shots: int) -> dict[tuple[int, str],
 def _attempt(result: Result | None, index: Mapping[int, Example], metric: Metric) -> Attempt | None:
     if result is None or result.text is None:
         return None
-    examples = [index[number] for number in result.sequence]
+    examples = shortened([index[number] for number in result.sequence], result.left_out, result.without_image)
     demonstrations = tuple(Demonstration(example.images, example.question, example.answer) for example in examples)
     return Attempt(result.selector, demonstrations, result.text, getattr(result, metric))
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shotsmith.errors import InputError
-from shotsmith.records import Completion, Failure, Request, Sequence
+from shotsmith.records import Completion, Failure, Sequence
 from shotsmith.samplers.random import seeded_generator
 from shotsmith.selectors.protocol import Ask, Tasks
 from shotsmith.selectors.similar import by_both, nearest
@@ -67,7 +67,7 @@ def choose_fixed(
     rows = range(min(queries, len(tasks.queries)))
     candidates = {number: _candidates(whole, retrieved, number, tries) for number in wanted}
     cells = [(number, sequence, row) for number in wanted for sequence in candidates[number] for row in rows]
-    requests = [Request(whole.queries[row], whole.demonstrations(row, sequence)) for _, sequence, row in cells]
+    requests = [whole.request(row, sequence) for _, sequence, row in cells]
     scores = iter(
         [_score(whole, row, answer) for (_, _, row), answer in zip(cells, ask(requests, origin), strict=True)]
     )

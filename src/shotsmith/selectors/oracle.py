@@ -189,5 +189,4 @@ def _extensions(bases: ManyOf[Sequence], positions: ManyOf[int]) -> Iterator[Seq
 
 
 def _request(tasks: Tasks, row: int, sequence: Sequence, log_probs: bool) -> Request:
-    query = tasks.queries[row]
-    return Request(query, tasks.demonstrations(row, sequence), answers=(query.answer,) if log_probs else ())
+    return tasks.request(row, sequence, (tasks.queries[row].answer,) if log_probs else ())

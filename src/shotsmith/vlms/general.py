@@ -25,6 +25,7 @@ from shotsmith.recipe import VLMSettings
 from shotsmith.records import Completion, Failure, Request
 from shotsmith.vlms.image_features import ImageFeatures, Shown
 from shotsmith.vlms.pretrained.kernels import steady_kernels
+from shotsmith.vlms.pretrained.lengths import most_prompt_tokens
 from shotsmith.vlms.pretrained.loading import Pretrained, batch_tokens
 from shotsmith.vlms.prompting.image_tokens import ImageTokens
 from shotsmith.vlms.prompting.lengths import PromptLengths
@@ -54,6 +55,7 @@ class GeneralVLM:
     def __init__(self, pretrained: Pretrained, settings: VLMSettings) -> None:
         self.identity = pretrained.identity
         self.batch_tokens = batch_tokens(settings, pretrained.model)
+        self.most_tokens = most_prompt_tokens(pretrained.model, settings)
         self._model = pretrained.model
         self._processor = pretrained.processor
         self._cut = lru_cache(maxsize=100_000)(pretrained.prompt.cut)

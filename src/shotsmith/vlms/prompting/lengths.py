@@ -10,9 +10,11 @@ from shotsmith.vlms.prompting.prompt_tokens import PromptTokens
 class PromptLengths:
     """Counts the tokens of prompts for one processor."""
 
-    def __init__(self, prompts: PromptTokens, images: ImageTokens) -> None:
+    def __init__(self, prompts: PromptTokens, images: ImageTokens, most_tokens: int | None = None) -> None:
+        """`most_tokens`: those of the longest prompt that the model's context holds, where that is known."""
         self._prompts = prompts
         self._images = images
+        self.most_tokens = most_tokens
 
     def __call__(self, request: Request) -> int:
         """Tokens of the prompt, image tokens included. Raises DataError for a file that is no image.

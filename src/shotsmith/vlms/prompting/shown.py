@@ -38,9 +38,11 @@ class ShownPrompt:
     ids: tuple[int, ...]
     """The model's input, placeholders repeated for every token of an image."""
     images: tuple[ShownImage, ...]
+    most_tokens: int | None = None
+    """Tokens of the longest prompt that the model's context holds with an answer; None where that is unknown."""
 
 
-def show_prompt(processor: Any, prompt: Prompt, request: Request) -> ShownPrompt:
+def show_prompt(processor: Any, prompt: Prompt, request: Request, most_tokens: int | None = None) -> ShownPrompt:
     """What a processor makes of a request. Raises DataError for an image that cannot be decoded."""
     text = PromptTokens(processor, prompt).text(request)
     images = [load_image(image) for image in request.images]
@@ -55,7 +57,7 @@ def show_prompt(processor: Any, prompt: Prompt, request: Request) -> ShownPrompt
         ShownImage(file, *image.size, grid, count(file, alone=alone))
         for file, image, grid in zip(request.images, images, _grids(processor, inputs, images), strict=True)
     )
-    return ShownPrompt(text, tuple(map(int, inputs["input_ids"][0])), shown)
+    return ShownPrompt(text, tuple(map(int, inputs["input_ids"][0])), shown, most_tokens)
 
 
 def _grids(processor: Any, inputs: Any, images: Sequence[Image.Image]) -> list[tuple[int, int] | None]:

@@ -20,7 +20,7 @@ from shotsmith.vlms.prompting.budget import PromptBudget, shortened
 from shotsmith.vlms.prompting.prompts import messages
 
 TEXT, IMAGE, ALONE = 3, 10, 14
-"""Tokens of an example's text, of an image among others, and of a prompt's only image, which some models look closer at."""
+"""Tokens of an example's text, an image among others, and an image alone (some models look closer at it)."""
 
 
 def length(request: Request) -> int:

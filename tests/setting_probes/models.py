@@ -15,6 +15,7 @@ from shotsmith.experiment.parts import Parts
 from shotsmith.recipe import Recipe
 from shotsmith.records import Example, Request
 from shotsmith.vlms.load import load_vlm
+from shotsmith.vlms.pretrained.lengths import load_lengths
 from shotsmith.vlms.pretrained.loading import load_pretrained
 
 
@@ -29,6 +30,22 @@ def vlm(recipe: Recipe, folder: Path) -> object:
             return str(error)
         requests = [Request(examples[n], (examples[n + 1],), (examples[n].answer,)) for n in range(3)]
         return identity, str(parts.ask(requests, "here")), heard.amounts
+
+
+def fitted(recipe: Recipe, folder: Path) -> object:
+    """How many demonstrations and images the prompts of three demonstrations show."""
+    with Parts(recipe, run_of(recipe, folder), Heard()) as parts:
+        tasks = parts.tasks("test")
+        requests = [tasks.request(query, (0, 1, 2)) for query in range(len(tasks.queries))]
+        return [(len(request.demonstrations), len(request.images)) for request in requests]
+
+
+def counted(recipe: Recipe, folder: Path) -> object:
+    """How many tokens a prompt has before it is sent to a server."""
+    try:
+        return load_lengths(recipe.vlm)(Request(Example(1, (), 1, "what?", ("red",))))
+    except InputError as error:
+        return str(error)
 
 
 def placed(recipe: Recipe, folder: Path) -> object:

@@ -90,14 +90,7 @@ def _loaded(settings: HubDataset, split: str) -> Any:
 
 def _images(data: Any, column: str, place: Path, pictures: Path | None) -> list[tuple[Path, ...] | None]:
     """The image files of each row; None where the column holds something else."""
-    import datasets
-
-    feature, encoded = data.features[column], datasets.Image(decode=False)
-    if isinstance(feature, datasets.Image):
-        data = data.cast_column(column, encoded)
-    elif isinstance(getattr(feature, "feature", None), datasets.Image):
-        data = data.cast_column(column, type(feature)(encoded))
-    held = data.select_columns([column])
+    held = encoded_pictures(data.select_columns([column]), column)
     if pictures is None:
         raise DataError("there is no folder yet to write its pictures to", file=place, field=column)
     pictures.mkdir(parents=True, exist_ok=True)
@@ -110,6 +103,18 @@ def _images(data: Any, column: str, place: Path, pictures: Path | None) -> list[
             out.flush()
             names += more
     return [_files(line, pictures) for line in names]
+
+
+def encoded_pictures(data: Any, column: str | None) -> Any:
+    """The data with the pictures of a column, or of its lists, left encoded. Other columns stay as they are."""
+    import datasets
+
+    feature, encoded = data.features[column], datasets.Image(decode=False)
+    if isinstance(feature, datasets.Image):
+        return data.cast_column(column, encoded)
+    if isinstance(getattr(feature, "feature", None), datasets.Image):
+        return data.cast_column(column, type(feature)(encoded))
+    return data
 
 
 def _names_of(value: object, pictures: Path) -> str:

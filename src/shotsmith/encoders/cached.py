@@ -43,9 +43,9 @@ def embed_examples(
     """Embed images and question of every example: from `file` where it still holds, else anew (and then kept there).
 
     Each distinct image file and question is embedded once. Several images become the mean of their unit vectors,
-    scaled to unit length: mean pooling of CLIP4Clip (Luo et al. 2021, arXiv 2104.08860), which has no
-    weights to train and does not depend on their order. An example without images has a row of zeros, and its text is
-    all that is compared. `text_only` says that no split of the data has an image: then images have no width, and a
+    scaled to unit length: mean pooling of CLIP4Clip (Luo et al. 2021, arXiv 2104.08860), which has no weights to train
+    and does not depend on their order. An example without images has a row of zeros: its text is all that is compared.
+    `text_only` says that no split of the data has an image: then images have no width, and a
     policy sees text alone. Raises DataError or InputError for an image that is missing or cannot be read.
     """
     if (kept := read_embedded(examples, encoder, file, text_only=text_only)) is not None:
@@ -57,7 +57,7 @@ def embed_examples(
     image_rows = {path: row for row, path in enumerate(paths)}
     text_rows = {text: row for row, text in enumerate(texts)}
     embedded = Embedded(
-        _pooled(images, [[image_rows[path] for path in one.images] for one in examples], text_only),
+        pooled(images, [[image_rows[path] for path in one.images] for one in examples], text_only),
         questions[np.array([text_rows[example.question] for example in examples], dtype=np.int64)],
     )
     arrays = {"images": embedded.images, "questions": embedded.questions}
@@ -71,16 +71,17 @@ def read_embedded(examples: Sequence[Example], encoder: Encoder, file: Path, *, 
     return None if kept is None else Embedded(kept["images"], kept["questions"])
 
 
-def _pooled(images: Floats, rows: Sequence[Sequence[int]], text_only: bool) -> Floats:
-    """One row for each example, from the rows of its images."""
-    pooled = np.zeros((len(rows), 0 if text_only else images.shape[1]), dtype=np.float32)
+def pooled(images: Floats, rows: Sequence[Sequence[int]], text_only: bool = False) -> Floats:
+    """One embedding for each example [N, Di], from the rows of `images` that embed its images: the row itself of one,
+    the mean of several scaled to unit length, zeros of none. With `text_only`, Di is 0."""
+    found = np.zeros((len(rows), 0 if text_only else images.shape[1]), dtype=np.float32)
     for number, some in enumerate(rows):
         if len(some) == 1:
-            pooled[number] = images[some[0]]
+            found[number] = images[some[0]]
         elif some:
             total = images[some].sum(axis=0)
-            pooled[number] = total / max(float(np.linalg.norm(total)), np.finfo(np.float32).tiny)
-    return pooled
+            found[number] = total / max(float(np.linalg.norm(total)), np.finfo(np.float32).tiny)
+    return found
 
 
 def _stamp(examples: Sequence[Example], encoder: Encoder, text_only: bool) -> str:

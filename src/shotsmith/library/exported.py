@@ -117,16 +117,19 @@ def _told(one: Id, example: Example, copy_to: Path | None) -> dict[str, Any]:
         "question_type": example.question_type,
         "image_id": example.image_id,
     }
-    if example.image is None:
-        return told
-    digest = file_digest(example.image)
-    image = example.image.absolute()
-    if copy_to is not None:
-        image = Path(_IMAGES) / f"{digest}{example.image.suffix}"
-        (copy_to / _IMAGES).mkdir(exist_ok=True)
-        if not (copy_to / image).exists():
-            shutil.copyfile(example.image, copy_to / image)
-    return {**told, "image": str(image), "sha256": digest}
+    images = [str(_placed(image, copy_to)) for image in example.images]
+    return {**told, "images": images, "sha256": [file_digest(image) for image in example.images]}
+
+
+def _placed(image: Path, copy_to: Path | None) -> Path:
+    """Where an image lies: where it is, or in the folder that it is copied to (a path relative to that)."""
+    if copy_to is None:
+        return image.absolute()
+    placed = Path(_IMAGES) / f"{file_digest(image)}{image.suffix}"
+    (copy_to / _IMAGES).mkdir(exist_ok=True)
+    if not (copy_to / placed).exists():
+        shutil.copyfile(image, copy_to / placed)
+    return placed
 
 
 def read_bank(folder: Path, card: Card) -> tuple[Bank, Embedded]:
@@ -141,11 +144,12 @@ def read_bank(folder: Path, card: Card) -> tuple[Bank, Embedded]:
 
 
 def _example(told: dict[str, Any], folder: Path, row: int) -> Example:
-    image = None if "image" not in told else folder / told["image"]
-    if image is not None and not Path(told["image"]).is_absolute() and _sha256(image) != told["sha256"]:
-        raise CheckpointError("is missing or was changed", file=image, row=row)
+    for image, sha256 in zip(told["images"], told["sha256"], strict=True):
+        if not Path(image).is_absolute() and _sha256(folder / image) != sha256:
+            raise CheckpointError("is missing or was changed", file=folder / image, row=row)
+    images = tuple(folder / image for image in told["images"])
     return Example(
-        told["number"], image, told["image_id"], told["question"], tuple(told["answers"]), told["question_type"]
+        told["number"], images, told["image_id"], told["question"], tuple(told["answers"]), told["question_type"]
     )
 
 

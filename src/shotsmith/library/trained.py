@@ -72,7 +72,7 @@ def _bank(run: Run, selector: Selector) -> tuple[Bank, Embedded | None]:
     splits = load_splits(run.recipe.data, run.world, check=False, skipped=run.skipped)
     examples = splits.bank
     named = splits.named()
-    text_only = all(example.image is None for part in (*named.values(), examples) for example in part)
+    text_only = not any(example.images for part in (*named.values(), examples) for example in part)
     file = run.embeddings("train" if splits.own_bank is None else "bank")
     embedded = read_embedded(examples, selector.encoder, file, text_only=text_only)
     if embedded is not None:

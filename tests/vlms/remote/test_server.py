@@ -11,11 +11,9 @@ import struct
 import threading
 import time
 from collections import Counter
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-import small_vlm
 
 from shotsmith.completions.collect import Collector
 from shotsmith.completions.store import Store
@@ -314,12 +312,8 @@ def test_a_server_that_is_gone_is_an_error_not_failures(stub, examples):
 
 
 def test_the_prompt_is_that_of_all_backends_with_images_by_content(stub, examples):
-    request = small_vlm.draw_requests(examples, 3)[2]
-    two, none = (
-        replace(request.query, images=(*request.query.images, examples[7].image)),
-        replace(examples[0], images=()),
-    )
-    request = Request(two, (*request.demonstrations, none))
+    two = Example(7, (*examples[0].images, *examples[7].images), 7, "which?", ("red",))
+    request = Request(two, (examples[1], two, Example(8, (), 8, "what?", ("red",))))
     load(stub).complete([request])
     load(stub, kind="vllm").complete([request])
     plain, with_ids = stub.bodies

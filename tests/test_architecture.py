@@ -192,6 +192,25 @@ def test_the_command_starts_without_anything_heavy():
     assert done.stdout.strip() == "[]"
 
 
+ASKING = ("selectors", "evaluation", "experiment")
+MAKERS = {"shotsmith.selectors.protocol", "shotsmith.experiment.fitting"}
+
+
+def makers_of_requests(modules: Modules) -> set[str]:
+    """Modules of the rooms that ask the VLM which put a prompt together."""
+    return {
+        name
+        for name, tree in modules.items()
+        if name.startswith(tuple(f"shotsmith.{room}." for room in ASKING))
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Request"
+    }
+
+
+def test_prompts_are_made_in_one_place_so_that_none_escapes_its_budget():
+    assert makers_of_requests(MODULES) == MAKERS
+
+
 # The checks themselves, on a house with one fault.
 
 

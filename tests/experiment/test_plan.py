@@ -145,6 +145,25 @@ def test_prompt_tokens_are_those_of_the_prompts(recipe: Recipe, finished: Run, s
     assert query.text + query.image + 2 * (sizes.text + sizes.image) == pytest.approx(real, rel=0.05)
 
 
+@pytest.mark.parametrize("over_budget", ["leave_out", "show_without_image"])
+def test_a_budget_bounds_the_tokens_of_every_prompt(recipe: Recipe, sizes: Sizes, over_budget: str) -> None:
+    query = max(size.text + size.image for size in sizes.queries.values())
+    most = round(query + 0.7 * (sizes.text + sizes.image))
+    for bound in ({"max_tokens": most}, {"max_images": 1}):
+        bounded = make_plan(changed(recipe, vlm={"prompt": {**bound, "over_budget": over_budget}}), sizes)
+        for part, whole in zip(bounded.parts, make_plan(recipe, sizes).parts, strict=True):
+            text, image, calls = part.expected.text_tokens, part.expected.image_tokens, part.expected.calls
+            assert (
+                calls == whole.expected.calls
+                and text + image <= whole.expected.text_tokens + whole.expected.image_tokens
+            )
+            if "max_tokens" in bound:
+                assert text + image <= calls * most * (1 + 1e-9)
+            else:
+                assert image <= calls * max(size.image for size in sizes.queries.values()) * (1 + 1e-9)
+                assert over_budget == "leave_out" or text == whole.expected.text_tokens
+
+
 def test_stored_bytes_are_those_of_the_store(recipe: Recipe, finished: Run, sizes: Sizes, tmp_path: Path) -> None:
     """Given the calls of the run, so that only the size of a completion is planned; an empty store has a size too."""
     with Store.open(tmp_path / "empty.sqlite"):

@@ -33,7 +33,7 @@ TABLE: Mapping[str, tuple[Any, ...]] = {
     "vlm.prompt.template": ("vqa", models.vlm),
     "vlm.prompt.layout": (OTHERS, models.vlm),
     "vlm.prompt.system": ("Be brief.", models.vlm),
-    "vlm.prompt.max_tokens": (80, models.fitted),
+    "vlm.prompt.max_tokens": (40, models.fitted),
     "vlm.prompt.max_images": (2, models.fitted),
     "vlm.prompt.over_budget": (OTHERS, models.fitted, {"vlm.prompt.max_images": 2}),
     "vlm.server.processor": ("builtin", models.counted, SERVED),

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 from small_experiment import small_bank_recipe
 
+from shotsmith import experiment
 from shotsmith.errors import DataError, InputError
 from shotsmith.evaluation.evaluate import Entrant, evaluate
+from shotsmith.evaluation.results import read_results
 from shotsmith.experiment.fitting import check_context, check_queries
 from shotsmith.experiment.parts import Parts
 from shotsmith.progress import Silent
@@ -93,6 +95,26 @@ def test_a_budget_that_a_query_exceeds_alone_is_refused_before_the_vlm_is_asked(
 def test_the_context_bounds_a_budget_too(made: Path):
     with parts_of(made, (120,), max_tokens=5000) as parts, pytest.raises(InputError, match="max_tokens=1019"):
         parts.ask([Request(parts.splits.test[0])], "evaluation")
+
+
+def test_a_run_within_a_budget_says_what_it_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    recipe = small_bank_recipe().model_dump(mode="json")
+    recipe["supervised"]["epochs"] = recipe["rce"]["epochs"] = recipe["evaluation"]["oracle_tries"] = 0
+    recipe["grpo"]["epochs"] = 1
+    recipe["vlm"]["prompt"]["max_images"] = 2
+    checked = Recipe.model_validate(recipe)
+    run = Run.create(tmp_path / "run", checked)
+    caplog.set_level("INFO", "shotsmith.experiment")
+    experiment.run(checked, run, Silent())
+    results = read_results(run.results)
+    shown = {(result.selector, result.shots): len(result.sequence) - result.left_out for result in results}
+    assert max(shown.values()) == 1 and shown["zero_shot", 2] == 0
+    left_out, chosen = sum(result.left_out for result in results), sum(len(result.sequence) for result in results)
+    stages = {row["name"]: row.get("budget") for row in run.stages()}
+    assert stages["train"] and stages["train"]["left_out"] > 0 and not stages["embed"]  # type: ignore[index]
+    assert stages["evaluate"] and "the budget of a prompt left out" in caplog.text
+    sentence = f"Of {chosen:,} demonstrations chosen for test queries, the budget of a prompt left out {left_out:,}"
+    assert sentence in " ".join(run.report_markdown.read_text().split())
 
 
 def example(number: int, images: int, question: str) -> Example:

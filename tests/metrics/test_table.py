@@ -76,6 +76,13 @@ def test_results_keep_every_metric_and_name_the_leading_one_first(name: str, tmp
     assert measured([result]) == tuple(measure.metrics)
 
 
+@pytest.mark.parametrize("name", ["vqa_accuracy", "vqa_accuracy_normalised", "vqa_accuracy_stemmed"])
+def test_no_prediction_reaches_more_than_the_highest_accuracy_of_few_annotators(name: str):
+    measure = measure_of(name)
+    assert measure.highest(["surf", "surf", "wave"]) == measure.score("surf", ["surf", "surf", "wave"]) < 1
+    assert measure.highest(["surf"]) == 0
+
+
 def test_a_metric_that_is_no_score_stands_beside_what_stands_in_for_it():
     assert leading(["mean_absolute_error", "relaxed_accuracy", "closeness"])[0] == "closeness"
     assert leading(["vqa_accuracy_stemmed", "vqa_accuracy"]) == ["vqa_accuracy", "vqa_accuracy_stemmed"]

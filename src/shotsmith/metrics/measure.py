@@ -50,6 +50,12 @@ class Measure:
         return likeliest(query.options, completion.log_probs) if self.by_likelihood else completion.text
 
 
+def options_of(metric: str) -> Callable[[Example], tuple[str, ...]]:
+    """The options of a query that decide its prediction in data of this metric, without a measure of the data."""
+    by_likelihood = METRICS[metric].by_likelihood
+    return lambda query: query.options if by_likelihood else ()
+
+
 def measure_of(name: str, references: Iterable[Sequence[str]] = ()) -> Measure:
     """The measure of data whose `metric` is this; `references` are the answers to every example of the split.
 

@@ -22,8 +22,16 @@ METRICS: Mapping[str, Metric] = {
         highest=best_accuracy,
         beside=("vqa_accuracy_normalised", "vqa_accuracy_stemmed"),
     ),
-    "vqa_accuracy_normalised": Metric("VQA accuracy, always normalised", vqa_accuracy_normalised),
-    "vqa_accuracy_stemmed": Metric("VQA accuracy, stemmed (OK-VQA)", vqa_accuracy_stemmed),
+    "vqa_accuracy_normalised": Metric(
+        "VQA accuracy, always normalised",
+        vqa_accuracy_normalised,
+        highest=lambda answers: best_accuracy(answers, vqa_accuracy_normalised),
+    ),
+    "vqa_accuracy_stemmed": Metric(
+        "VQA accuracy, stemmed (OK-VQA)",
+        vqa_accuracy_stemmed,
+        highest=lambda answers: best_accuracy(answers, vqa_accuracy_stemmed),
+    ),
     "cider": Metric(
         "CIDEr-D",
         fitted=lambda references: CiderScorer(references).score,

@@ -15,7 +15,7 @@ from shotsmith.data.load import load_splits
 from shotsmith.data.splits import Splits, choose_queries
 from shotsmith.data.world import make_world
 from shotsmith.errors import InputError
-from shotsmith.metrics.table import METRICS
+from shotsmith.metrics.measure import options_of
 from shotsmith.planning.lengths import Lengths
 from shotsmith.recipe import Recipe
 from shotsmith.records import Example, Request
@@ -148,17 +148,14 @@ def _queries(recipe: Recipe, split: Split, examples: Sequence[Example]) -> list[
 
 
 def _query_size(recipe: Recipe, queries: Sequence[Example], lengths: Lengths) -> QuerySize:
-    longest, decide = recipe.vlm.max_new_tokens, METRICS[recipe.data.metric].by_likelihood
-    options = [query.options if decide else () for query in queries]
+    longest, options = recipe.vlm.max_new_tokens, options_of(recipe.data.metric)
     return QuerySize(
         text=fmean(lengths.text(Request(query)) for query in queries),
         image=fmean(lengths.image(query.image) for query in queries),
         generated=fmean(min(lengths.answer(query.answer), longest) for query in queries),
         answer_bytes=fmean(len(query.answer.encode()) for query in queries),
-        answers=fmean(
-            len({*some, *wanted_answers(query, recipe.reward)}) for query, some in zip(queries, options, strict=True)
-        ),
-        options=fmean(map(len, options)),
+        answers=fmean(len({*options(query), *wanted_answers(query, recipe.reward)}) for query in queries),
+        options=fmean(len(options(query)) for query in queries),
     )
 
 

@@ -43,16 +43,15 @@ class Tasks:
             return tuple(self.index[row] for row in sequence)
         return tuple(self.index[self.pools[query, position]] for position in sequence)
 
-    def request(self, query: int, sequence: Sequence, *, answers: tuple[str, ...] = (), text: bool = True) -> Request:
-        """What the VLM is asked about a sequence of this query; the options are asked about where they decide.
+    def request(self, query: int, sequence: Sequence, *, answers: tuple[str, ...] = ()) -> Request:
+        """What the VLM is asked about a sequence of this query: a text, or its options where they decide.
 
-        `answers` are further ones whose log-probability is wanted; `text` says whether a generated answer is, where
-        the options do not decide.
+        `answers` are further ones whose log-probability is wanted.
         """
         example = self.queries[query]
         options = self.measure.options(example)
         wanted = tuple(dict.fromkeys((*options, *answers)))
-        return Request(example, self.demonstrations(query, sequence), wanted, text and not options)
+        return Request(example, self.demonstrations(query, sequence), wanted, text=not options)
 
     def prediction(self, query: int, completion: Completion | Failure) -> str | None:
         """What the VLM answered to a query: its text, or the likeliest option; None where it failed."""

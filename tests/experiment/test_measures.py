@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import small_language_models
 from typer.testing import CliRunner
 
 from shotsmith import experiment
@@ -120,6 +121,17 @@ def test_classes_are_reported_by_macro_f1_beside_exact_match(tmp_path: Path):
     assert "Macro F1" in run.report_markdown.read_text()
     told = CliRunner().invoke(app, ["show", str(run.folder)])
     assert "Macro F1 in percent" in told.stdout and "Accuracy in percent" in told.stdout
+
+
+def test_a_language_model_answers_a_whole_run_of_texts(tmp_path: Path):
+    table = write_table(tmp_path, lambda n: n % 2, options=["red", "blue"]) | {"metric": "choice_letter"}
+    table["columns"] |= {"options": "options"}
+    (tmp_path / "model").mkdir()
+    model = small_language_models.save_qwen2(tmp_path / "model")
+    run = finished(tmp_path, {"table": table}, vlm={"path": str(model)}, reward={"vqa_accuracy": 0, "choice_letter": 1})
+    results = read_results(run.results)
+    assert {one.failure for one in results} == {None} and len({one.text for one in results}) > 2
+    assert {row["metric"] for row in show(run)["test"]} == {"choice_letter"}
 
 
 def test_captions_are_measured_by_cider_on_the_split_s_references(captioned: Run):

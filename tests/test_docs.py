@@ -274,7 +274,8 @@ def test_the_glossary_explains_every_logged_metric_and_no_other(tmp_path: Path) 
     explained = [name for row in rows(TRAINING, "## Every metric") for name in quoted(row[0])]
     # The figures that need a VLM are logged by the experiment.
     source = (ROOT / "src" / "shotsmith" / "experiment" / "material.py").read_text(encoding="utf-8")
-    answered = set(re.findall(r'"((?:val|vlm)/\w+)"', source)) - {"rollouts/val"}
+    answered = set(re.findall(r'"((?:val|vlm)/\w+)"', source)) - {"rollouts/val"} | {"val/METRIC"}
+    assert 'f"val/{tasks.measure.name}"' in source
     # Those of shortlists are logged where queries choose from a bank.
     source = (ROOT / "src" / "shotsmith" / "policies" / "shortlists.py").read_text(encoding="utf-8")
     of_a_bank = set(re.findall(r'"(shortlist/\w+)"', source))

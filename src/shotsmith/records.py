@@ -21,6 +21,8 @@ class Example:
     question: str
     answers: tuple[str, ...]
     question_type: str = ""
+    options: tuple[str, ...] = ()
+    """What a multiple-choice question can be answered with, as its answers are written; empty for other questions."""
 
     @property
     def answer(self) -> str:

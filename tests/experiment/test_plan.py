@@ -20,12 +20,15 @@ from shotsmith.completions.store import Store
 from shotsmith.errors import InputError
 from shotsmith.experiment.parts import Parts
 from shotsmith.planning import speed
+from shotsmith.planning.behaviour import USUAL
 from shotsmith.planning.draws import drawn_alike, drawn_at_random, drawn_in_turn
+from shotsmith.planning.evaluation import evaluation
 from shotsmith.planning.like import corrections_of
 from shotsmith.planning.plan import Plan, make_plan
-from shotsmith.planning.prompts import STAGES
+from shotsmith.planning.prompts import STAGES, Prompts
 from shotsmith.planning.sizes import Assumed, Sizes, assumed_sizes, read_assumed, readable_splits, sampled_sizes
 from shotsmith.planning.stored import bytes_per_completion, embedding_width
+from shotsmith.planning.training import Setting
 from shotsmith.progress import Silent
 from shotsmith.recipe import Recipe, parse_recipe
 from shotsmith.records import Request
@@ -50,6 +53,18 @@ def plan_of(recipe: Recipe) -> Plan:
 def expected(plan: Plan, stage: str, part: str) -> float:
     (found,) = (each for each in plan.parts if (each.stage, each.part) == (stage, part))
     return found.expected.requests
+
+
+def test_where_options_decide_their_log_probabilities_are_planned_and_no_text(recipe: Recipe):
+    texts, options = (prompts_of_evaluation(recipe, options) for options in (0.0, 4.0))
+    assert texts and len(texts) == len(options)
+    for one, other in zip(texts, options, strict=True):
+        assert (one.part, one.calls, one.most) == (other.part, other.calls, other.most)
+        assert one.text and not other.text and other.answers == one.answers + 4
+
+
+def prompts_of_evaluation(recipe: Recipe, options: float) -> list[Prompts]:
+    return list(evaluation(Setting(recipe, USUAL, 100, options=options)))
 
 
 @pytest.fixture(scope="module")

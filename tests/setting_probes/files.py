@@ -37,6 +37,7 @@ def _write_tables(folder: Path) -> None:
         rows = [
             {"number": number + 1000}
             | {"image": f"{number}.png", "question": f"what is {number}?", "answers": [f"it is {number}"]}
+            | {"options": [f"it is {number}", "it is not"]}
             | {"other_image": f"{number + 50}.png", "other_question": "what?", "other_answers": "it"}
             for number in numbers
         ]

@@ -14,6 +14,7 @@ from transformers.utils import logging as transformers_logging
 
 from shotsmith.completions.collect import Collector
 from shotsmith.completions.store import Store
+from shotsmith.data.answers import check_answers
 from shotsmith.data.barring import Barred, BarringIndex
 from shotsmith.data.load import load_splits
 from shotsmith.data.sizes import check_sizes, fewest_left
@@ -164,6 +165,7 @@ class Parts:
             examples = splits.named()[split]
             barred[split] = bank.barred(examples[row] for row in self._query_rows(splits, split))
         check_sizes(self.recipe, splits, barred.values())
+        check_answers(self.recipe, splits)
         return splits, barred
 
     def _query_rows(self, splits: Splits, split: Split) -> tuple[int, ...]:

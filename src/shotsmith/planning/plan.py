@@ -123,6 +123,7 @@ def prompts_of(recipe: Recipe, sizes: Sizes, behaviour: Behaviour) -> list[Promp
         has_images=sizes.has_images,
         answers=sizes.queries["train"].answers,
         zero_shot=needs_zero_shot(recipe.reward),
+        options=sizes.queries["test"].options,
     )
     beam = recipe.beam
     candidates = setting.nearest(beam.candidates)

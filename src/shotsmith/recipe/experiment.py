@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from shotsmith.metrics.table import METRICS
 from shotsmith.recipe.base import Natural, Settings
 from shotsmith.recipe.data import DataSettings
 from shotsmith.recipe.evaluation import EvaluationSettings
@@ -67,6 +68,7 @@ class Recipe(Settings):
         needs = {
             "the beam data of supervised training": self.supervised.epochs,
             "the reward": self.reward.needs_log_probs,
+            f"the metric {self.data.metric}": METRICS[self.data.metric].by_likelihood,
             "evaluation.beam_width": self.evaluation.beam_width,
         }
         return [name for name, needed in needs.items() if needed]

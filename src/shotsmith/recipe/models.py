@@ -63,7 +63,8 @@ class VLMSettings(Settings):
     """The frozen VLM that answers. `decoding: NAME` gives the settings of DECODING; others go on top."""
 
     path: str = "builtin"
-    """'builtin' for the tiny VLM in the package; else a folder or hub id of a transformers image-text-to-text model."""
+    """'builtin' for the tiny VLM in the package; else a folder or hub id of a transformers image-text-to-text model,
+    or of a causal language model where the data have no images."""
     max_new_tokens: Count = 5
     """Longest generated answer, in tokens."""
     min_new_tokens: Natural = 0

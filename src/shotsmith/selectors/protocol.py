@@ -43,6 +43,26 @@ class Tasks:
             return tuple(self.index[row] for row in sequence)
         return tuple(self.index[self.pools[query, position]] for position in sequence)
 
+    def request(self, query: int, sequence: Sequence, *, answers: tuple[str, ...] = ()) -> Request:
+        """What the VLM is asked about a sequence of this query: a text, or its options where they decide.
+
+        `answers` are further ones whose log-probability is wanted.
+        """
+        example = self.queries[query]
+        options = self.measure.options(example)
+        wanted = tuple(dict.fromkeys((*options, *answers)))
+        return Request(example, self.demonstrations(query, sequence), wanted, text=not options)
+
+    def prediction(self, query: int, completion: Completion | Failure) -> str | None:
+        """What the VLM answered to a query: its text, or the likeliest option; None where it failed."""
+        if isinstance(completion, Failure):
+            return None
+        return self.measure.prediction(self.queries[query], completion)
+
+    def score(self, query: int, prediction: str) -> float:
+        """How good a prediction is for a query: higher is better, 0 is worst."""
+        return self.measure.score(prediction, self.queries[query].answers)
+
     def barred_from(self, query: int) -> npt.NDArray[np.int64]:
         """The rows of the bank that this query must not be shown."""
         return self.barred[query] if len(self.barred) else np.empty(0, dtype=np.int64)

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from shotsmith.cli import app
 from shotsmith.cli.plan import plan_table
 from shotsmith.completions.store import Store
+from shotsmith.encoders.load import embedding_widths
 from shotsmith.errors import InputError
 from shotsmith.experiment.parts import Parts
 from shotsmith.planning import speed
@@ -25,7 +26,7 @@ from shotsmith.planning.like import corrections_of
 from shotsmith.planning.plan import Plan, make_plan
 from shotsmith.planning.prompts import STAGES
 from shotsmith.planning.sizes import Assumed, Sizes, assumed_sizes, read_assumed, readable_splits, sampled_sizes
-from shotsmith.planning.stored import bytes_per_completion, embedding_width
+from shotsmith.planning.stored import bytes_per_completion
 from shotsmith.progress import Silent
 from shotsmith.recipe import Recipe, parse_recipe
 from shotsmith.records import Request
@@ -310,6 +311,7 @@ def test_a_plan_needs_no_data_where_sizes_are_told(tmp_path: Path) -> None:
     assert CliRunner().invoke(app, ["plan", str(recipe)]).exit_code == 2
 
 
-def test_the_width_of_embeddings_is_that_of_the_encoder(recipe: Recipe, finished: Run) -> None:
+def test_the_widths_of_embeddings_are_those_of_the_encoder(recipe: Recipe, finished: Run) -> None:
     with Parts(recipe, finished, Silent()) as parts:
-        assert parts.embeddings["val"].images.shape[1] == embedding_width(recipe.encoder)
+        embedded = parts.embeddings["val"]
+        assert embedding_widths(recipe.encoder, unknown=0) == (embedded.images.shape[1], embedded.questions.shape[1])

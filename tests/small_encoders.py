@@ -1,4 +1,4 @@
-"""Folders of encoders with random weights, one of each family, of the real classes and with the files of the real ones."""
+"""Folders of encoders with random weights, one of each family: real classes, and the files of the real folders."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from transformers import (
     Qwen3Model,
     Siglip2Config,
     Siglip2Model,
+    Siglip2Tokenizer,
     SiglipConfig,
     SiglipModel,
     T5Config,
@@ -42,6 +43,7 @@ LAYERS = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "n
 SPREAD = LAYERS | {"initializer_range": 0.3}
 LONGEST = 8
 """Tokens that a text model can take."""
+LETTERS = "?abcdefghijklmnopqrstuvwxyz"
 
 
 def word_tokenizer(*, limit: int | None = None) -> PreTrainedTokenizerFast:
@@ -67,7 +69,8 @@ VOCABULARY = len(word_tokenizer())
 
 
 def save_siglip(folder: Path) -> None:
-    text = SPREAD | {"vocab_size": VOCABULARY, "max_position_embeddings": LONGEST, "pad_token_id": 0}
+    text = SPREAD | {"vocab_size": VOCABULARY, "max_position_embeddings": LONGEST}
+    text |= {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3}
     vision = SPREAD | {"image_size": 8, "patch_size": 4}
     _save(SiglipModel(SiglipConfig(text_config=text, vision_config=vision)), folder)
     SiglipImageProcessorPil(size={"height": 8, "width": 8}).save_pretrained(folder)
@@ -75,11 +78,15 @@ def save_siglip(folder: Path) -> None:
 
 
 def save_siglip2(folder: Path) -> None:
-    text = SPREAD | {"vocab_size": VOCABULARY, "max_position_embeddings": LONGEST, "pad_token_id": 0}
+    text = SPREAD | {"vocab_size": 6 + len(LETTERS), "max_position_embeddings": LONGEST}
+    text |= {"pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 2}
     vision = SPREAD | {"num_patches": 16, "patch_size": 4}
     _save(Siglip2Model(Siglip2Config(text_config=text, vision_config=vision)), folder)
     Siglip2ImageProcessorPil(patch_size=4, max_num_patches=12).save_pretrained(folder)
-    word_tokenizer().save_pretrained(folder)
+    letters = {token: row for row, token in enumerate(["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "▁", *LETTERS])}
+    Siglip2Tokenizer(
+        letters, [], padding_side="right", add_bos_token=False, add_eos_token=True, model_input_names=["input_ids"]
+    ).save_pretrained(folder)
 
 
 def save_dino(folder: Path) -> None:
@@ -128,6 +135,16 @@ def save_t5(folder: Path) -> None:
     word_tokenizer().save_pretrained(folder)
     (folder / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": LONGEST, "do_lower_case": True}))
     _sentence(folder, {"pooling_mode_mean_tokens": True}, ["Dense", "Normalize"])
+
+
+def save_openclip_config(folder: Path) -> dict[str, Any]:
+    """The configuration of a model in OpenCLIP's own format, without weights."""
+    text = {"context_length": LONGEST, "vocab_size": VOCABULARY, "width": 16, "heads": 2, "layers": 2}
+    vision = {"image_size": 8, "layers": 2, "width": 16, "head_width": 8, "patch_size": 4}
+    model = {"embed_dim": 12, "vision_cfg": vision, "text_cfg": text | {"hf_tokenizer_name": "in this folder"}}
+    config: dict[str, Any] = {"model_cfg": model, "preprocess_cfg": {"mean": [0.5, 0.5, 0.5], "std": [0.3, 0.3, 0.3]}}
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    return config
 
 
 BOTH: Mapping[str, Callable[[Path], object]] = {"clip": write_tiny_clip, "siglip": save_siglip, "siglip2": save_siglip2}

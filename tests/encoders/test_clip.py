@@ -10,6 +10,7 @@ from small_clip import write_tiny_clip
 from shotsmith.encoders.frozen import FrozenEncoder
 from shotsmith.encoders.load import load_encoder
 from shotsmith.errors import DataError, InputError
+from shotsmith.files import digest, file_digest
 from shotsmith.recipe import EncoderSettings
 
 
@@ -73,9 +74,21 @@ def test_a_missing_image_is_named(encoder: FrozenEncoder, tmp_path: Path) -> Non
         encoder.embed_images([tmp_path / "absent.png"])
 
 
-def test_a_folder_without_a_clip_is_an_input_error(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="not a CLIP"):
-        load_encoder(EncoderSettings(path=str(tmp_path)))
+def test_a_damaged_configuration_or_preprocessor_is_an_input_error(tmp_path: Path) -> None:
+    for file in ("config.json", "preprocessor_config.json", "tokenizer.json", "model.safetensors"):
+        folder = write_tiny_clip(tmp_path / file)
+        (folder / file).write_bytes((folder / file).read_bytes()[:-9])
+        with pytest.raises(InputError, match=str(folder)):
+            load_encoder(EncoderSettings(path=str(folder)))
+
+
+def test_the_identity_of_the_builtin_clip_stays(folder: Path) -> None:
+    """Runs of earlier versions go on only where it does."""
+    known = "clip:1f7017122d04cf9a4cf396464946765fc583b4657a03ad5afdc10e2b2eb0dfff"
+    assert load_encoder(EncoderSettings()).identity == known
+    named = sorted(file for file in folder.iterdir() if file.suffix in {".json", ".txt", ".safetensors", ".bin"})
+    parts = [part for file in named for part in (file.name, file_digest(file))]
+    assert load_encoder(EncoderSettings(path=str(folder))).identity == "clip:" + digest(*parts)
 
 
 def test_an_unknown_hub_id_is_an_input_error() -> None:

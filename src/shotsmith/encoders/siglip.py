@@ -28,7 +28,7 @@ _WIDTH = 768
 def load(folder: Path, place: Placement) -> Towers:
     """Both towers. Raises InputError where the folder does not hold a whole SigLIP with an image head.
 
-    Texts are padded to the model's length and the padding is seen, as in training.
+    As in training, texts are lower-cased and padded to the model's length, and the padding is seen.
     """
     kind, processor_kind = _CLASSES[str(read_config(folder / "config.json")["model_type"])]
     model = load_weights(kind, folder, place)
@@ -44,9 +44,10 @@ def load(folder: Path, place: Placement) -> Towers:
         return features
 
     def texts(batch: Sequence[str]) -> torch.Tensor:
-        tokens = tokenizer(
-            list(batch), padding="max_length", truncation=True, max_length=longest, return_tensors="pt"
-        ).to(model.device)
+        lower = [text.lower() for text in batch]
+        tokens = tokenizer(lower, padding="max_length", truncation=True, max_length=longest, return_tensors="pt").to(
+            model.device
+        )
         features: torch.Tensor = model.get_text_features(input_ids=tokens["input_ids"]).pooler_output
         return features
 

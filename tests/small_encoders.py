@@ -147,6 +147,17 @@ def save_openclip_config(folder: Path) -> dict[str, Any]:
     return config
 
 
+def save_in_hub_cache(cache: Path, name: str, revisions: Mapping[str, Callable[[Path], object]]) -> None:
+    """What the hub's client keeps of a model after downloads of these revisions; the first is the main branch's."""
+    model = cache / f"models--{name.replace('/', '--')}"
+    (model / "refs").mkdir(parents=True)
+    for row, (revision, save) in enumerate(revisions.items()):
+        commit = f"{row:040d}"
+        (model / "snapshots" / commit).mkdir(parents=True)
+        save(model / "snapshots" / commit)
+        (model / "refs" / revision).write_text(commit)
+
+
 BOTH: Mapping[str, Callable[[Path], object]] = {"clip": write_tiny_clip, "siglip": save_siglip, "siglip2": save_siglip2}
 IMAGES: Mapping[str, Callable[[Path], object]] = {
     "vit": save_dino,

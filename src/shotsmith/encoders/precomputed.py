@@ -122,7 +122,7 @@ def read_embeddings(file: Path, ids: Path | None = None) -> EmbeddingTable:
 
 
 def _unit(vectors: Array, file: Path) -> Floats:
-    lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
+    lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64))
     for faulty, problem in ((~np.isfinite(lengths), "is not finite"), (lengths == 0, "is all zeros")):
         if faulty.any():
             raise DataError(problem, file=file, row=int(np.argmax(faulty)), field=EMBEDDINGS)
@@ -139,7 +139,9 @@ def _npy(file: Path, ids: Path | None) -> tuple[Array, Array]:
             numbers.append(int(line))
         except ValueError as error:
             raise DataError(f"is no whole number: {shown(line)}", file=ids, row=row, field=IDS) from error
-    vectors: Array = np.load(file, allow_pickle=False)
+    vectors = np.load(file, allow_pickle=False)
+    if not isinstance(vectors, np.ndarray):
+        raise DataError("holds several arrays: name it .npz", file=file)
     return np.array(numbers, dtype=np.int64), vectors
 
 
@@ -160,12 +162,16 @@ def _arrays(arrays: Mapping[str, Array], file: Path) -> tuple[Array, Array]:
 
 
 def _parquet(file: Path, _ids: Path | None) -> tuple[Array, Array]:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(file) as stored:
         for name in (ID_COLUMN, EMBEDDING_COLUMN):
             if name not in stored.schema_arrow.names:
                 raise DataError("there is no such column", file=file, field=name)
+        kind = stored.schema_arrow.field(EMBEDDING_COLUMN).type
+        if not (pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)):
+            raise DataError(f"holds {kind}, no lists of numbers", file=file, field=EMBEDDING_COLUMN)
         table = stored.read(columns=[ID_COLUMN, EMBEDDING_COLUMN])
     numbers: Array = table[ID_COLUMN].to_numpy()
     lists: list[Array] = table[EMBEDDING_COLUMN].to_numpy().tolist()

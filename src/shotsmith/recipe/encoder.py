@@ -72,3 +72,8 @@ class EncoderSettings(Settings):
         if self.text_revision is not None and self.text is None:
             raise ValueError("text_revision is the revision of text, which is not given")
         return self
+
+    @property
+    def embeds_images(self) -> bool:
+        """Whether images have embeddings; without, selectors by image take no part."""
+        return self.precomputed is None or self.precomputed.images is not None

@@ -143,6 +143,8 @@ def test_the_width_is_a_guess_only_for_what_the_hub_has(folders: dict[str, str])
 def test_an_embedding_that_is_not_finite_is_an_error_that_names_what_it_is_of(folders: dict[str, str]) -> None:
     sound = load_encoder(EncoderSettings(path=folders["clip"]))
     assert isinstance(sound, FrozenEncoder)
-    broken = Tower[str](2, lambda batch: torch.tensor([[1.0, torch.nan if text == "where" else 0.0] for text in batch]))
+    broken: Tower[str] = Tower(
+        2, lambda batch: torch.tensor([[1.0, torch.nan if text == "where" else 0.0] for text in batch])
+    )
     with pytest.raises(InputError, match="the embedding of 'where' is not finite"):
         replace(sound, texts=broken).embed_texts(["what", "where"])

@@ -39,7 +39,7 @@ def _write_encoders(here: Path) -> None:
         save(here / name)
     for name, save in {"clip": write_tiny_clip, "vision": save_dinov2, "sentence": save_bert}.items():
         save_in_hub_cache(here / "hub", f"owner/{name}", {"main": save, "old": partial(_save_revised, save)})
-    numbers = np.arange(1000, 1100)
+    numbers = np.arange(100)
     for seed, name in enumerate(("one", "other")):
         vectors = np.random.default_rng(seed).standard_normal((100, 6)).astype(np.float32)
         np.savez(here / f"{name}.npz", ids=numbers, embeddings=vectors)
@@ -49,11 +49,11 @@ def _write_encoders(here: Path) -> None:
 
 
 def _save_revised(save: Callable[[Path], object], folder: Path) -> None:
-    """The model with one weight changed."""
+    """The model with its positions twice as large."""
     save(folder)
     weights = load_file(folder / "model.safetensors")
     name = next(name for name in sorted(weights) if "position_embedding" in name)
-    save_file(weights | {name: weights[name] + 1}, folder / "model.safetensors", {"format": "pt"})
+    save_file(weights | {name: 2 * weights[name]}, folder / "model.safetensors", {"format": "pt"})
 
 
 def _write_tables(folder: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import contextlib
+import logging
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -106,9 +108,10 @@ def load_weights(kind: Any, folder: Path, place: Placement, unused: tuple[str, .
     Raises InputError where it holds no such model, lacks other weights, or has weights that the model does not.
     """
     try:
-        model, found = kind.from_pretrained(
-            folder, dtype=place.dtype, output_loading_info=True, trust_remote_code=False, **options
-        )
+        with _without_load_report():
+            model, found = kind.from_pretrained(
+                folder, dtype=place.dtype, output_loading_info=True, trust_remote_code=False, **options
+            )
     except DAMAGE as error:
         raise InputError(f"cannot be loaded by transformers: {_first_line(error)}", file=folder) from error
     for what, names in (("lacks", found["missing_keys"]), ("has unexpected", found["unexpected_keys"])):
@@ -118,6 +121,18 @@ def load_weights(kind: Any, folder: Path, place: Placement, unused: tuple[str, .
             raise InputError(f"{what} weights: {', '.join(wrong[:3])}{more}", file=folder)
     model.train(False).requires_grad_(False)
     return model.to(place.device)
+
+
+@contextlib.contextmanager
+def _without_load_report() -> Iterator[None]:
+    """Leave out what transformers logs of weights, unused ones included: a fault is an error here."""
+    logger = logging.getLogger("transformers.modeling_utils")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def load_part(kind: Any, folder: Path, what: str, **options: Any) -> Any:

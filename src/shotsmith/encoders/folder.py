@@ -12,6 +12,7 @@ from typing import Any, Literal
 import torch
 from huggingface_hub import snapshot_download
 from safetensors import SafetensorError
+from transformers.utils import logging as transformers_logging
 
 from shotsmith.errors import InputError
 from shotsmith.files import digest, file_digest, read_json
@@ -107,6 +108,7 @@ def load_weights(kind: Any, folder: Path, place: Placement, unused: tuple[str, .
     Parts whose names begin with one of `unused` do not take part in embeddings: the folder may lack or add them.
     Raises InputError where it holds no such model, lacks other weights, or has weights that the model does not.
     """
+    transformers_logging.disable_progress_bar()  # it would draw over our own
     try:
         with _without_load_report():
             model, found = kind.from_pretrained(

@@ -12,7 +12,7 @@ from shotsmith.encoders.frozen import FrozenEncoder, Towers
 from shotsmith.encoders.precomputed import PrecomputedEncoder, load_precomputed
 from shotsmith.errors import InputError
 from shotsmith.files import digest
-from shotsmith.recipe import EncoderSettings
+from shotsmith.recipe import EncoderSettings, Side
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,21 +60,20 @@ def load_encoder(settings: EncoderSettings) -> FrozenEncoder | PrecomputedEncode
     if settings.precomputed is not None:
         return load_precomputed(settings.precomputed)
     place = Placement.of(settings)
-    chosen = _chosen(settings)
-    loaded: dict[tuple[str, str | None], tuple[str, Towers]] = {}
-    for field, where in chosen.items():
-        if where not in loaded:
-            loaded[where] = _load(*where, place, field)
-    (image_identity, image_side), (text_identity, text_side) = (loaded[where] for where in chosen.values())
-    if image_side.images is None:
-        problem = f"'{chosen['image'][0]}' embeds no images: name a model that does by encoder.image"
-        raise InputError(problem, field="encoder")
-    if text_side.texts is None:
-        problem = f"'{chosen['text'][0]}' embeds no texts: name a model that does by encoder.text"
-        raise InputError(problem, field="encoder")
-    together = image_identity if len(loaded) == 1 else f"pair:{digest(image_identity, text_identity)}"
+    models = settings.models
+    loaded = {side: _load(*model, place, side) for side, model in models.items()}
+    of_images, of_texts = _sides(settings)
+    (image_identity, images), (text_identity, texts) = loaded[of_images], loaded[of_texts]
+    if images.images is None:
+        problem = f"'{models[of_images][0]}' embeds no images: name a model that does by encoder.image"
+        raise InputError(problem, field=f"encoder.{of_images}")
+    if texts.texts is None:
+        problem = f"'{models[of_texts][0]}' embeds no texts: name a model that does by encoder.text"
+        raise InputError(problem, field=f"encoder.{of_texts}")
+    same = image_identity == text_identity
+    together = image_identity if same else f"pair:{digest(image_identity, text_identity)}"
     arithmetic = "" if settings.dtype == "auto" else f" {settings.dtype}"
-    return FrozenEncoder(together + arithmetic, image_side.images, text_side.texts, settings.batch_size)
+    return FrozenEncoder(together + arithmetic, images.images, texts.texts, settings.batch_size)
 
 
 def embedding_widths(settings: EncoderSettings, unknown: int) -> tuple[int, int]:
@@ -83,9 +82,9 @@ def embedding_widths(settings: EncoderSettings, unknown: int) -> tuple[int, int]
         encoder = load_precomputed(settings.precomputed)
         return encoder.embed_images([]).shape[1], encoder.embed_texts([]).shape[1]
     found = []
-    for side, (path, _revision) in enumerate(_chosen(settings).values()):
-        folder = local_folder(path)
-        found.append(unknown if folder is None else family_of(folder).widths(folder)[side])
+    for row, side in enumerate(_sides(settings)):
+        folder = local_folder(settings.models[side][0])
+        found.append(unknown if folder is None else family_of(folder).widths(folder)[row])
     return found[0], found[1]
 
 
@@ -108,18 +107,14 @@ def family_of(folder: Path) -> Family:
     )
 
 
-def _chosen(settings: EncoderSettings) -> dict[str, tuple[str, str | None]]:
-    """Model and revision of either side."""
-    both = settings.path, settings.revision
-    return {
-        "image": both if settings.image is None else (settings.image, settings.image_revision),
-        "text": both if settings.text is None else (settings.text, settings.text_revision),
-    }
+def _sides(settings: EncoderSettings) -> tuple[Side, Side]:
+    """The settings that name the model of images and that of texts."""
+    return "path" if settings.image is None else "image", "path" if settings.text is None else "text"
 
 
-def _load(path: str, revision: str | None, place: Placement, field: str) -> tuple[str, Towers]:
+def _load(path: str, revision: str | None, place: Placement, side: Side) -> tuple[str, Towers]:
     """Identity and towers of one model."""
-    folder = model_folder(path, revision, f"encoder.{field}")
+    folder = model_folder(path, revision, f"encoder.{side}")
     family = family_of(folder)
     identity = f"{family.name}:{files_digest(folder, family.files(folder))}"
     return identity, family.load(folder, place)

@@ -15,7 +15,7 @@ from shotsmith.recipe.data import (
     TextsSettings,
     WorldSettings,
 )
-from shotsmith.recipe.encoder import EncoderSettings, PrecomputedSettings
+from shotsmith.recipe.encoder import EncoderSettings, PrecomputedSettings, Side
 from shotsmith.recipe.evaluation import EvaluationSettings
 from shotsmith.recipe.experiment import Recipe
 from shotsmith.recipe.grpo import AdvantageSettings, GrpoSettings, KlSettings, ReferenceSettings, SamplingSettings
@@ -60,6 +60,7 @@ __all__ = [
     "SamplingSettings",
     "Settings",
     "Shots",
+    "Side",
     "SupervisedSettings",
     "TableColumns",
     "TableSettings",

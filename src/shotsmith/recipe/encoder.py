@@ -9,6 +9,9 @@ from pydantic import model_validator
 
 from shotsmith.recipe.base import Count, Settings
 
+Side = Literal["path", "image", "text"]
+"""A setting that names a model: for both sides, for images, or for texts."""
+
 _SUFFIXES = (".npy", ".npz", ".safetensors", ".parquet")
 
 
@@ -74,6 +77,30 @@ class EncoderSettings(Settings):
         return self
 
     @property
+    def models(self) -> dict[Side, tuple[str, str | None]]:
+        """Path and revision of every model that is used, by the setting that names it."""
+        if self.precomputed is not None:
+            return {}
+        named: dict[Side, tuple[str | None, str | None]] = {
+            "path": (None if self.image is not None and self.text is not None else self.path, self.revision),
+            "image": (self.image, self.image_revision),
+            "text": (self.text, self.text_revision),
+        }
+        return {side: (path, revision) for side, (path, revision) in named.items() if path is not None}
+
+    @property
+    def named(self) -> str:
+        """The models, or the files, in words."""
+        if self.precomputed is not None:
+            return str(self.precomputed.texts)
+        return " and ".join(path for path, _revision in self.models.values())
+
+    @property
     def embeds_images(self) -> bool:
         """Whether images have embeddings; without, selectors by image take no part."""
         return self.precomputed is None or self.precomputed.images is not None
+
+    def with_folder(self, side: Side, folder: str) -> EncoderSettings:
+        """The same with another folder for the model that `side` names."""
+        revision = "revision" if side == "path" else f"{side}_revision"
+        return self.model_copy(update={side: folder, revision: None})

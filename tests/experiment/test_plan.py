@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -309,6 +310,17 @@ def test_a_plan_needs_no_data_where_sizes_are_told(tmp_path: Path) -> None:
     )
     assert "The calls are an estimate" in call(str(recipe), "--assume", "train=9009", "--assume", "test=5046")
     assert CliRunner().invoke(app, ["plan", str(recipe)]).exit_code == 2
+
+
+def test_without_embeddings_of_images_no_selector_by_image_is_planned(recipe: Recipe, tmp_path: Path) -> None:
+    np.savez(tmp_path / "both.npz", ids=[1], embeddings=np.ones((1, 64)))
+    texts = {"precomputed": {"texts": str(tmp_path / "both.npz")}}
+    both = {"precomputed": {**texts["precomputed"], "images": str(tmp_path / "both.npz")}}
+    model, files, alone = (plan_of(changed(recipe, encoder=encoder)) for encoder in ({}, both, texts))
+    planned = [made.total("evaluate").expected.requests for made in (model, files, alone)]
+    assert planned[2] < planned[1] == planned[0]
+    stored = [made.total("embed").expected.stored_bytes for made in (files, alone)]
+    assert stored[0] == 2 * stored[1] > 0
 
 
 def test_the_widths_of_embeddings_are_those_of_the_encoder(recipe: Recipe, finished: Run) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from pathlib import Path
 
@@ -127,3 +128,18 @@ def test_another_arithmetic_is_another_identity(name: str, folders: dict[str, Pa
     for rows, close in zip(embed(exact, name, pictures), embed(rough, name, pictures), strict=True):
         assert close.dtype == np.float32 and not np.array_equal(rows, close)
         assert (rows * close).sum(axis=1).min() > 0.9
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_loading_a_sound_folder_logs_no_warning(
+    name: str, folders: dict[str, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    transformers = logging.getLogger("transformers")
+    level = transformers.level
+    transformers.addHandler(caplog.handler)
+    try:
+        load_encoder(settings(name, folders[name]))
+    finally:
+        transformers.removeHandler(caplog.handler)
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
+    assert transformers.level == level

@@ -127,7 +127,7 @@ def load_weights(kind: Any, folder: Path, place: Placement, unused: tuple[str, .
 
 @contextlib.contextmanager
 def _without_load_report() -> Iterator[None]:
-    """Leave out what transformers logs of weights (unused ones, and that none is sharded): a fault is an error here."""
+    """Leave out what transformers logs of weights (unused ones included): a fault is an error here."""
     logger = logging.getLogger("transformers")
     before = logger.level
     logger.setLevel(logging.ERROR)

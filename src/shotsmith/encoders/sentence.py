@@ -45,7 +45,9 @@ POOLINGS: Mapping[str, Pooled] = {
     "mean": _mean,
     "mean_sqrt_len_tokens": lambda tokens, mask: (tokens * mask).sum(1) / mask.sum(1).clamp(min=1).sqrt(),
     "weightedmean": _weighted_mean,
-    "lasttoken": lambda tokens, mask: tokens[torch.arange(len(tokens)), mask[:, :, 0].sum(1).long() - 1],
+    "lasttoken": lambda tokens, mask: tokens[
+        torch.arange(len(tokens), device=tokens.device), mask[:, :, 0].sum(1).long() - 1
+    ],
 }
 """Ways to make one embedding of the tokens', in the order in which several are put side by side."""
 

@@ -4,32 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
-from shotsmith.encoders.embedded import Embedded, Floats
+from shotsmith.encoders.embedded import Embedded
+from shotsmith.encoders.precomputed import PrecomputedEncoder
+from shotsmith.encoders.protocol import Encoder
 from shotsmith.encoders.stamped import read_stamped, write_stamped
 from shotsmith.files import digest, file_digest
-from shotsmith.progress import Advance, Progress, Silent
+from shotsmith.progress import Progress, Silent
 from shotsmith.records import Example
-
-
-class Encoder(Protocol):
-    """Embeds images and texts; rows have unit length."""
-
-    @property
-    def identity(self) -> str:
-        """Changes whenever the embeddings may."""
-        ...
-
-    def embed_images(self, paths: Sequence[Path], advance: Advance = ...) -> Floats:
-        """[N, Di]."""
-        ...
-
-    def embed_texts(self, texts: Sequence[str], advance: Advance = ...) -> Floats:
-        """[N, Dt]."""
-        ...
 
 
 def embed_examples(
@@ -44,25 +28,34 @@ def embed_examples(
 
     Each distinct image file and question is embedded once. `text_only` says that no split of the data has an image:
     then images have no width, and a policy sees text alone. Raises DataError or InputError for an image that is
-    missing or cannot be read.
+    missing or cannot be read, or an example without a precomputed embedding.
     """
     if (kept := read_embedded(examples, encoder, file, text_only=text_only)) is not None:
         return kept
+    if isinstance(encoder, PrecomputedEncoder):
+        embedded = encoder.embeddings(examples)
+        if text_only:
+            embedded = Embedded(embedded.images[:, :0], embedded.questions)
+    else:
+        embedded = _embed(examples, encoder, (progress or Silent()), f"embed {file.stem}", text_only)
+    arrays = {"images": embedded.images, "questions": embedded.questions}
+    write_stamped(file, arrays, _stamp(examples, encoder, text_only))
+    return embedded
+
+
+def _embed(examples: Sequence[Example], encoder: Encoder, progress: Progress, task: str, text_only: bool) -> Embedded:
     paths = list(dict.fromkeys(example.image for example in examples if example.image is not None))
     texts = list(dict.fromkeys(example.question for example in examples))
-    with (progress or Silent()).task(f"embed {file.stem}", len(paths) + len(texts)) as advance:
+    with progress.task(task, len(paths) + len(texts)) as advance:
         images, questions = encoder.embed_images(paths, advance), encoder.embed_texts(texts, advance)
     nothing = np.zeros((1, 0 if text_only else images.shape[1]), dtype=np.float32)
     images = np.concatenate([images[:, : nothing.shape[1]], nothing])
     image_rows = {path: row for row, path in enumerate(paths)}
     text_rows = {text: row for row, text in enumerate(texts)}
-    embedded = Embedded(
+    return Embedded(
         images[np.array([image_rows[one.image] if one.image else -1 for one in examples], dtype=np.int64)],
         questions[np.array([text_rows[example.question] for example in examples], dtype=np.int64)],
     )
-    arrays = {"images": embedded.images, "questions": embedded.questions}
-    write_stamped(file, arrays, _stamp(examples, encoder, text_only))
-    return embedded
 
 
 def read_embedded(examples: Sequence[Example], encoder: Encoder, file: Path, *, text_only: bool) -> Embedded | None:
@@ -75,4 +68,7 @@ def _stamp(examples: Sequence[Example], encoder: Encoder, text_only: bool) -> st
     contents = (
         part for one in examples for part in ("" if one.image is None else file_digest(one.image), one.question)
     )
-    return digest("embeddings-1", encoder.identity, *contents, *(["text only"] if text_only else []))
+    more = ["text only"] if text_only else []
+    if isinstance(encoder, PrecomputedEncoder):
+        more += [str(example.id) for example in examples]
+    return digest("embeddings-1", encoder.identity, *contents, *more)

@@ -58,7 +58,7 @@ def _check_embeddings(parts: Parts, manifest: Manifest) -> None:
         joined = parts.recipe.encoder.joined
         raise InputError(
             f"the policy reads embeddings of width {manifest.embedding_width}; with encoder.joined={joined} "
-            f"{parts.recipe.encoder.path} gives {width}"
+            f"{parts.recipe.encoder.named} gives {width}"
         )
     if manifest.encoder.startswith(UNKNOWN):
         _log.warning(

@@ -21,8 +21,9 @@ from shotsmith.data.sizes import check_sizes, fewest_left
 from shotsmith.data.splits import Splits, choose_queries
 from shotsmith.data.world import make_world
 from shotsmith.encoders.cached import embed_examples
-from shotsmith.encoders.clip import ClipEncoder, load_encoder
 from shotsmith.encoders.embedded import Embedded, Floats
+from shotsmith.encoders.load import load_encoder
+from shotsmith.encoders.protocol import Encoder
 from shotsmith.metrics.measure import measure_of
 from shotsmith.policies.inputs import InputsTable
 from shotsmith.progress import Progress
@@ -82,8 +83,8 @@ class Parts:
         return similar
 
     @cached_property
-    def encoder(self) -> ClipEncoder:
-        """The frozen image and text encoder."""
+    def encoder(self) -> Encoder:
+        """The frozen encoder of images and texts."""
         return load_encoder(self.recipe.encoder)
 
     @cached_property

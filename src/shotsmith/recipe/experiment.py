@@ -10,9 +10,10 @@ from pydantic import Field, model_validator
 from shotsmith.metrics.table import METRICS
 from shotsmith.recipe.base import Natural, Settings
 from shotsmith.recipe.data import DataSettings
+from shotsmith.recipe.encoder import EncoderSettings
 from shotsmith.recipe.evaluation import EvaluationSettings
 from shotsmith.recipe.grpo import GrpoSettings
-from shotsmith.recipe.models import BeamSettings, EncoderSettings, VLMSettings
+from shotsmith.recipe.models import BeamSettings, VLMSettings
 from shotsmith.recipe.policy import PolicySettings
 from shotsmith.recipe.pools import PoolSettings
 from shotsmith.recipe.rewards import RewardSettings

@@ -116,17 +116,6 @@ class VLMSettings(Settings):
         return self
 
 
-class EncoderSettings(Settings):
-    """The frozen image + text encoder whose embeddings the policy and the similar selectors see."""
-
-    path: str = "builtin"
-    """'builtin' for the tiny CLIP in the package; else a folder or hub id of a transformers CLIP model."""
-    batch_size: Count = 256
-    """Images (or texts) in one forward pass."""
-    joined: Literal["side_by_side", "mean"] = "side_by_side"
-    """How policies see image and question: one beside the other, or as their mean (the predecessor's way)."""
-
-
 class BeamSettings(Settings):
     """Beam search over sequences scored by InfoScore: the data of supervised training."""
 

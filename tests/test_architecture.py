@@ -17,8 +17,8 @@ LONGEST = 400
 
 # Ground floor first. A module imports its own floor and those below.
 FLOORS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "records", "files", "recipe", "runs", "progress"}),
-    frozenset({"data", "metrics", "statistics"}),
+    frozenset({"errors", "records", "files", "metrics", "recipe", "runs", "progress"}),
+    frozenset({"data", "statistics"}),
     frozenset({"encoders", "samplers", "vlms", "builtin"}),
     frozenset({"completions", "rewards"}),
     frozenset({"policies", "selectors"}),

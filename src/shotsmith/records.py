@@ -23,6 +23,8 @@ class Example:
     question: str
     answers: tuple[str, ...]
     question_type: str = ""
+    options: tuple[str, ...] = ()
+    """What a multiple-choice question can be answered with, as its answers are written; empty for other questions."""
 
     @property
     def image(self) -> Path | None:

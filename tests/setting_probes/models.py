@@ -6,10 +6,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from PIL import Image
 from small_vlm import write_adapter
 from transformers import AutoModelForImageTextToText
 
 from setting_probes.stages import Heard, parts_of, run_of
+from shotsmith.encoders.load import load_encoder
 from shotsmith.errors import InputError
 from shotsmith.experiment.parts import Parts
 from shotsmith.recipe import Recipe
@@ -122,3 +124,20 @@ def encoder(recipe: Recipe, folder: Path) -> object:
     heard = Heard()
     with Parts(recipe, run_of(recipe, folder), heard) as parts:
         return parts.embeddings["test"].joined.tolist(), heard.amounts
+
+
+def encoder_of_the_hub(recipe: Recipe, folder: Path) -> object:
+    """The embeddings of a picture and a text, by models that are in the cache of the hub."""
+    Image.new("RGB", (9, 9), (200, 30, 90)).save(folder / "picture.png")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(folder.parent / "hub"))
+        loaded = load_encoder(recipe.encoder)
+    return loaded.embed_images([folder / "picture.png"]).tolist(), loaded.embed_texts(["what is this"]).tolist()
+
+
+def placed_encoder(recipe: Recipe, folder: Path) -> object:
+    """The encoder, or why there is none where it is to run."""
+    try:
+        return load_encoder(recipe.encoder).identity
+    except InputError as error:
+        return str(error)

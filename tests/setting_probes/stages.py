@@ -142,6 +142,7 @@ def hub() -> Iterator[list[object]]:
                 [
                     {"number": n + 1000, "image": {"bytes": f"picture {n}".encode(), "path": None}}
                     | {"question": f"what is {n}?", "answers": [f"it is {n}"]}
+                    | {"options": [f"it is {n}", "it is not"]}
                     | {"other_question": f"who is {n}?", "other_answers": "it"}
                     | {"other_image": {"bytes": f"other picture {n}".encode(), "path": None}}
                     for n in numbers

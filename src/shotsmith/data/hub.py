@@ -13,7 +13,7 @@ from typing import Any
 
 from shotsmith.data.pictures import NONE, listed, write_picture
 from shotsmith.data.rows import OnFault, Row, refuse
-from shotsmith.data.table import Wording, answers_of, text_number
+from shotsmith.data.table import Wording, asked_of, text_number
 from shotsmith.errors import DataError
 from shotsmith.files import digest
 from shotsmith.recipe.data import HubDataset
@@ -24,7 +24,12 @@ _ROWS = 200
 
 
 def read_hub(
-    settings: HubDataset, split: str, pictures: Path | None, first: int = 0, on_fault: OnFault = refuse
+    settings: HubDataset,
+    split: str,
+    pictures: Path | None,
+    first: int = 0,
+    on_fault: OnFault = refuse,
+    metric: str | None = None,
 ) -> list[Example]:
     """The examples of one split, in its order. Pictures inside the data set are written into the folder `pictures`.
 
@@ -33,26 +38,29 @@ def read_hub(
     list) from its question. Labels (ClassLabel) become their names.
 
     Raises DataError where the data set, the split or a column is not to be had, or `pictures` is needed and None.
+    `metric` is the one that must be able to score the answers.
+
     Rows at fault are handed to `on_fault`, which raises at the first unless told otherwise; of rows with one id the
     first is kept.
     """
     columns, place = settings.columns, Path(f"{settings.dataset}[{split}]")
     data = _loaded(settings, split)
     image_column = columns.image_among(data.column_names)
-    for name in (columns.id, image_column, columns.question, columns.answers):
+    for name in (columns.id, image_column, columns.question, columns.answers, columns.options):
         if name is not None and name not in data.column_names:
             raise DataError(
                 f"there is no such column; there are {', '.join(data.column_names)}", file=place, field=name
             )
     files = None if image_column is None else _images(data, image_column, place, pictures)
-    wording = Wording(settings.question, _names(data.features[columns.answers]))
-    texts = data.select_columns([name for name in (columns.id, columns.question, columns.answers) if name])
+    wording = Wording(settings.question, _names(data.features[columns.answers]), metric)
+    named = (columns.id, columns.question, columns.answers, columns.options)
+    texts = data.select_columns([name for name in named if name])
     seen: dict[int, int] = {}
     examples = []
     for number, fields in enumerate(row for batch in _batches(texts) for row in batch):
         row = Row(place, number, fields)
         try:
-            question = wording.asked(row.text(columns.question))
+            question, answers, options = asked_of(row, columns, wording)
             images = () if files is None else files[number]
             if images is None:
                 raise row.fault("holds no picture, and no path of an image file", image_column)
@@ -60,8 +68,7 @@ def read_hub(
             if identity in seen:
                 raise row.fault(f"{identity} stands in row {seen[identity]} already", columns.id)
             image_id = int(digest(*(one.name for one in images))[:15], 16) if images else text_number(question)
-            answers = answers_of(row, columns.answers, wording)
-            examples.append(Example(identity, images, image_id, question, answers))
+            examples.append(Example(identity, images, image_id, question, answers, options=options))
             seen[identity] = number
         except DataError as fault:
             on_fault(fault)

@@ -74,13 +74,15 @@ def _read_splits(settings: DataSettings, world_folder: Path | None, on_fault: On
     if settings.okvqa is not None:
         return _okvqa(settings.okvqa, settings.seed, on_fault)
     if settings.table is not None:
-        return _numbered(settings.table, _table_reader(settings.table, on_fault), settings.seed)
+        return _numbered(settings.table, _table_reader(settings.table, on_fault, settings.metric), settings.seed)
     if settings.texts is not None:
-        return _numbered(settings.texts, _texts_reader(settings.texts, on_fault), settings.seed)
+        return _numbered(settings.texts, _texts_reader(settings.texts, on_fault, settings.metric), settings.seed)
     if settings.captions is not None:
         return _captions(settings.captions, on_fault)
     if settings.hub is not None:
-        return _numbered(settings.hub, _hub_reader(settings.hub, world_folder, on_fault), settings.seed)
+        return _numbered(
+            settings.hub, _hub_reader(settings.hub, world_folder, on_fault, settings.metric), settings.seed
+        )
     if world_folder is None:
         raise DataError("the built-in data set has not been written yet")
     train, val, test = (_world_split(world_folder, name) for name in ("train", "val", "test"))
@@ -132,18 +134,26 @@ def _captions(settings: CaptionsSettings, on_fault: OnFault) -> Splits:
     return read_karpathy(settings.file, settings.images, settings.question, on_fault)
 
 
-def _table_reader(settings: TableFormat, on_fault: OnFault) -> Callable[[Path, int], list[Example]]:
-    return lambda table, first: read_table(table, settings.columns, settings.images, first, on_fault)
+def _table_reader(
+    settings: TableFormat, on_fault: OnFault, metric: str | None = None
+) -> Callable[[Path, int], list[Example]]:
+    """Queries are read with the metric that scores them; a bank is only shown."""
+    wording = Wording(metric=metric)
+    return lambda table, first: read_table(table, settings.columns, settings.images, first, on_fault, wording)
 
 
-def _texts_reader(settings: TextsFormat, on_fault: OnFault) -> Callable[[Path, int], list[Example]]:
+def _texts_reader(
+    settings: TextsFormat, on_fault: OnFault, metric: str | None = None
+) -> Callable[[Path, int], list[Example]]:
     columns = TableColumns(image=None, question=settings.text, answers=settings.label)
-    wording = Wording(settings.question, settings.label_names)
+    wording = Wording(settings.question, settings.label_names, metric)
     return lambda table, first: read_table(table, columns, None, first, on_fault, wording)
 
 
-def _hub_reader(settings: HubDataset, pictures: Path | None, on_fault: OnFault) -> Callable[[str, int], list[Example]]:
-    return lambda split, first: read_hub(settings, split, pictures, first, on_fault)
+def _hub_reader(
+    settings: HubDataset, pictures: Path | None, on_fault: OnFault, metric: str | None = None
+) -> Callable[[str, int], list[Example]]:
+    return lambda split, first: read_hub(settings, split, pictures, first, on_fault, metric)
 
 
 def _numbered(settings: _Parts[Named], read: Callable[[Named, int], list[Example]], seed: int) -> Splits:

@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shotsmith.data.delimited import delimited_rows
+from shotsmith.data.multiple_choice import offered
 from shotsmith.data.rows import OnFault, Row, refuse, shown
 from shotsmith.errors import DataError
 from shotsmith.files import digest, read_json
+from shotsmith.metrics.table import METRICS
 from shotsmith.recipe import TableColumns
 from shotsmith.records import Example
 
@@ -30,6 +32,8 @@ class Wording:
     """What is asked; {text} stands for the text of the question column."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """The answer that each value stands for; empty: values are the answers."""
+    metric: str | None = None
+    """The metric that must be able to score predictions against the answers; None: any answers will do."""
 
     def asked(self, text: str) -> str:
         """The question."""
@@ -81,14 +85,30 @@ def read_table(
 def _example(row: Row, columns: TableColumns, folders: _Folders, first: int, wording: Wording) -> Example:
     column = columns.image_among(row.fields)
     images = () if column is None else folders.find(row, column)
-    question = wording.asked(row.text(columns.question))
+    question, answers, options = asked_of(row, columns, wording)
     return Example(
         id=row.integer(columns.id) if columns.id is not None else first + row.number,
         images=images,
         image_id=folders.number(images) if images else text_number(question),
         question=question,
-        answers=answers_of(row, columns.answers, wording),
+        answers=answers,
+        options=options,
     )
+
+
+def asked_of(row: Row, columns: TableColumns, wording: Wording) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    """Question, answers and options of a row. Raises DataError where the metric cannot score the answers."""
+    question = wording.asked(row.text(columns.question))
+    options: tuple[str, ...] = ()
+    if (choices := offered(row, columns)) is None:
+        answers = answers_of(row, columns.answers, wording)
+    else:
+        question, options = choices.below(question), choices.names
+        answers = choices.answers(row, columns.answers)
+    problem = None if wording.metric is None else METRICS[wording.metric].problem(answers)
+    if problem is not None:
+        raise row.fault(f"{problem}; the data are measured by {wording.metric}", columns.answers)
+    return question, answers, options
 
 
 def answers_of(row: Row, column: str, wording: Wording) -> tuple[str, ...]:
@@ -195,8 +215,9 @@ def _parquet(file: Path, columns: TableColumns, _on_fault: OnFault) -> Iterator[
 
     try:
         with pq.ParquetFile(file) as table:
-            named = columns.model_dump() | {"image": columns.image_among(table.schema_arrow.names)}
-            wanted = list(dict.fromkeys(name for name in named.values() if name is not None))
+            image = columns.image_among(table.schema_arrow.names)
+            named = (columns.id, image, columns.question, columns.answers, columns.options)
+            wanted = list(dict.fromkeys(name for name in named if name is not None))
             for name in wanted:
                 if name not in table.schema_arrow.names:
                     raise DataError("there is no such column", file=file, field=name)

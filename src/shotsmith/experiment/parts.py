@@ -15,14 +15,16 @@ from transformers.utils import logging as transformers_logging
 
 from shotsmith.completions.collect import Collector
 from shotsmith.completions.store import Store
+from shotsmith.data.answers import check_answers
 from shotsmith.data.barring import Barred, BarringIndex
 from shotsmith.data.load import load_splits
 from shotsmith.data.sizes import check_sizes, fewest_left
 from shotsmith.data.splits import Splits, choose_queries
 from shotsmith.data.world import make_world
 from shotsmith.encoders.cached import embed_examples
-from shotsmith.encoders.clip import ClipEncoder, load_encoder
 from shotsmith.encoders.embedded import Embedded, Floats
+from shotsmith.encoders.load import load_encoder
+from shotsmith.encoders.protocol import Encoder
 from shotsmith.experiment.fitting import check_context, check_queries
 from shotsmith.metrics.measure import measure_of
 from shotsmith.policies.inputs import InputsTable
@@ -86,8 +88,8 @@ class Parts:
         return similar
 
     @cached_property
-    def encoder(self) -> ClipEncoder:
-        """The frozen image and text encoder."""
+    def encoder(self) -> Encoder:
+        """The frozen encoder of images and texts."""
         return load_encoder(self.recipe.encoder)
 
     @cached_property
@@ -179,6 +181,7 @@ class Parts:
             examples = splits.named()[split]
             barred[split] = bank.barred(examples[row] for row in self._query_rows(splits, split))
         check_sizes(self.recipe, splits, barred.values())
+        check_answers(self.recipe, splits)
         return splits, barred
 
     def _query_rows(self, splits: Splits, split: Split) -> tuple[int, ...]:

@@ -4,7 +4,7 @@ selector.json         the card, with the digest of every other file
 manifest.json, policy.safetensors     the checkpoint (of a trained selector)
 bank.jsonl, bank.safetensors          examples of the bank, and their embeddings
 queries.safetensors   embeddings of training queries, by which unfamiliar queries are told
-encoder/, images/     where they are copied
+encoder/, image-encoder/, text-encoder/, images/     where they are copied
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,20 +22,22 @@ from pydantic import ValidationError
 from safetensors.numpy import load_file, save_file
 
 from shotsmith.checkpoints.native import save_policy
-from shotsmith.encoders.clip import encoder_folder
 from shotsmith.encoders.embedded import Embedded
+from shotsmith.encoders.folder import local_folder, model_folder
 from shotsmith.errors import CheckpointError, InputError
 from shotsmith.files import file_digest, read_json, replacing_folder, write_json
 from shotsmith.library.bank import Bank, Id
 from shotsmith.library.card import BankNote, Card
 from shotsmith.library.choosing import Chooser, PolicyChooser
 from shotsmith.library.familiar import Familiar
-from shotsmith.recipe import EncoderSettings
+from shotsmith.recipe import EncoderSettings, Side
 from shotsmith.records import Example
 
 CARD = "selector.json"
 _BANK, _EMBEDDINGS, _QUERIES = "bank.jsonl", "bank.safetensors", "queries.safetensors"
-_ENCODER, _IMAGES = "encoder", "images"
+_IMAGES = "images"
+_COPIES: Mapping[Side, str] = {"path": "encoder", "image": "image-encoder", "text": "text-encoder"}
+"""Where a copied model lies, by the setting that names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +70,7 @@ def save(contents: Contents, folder: Path, *, images: bool, encoder: bool | None
         _write_bank(temporary, bank, contents.embedded, images=images)
         if contents.familiar is not None:
             save_file({"queries": np.ascontiguousarray(contents.familiar.queries)}, temporary / _QUERIES)
-        if encoder or (encoder is None and Path(settings.path).expanduser().is_dir()):
-            shutil.copytree(encoder_folder(settings), temporary / _ENCODER)
-            settings = settings.model_copy(update={"path": _ENCODER})
+        settings = _with_copies(settings, temporary, encoder)
         files = {name: file_digest(temporary / name) for name in _files(temporary)}
         note = BankNote(digest=bank.digest, size=len(bank))
         more = {"bank": note, "encoder": settings, "encoder_identity": contents.encoder_identity, "files": files}
@@ -164,11 +164,22 @@ def read_queries(folder: Path, card: Card) -> Familiar | None:
     return Familiar(load_file(folder / _QUERIES)["queries"], card.unfamiliar_below)
 
 
+def _with_copies(settings: EncoderSettings, folder: Path, wanted: bool | None) -> EncoderSettings:
+    """The settings with the models that were copied into `folder`: all that are wanted, or (None) local folders."""
+    for side, (path, revision) in settings.models.items():
+        local = path != "builtin" and local_folder(path) is not None
+        if wanted or (wanted is None and local):
+            shutil.copytree(model_folder(path, revision, f"encoder.{side}"), folder / _COPIES[side])
+            settings = settings.with_folder(side, _COPIES[side])
+    return settings
+
+
 def encoder_of(settings: EncoderSettings, folder: Path) -> EncoderSettings:
-    """The encoder of an exported selector, where it is on this machine: a copied one lies in the folder."""
-    if settings.path != _ENCODER or not (folder / _ENCODER).is_dir():
-        return settings
-    return settings.model_copy(update={"path": str(folder / _ENCODER)})
+    """The encoder of an exported selector, where it is on this machine: copied models lie in the folder."""
+    for side, (path, _revision) in settings.models.items():
+        if path == _COPIES[side] and (folder / path).is_dir():
+            settings = settings.with_folder(side, str(folder / path))
+    return settings
 
 
 def _files(folder: Path) -> Iterator[str]:

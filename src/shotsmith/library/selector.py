@@ -13,8 +13,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from shotsmith.encoders.cached import Encoder, embed_examples, pooled
+from shotsmith.encoders.cached import embed_examples, pooled
 from shotsmith.encoders.embedded import Embedded
+from shotsmith.encoders.protocol import Encoder
 from shotsmith.errors import InputError
 from shotsmith.library.bank import Bank, Id, Source
 from shotsmith.library.cache import cache_folder
@@ -280,7 +281,7 @@ class Selector:
         if self.card.encoder_identity and encoder.identity != self.card.encoder_identity:
             raise InputError(
                 f"the selector was trained with the encoder {self.card.encoder_identity[:23]}..., and "
-                f"{self.card.encoder.path} is {encoder.identity[:23]}..."
+                f"{self.card.encoder.named} is {encoder.identity[:23]}..."
             )
         return encoder
 

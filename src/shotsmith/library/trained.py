@@ -13,8 +13,8 @@ from shotsmith.checkpoints.native import Manifest, load_policy
 from shotsmith.checkpoints.ranking import best_checkpoint, rank
 from shotsmith.data.load import load_splits
 from shotsmith.encoders.cached import read_embedded
-from shotsmith.encoders.clip import load_encoder
 from shotsmith.encoders.embedded import Embedded
+from shotsmith.encoders.load import load_encoder
 from shotsmith.errors import InputError
 from shotsmith.files import read_json
 from shotsmith.library.bank import Bank

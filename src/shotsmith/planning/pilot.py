@@ -26,7 +26,7 @@ from shotsmith.completions.store import Store
 from shotsmith.data.barring import barred_rows
 from shotsmith.data.splits import Splits, choose_queries
 from shotsmith.encoders.cached import embed_examples
-from shotsmith.encoders.clip import load_encoder
+from shotsmith.encoders.load import load_encoder
 from shotsmith.errors import InputError, VLMError
 from shotsmith.evaluation.evaluate import evaluate_oracle
 from shotsmith.evaluation.free import evaluate_free

@@ -121,9 +121,10 @@ def prompts_of(recipe: Recipe, sizes: Sizes, behaviour: Behaviour) -> list[Promp
         recipe,
         behaviour,
         sizes.bank,
-        has_images=sizes.has_images,
+        has_images=sizes.has_images and recipe.encoder.embeds_images,
         answers=sizes.queries["train"].answers,
         zero_shot=needs_zero_shot(recipe.reward),
+        options=sizes.queries["test"].options,
     )
     beam = recipe.beam
     candidates = setting.nearest(beam.candidates)

@@ -7,11 +7,13 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from shotsmith.metrics.table import METRICS
 from shotsmith.recipe.base import Natural, Settings
 from shotsmith.recipe.data import DataSettings
+from shotsmith.recipe.encoder import EncoderSettings
 from shotsmith.recipe.evaluation import EvaluationSettings
 from shotsmith.recipe.grpo import GrpoSettings
-from shotsmith.recipe.models import BeamSettings, EncoderSettings, VLMSettings
+from shotsmith.recipe.models import BeamSettings, VLMSettings
 from shotsmith.recipe.policy import PolicySettings
 from shotsmith.recipe.pools import PoolSettings
 from shotsmith.recipe.rewards import RewardSettings
@@ -71,6 +73,7 @@ class Recipe(Settings):
         needs = {
             "the beam data of supervised training": self.supervised.epochs,
             "the reward": self.reward.needs_log_probs,
+            f"the metric {self.data.metric}": METRICS[self.data.metric].by_likelihood,
             "evaluation.beam_width": self.evaluation.beam_width,
         }
         return [name for name, needed in needs.items() if needed]

@@ -79,7 +79,8 @@ class VLMSettings(Settings):
     """The frozen VLM that answers. `decoding: NAME` gives the settings of DECODING; others go on top."""
 
     path: str = "builtin"
-    """'builtin' for the tiny VLM in the package; else a folder or hub id of a transformers image-text-to-text model."""
+    """'builtin' for the tiny VLM in the package; else a folder or hub id of a transformers image-text-to-text model,
+    or of a causal language model where the data have no images."""
     max_new_tokens: Count = 5
     """Longest generated answer, in tokens."""
     min_new_tokens: Natural = 0
@@ -131,17 +132,6 @@ class VLMSettings(Settings):
         if self.server is None and self.ray is not None and self.ray.servers:
             raise ValueError("ray.servers needs the section server, which says how they are asked")
         return self
-
-
-class EncoderSettings(Settings):
-    """The frozen image + text encoder whose embeddings the policy and the similar selectors see."""
-
-    path: str = "builtin"
-    """'builtin' for the tiny CLIP in the package; else a folder or hub id of a transformers CLIP model."""
-    batch_size: Count = 256
-    """Images (or texts) in one forward pass."""
-    joined: Literal["side_by_side", "mean"] = "side_by_side"
-    """How policies see image and question: one beside the other, or as their mean (the predecessor's way)."""
 
 
 class BeamSettings(Settings):

@@ -31,7 +31,7 @@ def gallery(
     """
     results = list(results)
     metric = measured(results)[0]
-    rows = [row for row in results if row.text is not None and getattr(row, metric) is not None]
+    rows = [row for row in results if row.text is not None and row.value(metric) is not None]
     shots = _best_shots(rows, after, metric)
     if shots is None:
         return None
@@ -73,9 +73,15 @@ def _best_shots(results: Iterable[Result], selector: str, metric: Metric) -> int
     accuracies: dict[int, list[float]] = defaultdict(list)
     for result in results:
         if result.selector == selector:
-            accuracies[result.shots].append(getattr(result, metric))
+            accuracies[result.shots].append(_figure(result, metric))
     means = {shots: fmean(values) for shots, values in accuracies.items()}
     return max(means, key=lambda shots: (means[shots], -shots)) if means else None
+
+
+def _figure(result: Result, metric: Metric) -> float:
+    value = result.value(metric)
+    assert value is not None, "only scored results are shown"
+    return value
 
 
 def _first_tries(results: Iterable[Result], shots: int) -> dict[tuple[int, str], Result]:
@@ -92,7 +98,7 @@ def _attempt(result: Result | None, index: Mapping[int, Example], metric: Metric
         return None
     examples = shortened([index[number] for number in result.sequence], result.left_out, result.without_image)
     demonstrations = tuple(Demonstration(example.images, example.question, example.answer) for example in examples)
-    return Attempt(result.selector, demonstrations, result.text, getattr(result, metric))
+    return Attempt(result.selector, demonstrations, result.text, _figure(result, metric))
 
 
 def _row(query: Example, before: Attempt, after: Attempt, zero_shot: Attempt | None) -> GalleryRow:

@@ -100,9 +100,8 @@ def _candidates(tasks: Tasks, retrieved: ManyOf[int], shots: int, tries: int) ->
 
 
 def _score(tasks: Tasks, row: int, answer: Completion | Failure) -> float:
-    if isinstance(answer, Failure) or answer.text is None:
-        return np.nan
-    return tasks.measure.score(answer.text, tasks.queries[row].answers)
+    prediction = tasks.prediction(row, answer)
+    return np.nan if prediction is None else tasks.score(row, prediction)
 
 
 def _best(table: npt.NDArray[np.float64]) -> int:

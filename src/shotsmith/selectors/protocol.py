@@ -51,12 +51,35 @@ class Tasks:
         request = Request(self.queries[query], self.demonstrations(query, sequence))
         return Fitted(request) if self.budget is None else self.budget.fit(request)
 
-    def request(self, query: int, sequence: Sequence, answers: tuple[str, ...] = (), *, text: bool = True) -> Request:
-        """What the VLM is asked for a sequence of this query; every prompt is made here, within the budget."""
+    def prompt(self, query: int, sequence: Sequence, answers: tuple[str, ...] = (), *, text: bool = True) -> Request:
+        """The prompt of a sequence of this query, and what is wanted of its completion.
+
+        Every prompt is made here, within the budget.
+        """
         fitted = self.fitted(query, sequence)
         if self.budget is not None:
             self.budget.count(fitted)
         return replace(fitted.request, answers=answers, text=text)
+
+    def request(self, query: int, sequence: Sequence, *, answers: tuple[str, ...] = ()) -> Request:
+        """What the VLM is asked about a sequence of this query: a text, or its options where they decide.
+
+        `answers` are further ones whose log-probability is wanted.
+        """
+        example = self.queries[query]
+        options = self.measure.options(example)
+        wanted = tuple(dict.fromkeys((*options, *answers)))
+        return self.prompt(query, sequence, wanted, text=not options)
+
+    def prediction(self, query: int, completion: Completion | Failure) -> str | None:
+        """What the VLM answered to a query: its text, or the likeliest option; None where it failed."""
+        if isinstance(completion, Failure):
+            return None
+        return self.measure.prediction(self.queries[query], completion)
+
+    def score(self, query: int, prediction: str) -> float:
+        """How good a prediction is for a query: higher is better, 0 is worst."""
+        return self.measure.score(prediction, self.queries[query].answers)
 
     def barred_from(self, query: int) -> npt.NDArray[np.int64]:
         """The rows of the bank that this query must not be shown."""

@@ -35,7 +35,9 @@ def load_lengths(settings: VLMSettings) -> PromptLengths:
 
 def most_prompt_tokens(model: Path | Any, settings: VLMSettings) -> int | None:
     """Tokens of the longest prompt that leaves room for the answer in the model's context; None where it is unknown."""
-    config: Any = AutoConfig.from_pretrained(model) if isinstance(model, Path) else model.config
+    config: Any = (
+        AutoConfig.from_pretrained(model, trust_remote_code=False) if isinstance(model, Path) else model.config
+    )
     context = getattr(config.get_text_config(), "max_position_embeddings", None)
     return None if context is None else int(context) - settings.max_new_tokens
 

@@ -21,6 +21,6 @@ class PromptLengths:
 
         With IDEFICS2 it may be one off for each image: what stands beside an image changes its frame.
         """
+        texts = sum(map(len, self._prompts.prompt(request)))
         alone = len(request.images) == 1
-        images = sum(self._images(image, alone=alone) for image in request.images)
-        return images + sum(map(len, self._prompts.prompt(request)))
+        return texts + sum(self._images(image, alone=alone) for image in request.images)

@@ -44,13 +44,13 @@ class ShownPrompt:
 
 def show_prompt(processor: Any, prompt: Prompt, request: Request, most_tokens: int | None = None) -> ShownPrompt:
     """What a processor makes of a request. Raises DataError for an image that cannot be decoded."""
-    text = PromptTokens(processor, prompt).text(request)
+    tokens = PromptTokens(processor, prompt)
+    text = tokens.text(request)
     images = [load_image(image) for image in request.images]
-    bos = processor.tokenizer.bos_token
     inputs = processor(
         text=[text],
         images=[images] if images else None,
-        add_special_tokens=bos is None or not text.startswith(bos),
+        add_special_tokens=tokens.adds_special_tokens(text),
     )
     count, alone = ImageTokens(processor), len(images) == 1
     shown = tuple(

@@ -66,7 +66,7 @@ def test_training_leaves_a_file_for_every_epoch(trained: Path):
     assert files == {"rce_epoch1.pt", "grpo_epoch1.pt", "grpo_epoch2.pt"}
     stored = torch.load(trained / FOLDER / "grpo_epoch2.pt", weights_only=True)
     assert set(stored) == {"epoch", "phase", "model_state_dict", "kl_beta", "metrics"}
-    assert (stored["epoch"], stored["phase"]) == (2, "grpo")
+    assert (stored["epoch"], stored["phase"]) == (1, "grpo")  # counted from 0, as its own
 
 
 def test_convert_and_inference_give_the_metrics_file(trained: Path):

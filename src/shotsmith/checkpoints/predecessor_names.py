@@ -146,7 +146,7 @@ def with_layer_numbers(names: Iterable[str]) -> dict[str, str]:
 
 
 def with_input_projection(weights: Weights) -> Weights:
-    """The weights with an input projection. Where D is H the published network has none: embeddings stay as they are."""
+    """The weights with an input projection: the identity where D is H, as the published network then has none."""
     query = weights.get("query_proj.weight")
     if "input_proj.weight" in weights or query is None or query.dim() != 2:
         return weights

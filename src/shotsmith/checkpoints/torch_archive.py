@@ -1,7 +1,7 @@
 """Files of torch.save, read without running anything that is in them.
 
-torch.load trusts the sizes a file claims, and refuses a file as a whole if any part of it is more than tensors and plain
-values. So a file is first checked to be a whole zip of plain records; then its pickle is read by `inert_pickle`, and
+torch.load trusts the sizes a file claims, and refuses a file as a whole if any part of it is more than tensors and
+plain values. So a file is first checked to be a whole zip of plain records; then its pickle is read by `inert_pickle`, and
 only the tensors that are asked for are taken from their records.
 """
 
@@ -33,9 +33,7 @@ _RUNS_CODE = frozenset(
 )
 """Modules by which pickles run programs. No checkpoint has a reason to name them."""
 _HARMLESS_BUILTINS = frozenset(
-    f"{module}.{name}"
-    for module in ("builtins", "__builtin__")
-    for name in "bool bytearray bytes complex dict float frozenset getattr int list object range set slice str tuple".split()
+    "bool bytearray bytes complex dict float frozenset getattr int list object range set slice str tuple".split()
 )
 
 
@@ -141,7 +139,8 @@ def _tensor(record: bytes, tensor: StoredTensor) -> torch.Tensor:
 
 
 def _runs_code(name: str) -> bool:
-    return name.startswith("pickle.") or (name.split(".")[0] in _RUNS_CODE and name not in _HARMLESS_BUILTINS)
+    module, _, attribute = name.partition(".")
+    return module in _RUNS_CODE and not (module.strip("_").startswith("builtin") and attribute in _HARMLESS_BUILTINS)
 
 
 def _first_line(error: BaseException) -> str:

@@ -30,7 +30,15 @@ def run(verb: str, *more: str, device: str = "0") -> Result:
 
 
 @pytest.mark.parametrize(
-    ("visible", "device", "shown"), [(None, "3", "3"), ("2,5", "1", "5"), ("GPU-a,GPU-b", "0", "GPU-a"), ("", "4", "")]
+    ("visible", "device", "shown"),
+    [
+        (None, "3", "3"),
+        ("2,5", "1", "5"),
+        ("GPU-a,GPU-b", "0", "GPU-a"),
+        ("", "4", ""),
+        ("0,1", "cuda:1", "1"),
+        ("0,1", "cpu", ""),
+    ],
 )
 def test_only_the_gpu_asked_for_is_seen(
     environment: pytest.MonkeyPatch, tmp_path: Path, visible: str | None, device: str, shown: str
@@ -54,13 +62,32 @@ def test_a_gpu_that_is_not_there_is_said(environment: pytest.MonkeyPatch, tmp_pa
     assert "there is no GPU 2" in done.stderr
 
 
-def test_without_a_checkpoint_those_that_are_there_are_named(tmp_path: Path):
+def test_without_a_variable_the_newest_checkpoint_is_tested(environment: pytest.MonkeyPatch, tmp_path: Path):
+    """The files hold no policy, so that each is refused by its name."""
     (tmp_path / FOLDER).mkdir(parents=True)
-    write(tmp_path / FOLDER / "grpo_epoch2.pt", v3_value(network().state_dict()))
-    done = run("inference", "v3", "800")
+    for age, name in enumerate(("grpo_epoch2.pt", "grpo_epoch10.pt", "rce_epoch5.pt", "grpo_epoch1_v2format.ckpt")):
+        (tmp_path / FOLDER / name).write_text("x")
+        os.utime(tmp_path / FOLDER / name, (1000 - age, 1000 - age))
+    for empty in (None, ""):
+        if empty is not None:
+            environment.setenv("LEVER_LM_CHECKPOINT_PATH", empty)
+        done = run("inference", "v3", "800")
+        assert done.exit_code == 2
+        assert "grpo_epoch2.pt: is damaged" in done.stderr
+    os.utime(tmp_path / FOLDER / "grpo_epoch10.pt", (1000, 1000))
+    assert "grpo_epoch10.pt: is damaged" in run("inference", "v3", "800").stderr
+    variant = tmp_path / "okvqa" / "model_cpk" / FOLDER.name.replace("v3_", "v4-5_")
+    variant.mkdir()
+    (variant / "grpo_epoch3.pt").write_text("x")
+    assert "grpo_epoch3.pt: is damaged" in run("inference", "v4", "-1").stderr
+    done = run("inference", "v2", "800")
     assert done.exit_code == 2
-    assert "LEVER_LM_CHECKPOINT_PATH" in done.stderr
-    assert "grpo_epoch2.pt" in done.stderr
+    assert "holds no checkpoint" in done.stderr and "v2_RandSampler" in done.stderr
+
+
+def test_an_option_that_is_not_known_is_refused():
+    done = run("inference", "v3", "800", "--sett", "grpo.beta=1")
+    assert done.exit_code == 2 and "--sett" in done.stderr
 
 
 def test_another_trainings_files_stop_the_training_before_it_begins(tmp_path: Path):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from shotsmith.diagnosis.evidence import Evidence
-from shotsmith.diagnosis.log_table import read_tables
+from shotsmith.diagnosis.log_table import Phase, read_tables
 from shotsmith.errors import InputError
 from shotsmith.runs import Row, columns
 
@@ -58,10 +58,11 @@ def evidence_of_log(path: Path, against: Evidence | None = None) -> Evidence:
         raise InputError(f"cannot be read: {error.strerror or error}", file=path) from error
     except UnicodeDecodeError as error:
         raise InputError(f"is not UTF-8 text (byte {error.start})", file=path) from error
-    found: dict[str, dict[int, Row]] = {"grpo": {}, "rce": {}}
-    for phase, row in read_tables(_lines(text), path):
-        found[phase][row["epoch"]] = found[phase].get(row["epoch"], {}) | row
-    phase, rows = next(((name, rows) for name, rows in found.items() if rows), ("grpo", {}))
+    found: dict[Phase, dict[int, Row]] = {"grpo": {}, "rce": {}}
+    for told, row in read_tables(_lines(text), path):
+        found[told][row["epoch"]] = found[told].get(row["epoch"], {}) | row
+    phase: Phase = "grpo" if found["grpo"] else "rce"
+    rows = found[phase]
     if not rows:
         raise InputError(
             "holds no table of epochs (a heading 'Epoch' beside 'Val Loss', 'PPO Loss', 'KL' ...)", file=path

@@ -306,8 +306,8 @@ TEXT: dict[str, str] = {
     "next.longer": "Validation reward was still at its best in the last epoch, {epoch}: train for longer.",
     "next.seeds": "Train with three seeds, to see how much of the result is chance.",
     "next.test_epoch": "Suggested by the predecessor's reports: test epoch {name} on 800 samples.",
-    "next.shaping": "Suggested by the predecessor's reports: reward shaping ({name}). Wrong answers earn a little, so that "
-    "fewer groups are tied.",
+    "next.shaping": "Suggested by the predecessor's reports: reward shaping ({name}). Wrong answers earn a little, so "
+    "that fewer groups are tied.",
     "next.curriculum": "Suggested by the predecessor's reports: a curriculum ({name}). Queries of high contrast come "
     "first.",
     "next.rate": "Suggested by the predecessor's reports: a learning rate of {name}. Groups without contrast stay "

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 from published_checkpoints import network, v3_value, write
+from published_network import PublishedNetwork
+from setting_probes.files import write_captions
+from small_clip import write_tiny_clip
+from small_vlm import save_plain
 from typer.testing import CliRunner, Result
 
 from shotsmith.cli import app
 
 COMMON = ("vqa", "okvqa_local", "{device}", "query_img_text_icd_img_text", "rand_sampler", "qwen2.5_vl_3B")
 FOLDER = Path("okvqa/model_cpk/v3_RandSampler_Qwen2_5-VL-3B-Instruct")
+CLIP_WIDTH = 12
 RECIPE = Path(__file__).parents[2] / "recipes" / "predecessor" / "scheme5.yaml"
 
 
@@ -88,6 +94,30 @@ def test_without_a_variable_the_newest_checkpoint_is_tested(environment: pytest.
 def test_an_option_that_is_not_known_is_refused():
     done = run("inference", "v3", "800", "--sett", "grpo.beta=1")
     assert done.exit_code == 2 and "--sett" in done.stderr
+
+
+def test_captions_are_tested_with_a_model_by_path_on_all_images(environment: pytest.MonkeyPatch, tmp_path: Path):
+    environment.delenv("SHOTSMITH_BUILTIN")
+    write_captions(tmp_path / "coco")
+    (tmp_path / "coco" / "train2014").mkdir()
+    save_plain(tmp_path / "vlm")
+    write_tiny_clip(tmp_path / "clip")
+    weights = PublishedNetwork.drawn(0, CLIP_WIDTH, hidden=16).state_dict()
+    environment.setenv("LEVER_LM_CHECKPOINT_PATH", str(write(tmp_path / "c.pt", v3_value(weights))))
+    environment.setenv("COCO_PATH", str(tmp_path / "coco"))
+    small = ("data.train_queries=4", "data.val_queries=2", "beam.queries=2", "pools.size=4", "evaluation.shots=[1,2]")
+    options = [part for setting in (f"encoder.path={tmp_path / 'clip'}", *small) for part in ("--set", setting)]
+    arguments = ("caption", "coco2014", "cpu", *COMMON[3:5], str(tmp_path / "vlm"), "v3", "-1")
+    done = CliRunner().invoke(
+        app, ["predecessor", "inference", "--recipe", str(RECIPE), *arguments, *options, "--json", "--quiet"]
+    )
+    assert done.exit_code == 0, done.output
+    file = tmp_path / "coco" / "icl_inference" / "v3_RandSampler_vlm" / "metrics.json"
+    ((name, figures),) = json.loads(file.read_text()).items()
+    assert name.endswith("-test_data_num=-1-LeverLMRetriever") and set(figures) == {"shot_num=1", "shot_num=2"}
+    (run,) = (tmp_path / "coco" / "runs").iterdir()
+    assert run.name.endswith("_all") and "test_queries: 5" in (run / "recipe.yaml").read_text()
+    assert {"cider"} < set(json.loads(done.stdout))
 
 
 def test_another_trainings_files_stop_the_training_before_it_begins(tmp_path: Path):

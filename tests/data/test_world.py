@@ -289,9 +289,9 @@ class OfficialApi:
 
 def test_the_official_api_loads_the_world_and_its_results(tmp_path: Path) -> None:
     make_world(tmp_path / "w", WorldSettings(seed=3, bank=4, train=3, val=2, test=5))
-    for annotations in sorted((tmp_path / "w").glob("mscoco_*_annotations.json")):
-        questions = annotations.with_name(f"OpenEnded_{annotations.name.replace('annotations', 'questions')}")
-        api = OfficialApi(annotations, questions)
+    for answers in sorted((tmp_path / "w").glob("mscoco_*_annotations.json")):
+        questions = answers.with_name(f"OpenEnded_{answers.name.replace('annotations', 'questions')}")
+        api = OfficialApi(answers, questions)
         loaded = api.load_results([{"question_id": number, "answer": "red"} for number in api.asked])
         assert set(loaded["license"]) == set(api.dataset["license"]) == {"name", "url"}
         assert len(loaded["annotations"]) == len(api.asked) > 0

@@ -9,10 +9,10 @@ from shotsmith.metrics.stemming import stemmed
 from shotsmith.metrics.vqa import vqa_accuracy_stemmed
 
 FORMS = (
-    "pie pies, tie ties tying, die dies dying, lie lies, sky skies, fly flies flying, fry fries fried frying, spy spies, "
-    "leaf leaves, loaf loaves, knife knives, shelf shelves, scarf scarves, wolf wolves, half halves, lens lenses, "
-    "bus buses, gas gases, cactus cacti cactuses, octopus octopuses octopi, walrus walruses, quiz quizzes, "
-    "man men man's men's, woman women women's, fireman firemen firemen's, child children children's, kid kids kids', "
+    "pie pies, tie ties tying, die dies dying, lie lies, sky skies, fly flies flying, fry fries fried frying, "
+    "spy spies, leaf leaves, loaf loaves, knife knives, shelf shelves, scarf scarves, wolf wolves, half halves, "
+    "lens lenses, bus buses, gas gases, cactus cacti cactuses, octopus octopuses octopi, walrus walruses, "
+    "quiz quizzes, man men man's men's, woman women women's, fireman firemen firemen's, child children children's, kid kids kids', "
     "foot feet, tooth teeth, goose geese, mouse mice, ox oxen, race races racing, surf surfing, pony ponies, "
     "cookie cookies, tomato tomatoes, box boxes, dish dishes, glass glasses, horse horses horse's, ski skis skiing, "
     "roof roofs, chief chiefs, glove gloves, olive olives, wave waves, hero heroes, shoe shoes, puppy puppies"

@@ -103,7 +103,7 @@ def test_clip_only_trains_alike_whatever_kl_beta_is():
 
 def test_training_is_resumed_from_the_checkpoint_named(tmp_path: Path):
     file = tmp_path / "grpo_epoch5.pt"
-    with pytest.raises(InputError, match="RESUME_CKPT_PATH is .*no such file"):
+    with pytest.raises(InputError, match=r"RESUME_CKPT_PATH is .*no such file"):
         settings_of({"RESUME_CKPT_PATH": str(file)})
     file.touch()
     made = recipe_of(RESUME_CKPT_PATH=str(file))

@@ -27,7 +27,7 @@ def prepare_files(here: Path) -> None:
         make_world(here / name, WorldSettings(seed=seed, bank=1, train=20, val=1, test=6))
     _write_tables(here / "tables")
     for name in ("one", "other"):
-        _write_captions(here / "captions" / name)
+        write_captions(here / "captions" / name)
         _write_texts(here / "texts" / name)
     save_plain(here / "vlm")
     write_tiny_clip(here / "clip")
@@ -84,7 +84,7 @@ def _write_tables(folder: Path) -> None:
     (folder / "faulty.jsonl").write_text((folder / "test.jsonl").read_text() + "\nno JSON")
 
 
-def _write_captions(folder: Path) -> None:
+def write_captions(folder: Path) -> None:
     """The Karpathy split of 16 images, of another colour in each folder."""
     (folder / "val2014").mkdir(parents=True)
     rows = []

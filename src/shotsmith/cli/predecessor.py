@@ -124,7 +124,12 @@ def inference(
     from shotsmith import experiment
     from shotsmith.checkpoints.predecessor import read_policy
     from shotsmith.cli.terminal import listening
-    from shotsmith.experiment.few_shot import append_metrics, as_predecessor_measured, few_shot_accuracies
+    from shotsmith.experiment.few_shot import (
+        PREDECESSOR_METRIC,
+        append_metrics,
+        as_predecessor_measured,
+        few_shot_accuracies,
+    )
     from shotsmith.experiment.parts import Parts
     from shotsmith.runs import Run
 
@@ -138,9 +143,11 @@ def inference(
             theirs = as_predecessor_measured(parts)
     folder = _results(job) / "icl_inference" / name
     metric = made.data.metric
-    files = (folder / "metrics.json", folder / f"{metric}.json")
+    files = [folder / "metrics.json"]
     entry = append_metrics(files[0], theirs, number)
-    append_metrics(files[1], ours, number)
+    if metric in PREDECESSOR_METRIC:
+        files.append(folder / f"{metric}.json")
+        append_metrics(files[1], ours, number)
     if as_json:
         told = [{f"shot_num={shots}": value for shots, value in by.items()} for by in (theirs, ours)]
         said = {"checkpoint": str(checkpoint), "file": str(files[0]), "entry": entry, "accuracies": told[0]}
@@ -260,7 +267,7 @@ def _tell_inference(
     from rich.console import Console
 
     console = Console(soft_wrap=True, highlight=False, markup=False)
-    console.print(f"{checkpoint}: as the predecessor measured, and {metric}")
+    console.print(f"{checkpoint}: as the predecessor measured, and {metric} (percent)")
     for shots, accuracy in theirs.items():
-        console.print(f"{shots} shot{'s' if shots > 1 else ''}: {100 * accuracy:.2f} %, {100 * ours[shots]:.2f} %")
+        console.print(f"{shots} shot{'s' if shots > 1 else ''}: {100 * accuracy:.2f}, {100 * ours[shots]:.2f}")
     console.print(f"Metrics: {', '.join(map(str, files))}")

@@ -44,8 +44,8 @@ MEANINGS: Mapping[str, str] = {
     "was sorted differently. Embeddings would be those of other examples.",
     "order_thrown_away": "Every sequence is in ascending order: it was stored as a set. Rewards belong to an order "
     "that is not known.",
-    "scores_ascending": "The sign of 'best' was flipped: most lists of beams begin with the lowest score. Where they were "
-    "sorted anew, the search's own list does, or no InfoScore is above 0, though the best of a pool help.",
+    "scores_ascending": "The sign of 'best' was flipped: most lists of beams begin with the lowest score. Where they "
+    "were sorted anew, the search's own list does, or no InfoScore is above 0, though the best of a pool help.",
     "rows_do_not_fit": "The number of rows is not that of the examples, or of the other embeddings: rows would be "
     "those of other examples.",
     "zero_embeddings": "The embedding is zero: the encoder saw nothing.",

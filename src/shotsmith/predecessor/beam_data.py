@@ -2,8 +2,8 @@
 
 Its search puts a new demonstration to the left of those before it (`construct_order:left`) and scores the prompt in
 that very order. Its filter may have sorted `id_list` and `score_list` anew, or left some sequences out of them, which
-`beams` still has in the order of the search. So a row of `id_list` is the prompt from its first demonstration, which was chosen last, to the query,
-and the order shown is the row without its last number.
+`beams` still has in the order of the search. So a row of `id_list` is the prompt from its first demonstration, which
+was chosen last, to the query, and the order shown is the row without its last number.
 """
 
 from __future__ import annotations

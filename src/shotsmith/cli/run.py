@@ -31,8 +31,8 @@ def run(
 ) -> None:
     """Do everything a recipe says, from data to report; what is done already is skipped.
 
-    It can be stopped at any time; the same command goes on where it stopped. The stages are data, embed, pools,
-    beam, train, rank, evaluate and report.
+    It can be stopped at any time; the same command goes on where it stopped. So does `shotsmith run FOLDER`.
+    The stages are data, embed, pools, beam, train, rank, evaluate and report.
 
     Example: shotsmith run recipes/demo.yaml --set grpo.learning_rate=2e-5 --out runs/slower
     """
@@ -55,6 +55,8 @@ def go(
     """Run a recipe up to a stage, then print what came of it."""
     from shotsmith.recipe import load_recipe
 
+    if recipe_file.is_dir():
+        recipe_file, out = recipe_file / "recipe.yaml", out or recipe_file
     recipe = load_recipe(recipe_file, overrides or ())
 
     from shotsmith import experiment
@@ -64,15 +66,28 @@ def go(
 
     if until is not None and until not in experiment.STAGES:
         raise InputError(f"--until: no stage is called '{until}'; the stages are {', '.join(experiment.STAGES)}")
+    other = None if like is None else Run.open(like)
     run = Run.create(out or Path("runs") / recipe.name, recipe, fresh=fresh)
     with run.lock(), listening(quiet) as progress:
-        if like is not None:
-            _take_over(run, Run.open(like))
+        if other is not None:
+            _take_over(run, other)
+        if not quiet:
+            _tell_what_is_done(run, list(experiment.STAGES), until)
         experiment.run(recipe, run, progress, until)
     if as_json:
         print_json(show(run))
     elif not quiet:
         _print_outcome(run.folder, show(run))
+
+
+def _tell_what_is_done(run: Run, stages: list[str], until: str | None) -> None:
+    """Say which stages are skipped, or that there is nothing to do."""
+    wanted = stages[: stages.index(until) + 1] if until else stages
+    done = [stage for stage in wanted if run.is_done(stage)]
+    if done == wanted:
+        typer.echo(f"Nothing to do: {', '.join(done)} are done in {run.folder}; --fresh starts anew", err=True)
+    elif done:
+        typer.echo(f"Skipped, as they are done in {run.folder}: {', '.join(done)}", err=True)
 
 
 def _take_over(run: Run, other: Run) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -30,6 +30,7 @@ from shotsmith.serve.upstream import Upstream
 from shotsmith.serve.wire import Health, IndexBody, Indexed, SelectBody, Selections, told
 from shotsmith.serve.worker import Wanted, Worker
 
+_LONGEST_PLACE = 200
 _CHAT = {"requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}}
 
 
@@ -156,8 +157,20 @@ async def _invalid(_request: Request, error: Exception) -> Response:
     """The first fault of a body. What the client sent is not repeated: it may be no valid text."""
     assert isinstance(error, RequestValidationError)
     fault = error.errors()[0]
-    place = ".".join(str(part) for part in fault["loc"] if part != "body")
-    return refusal(422, str(fault["msg"]).removeprefix("Value error, "), place[:200] or None)
+    return refusal(422, str(fault["msg"]).removeprefix("Value error, "), _place(fault["loc"], error.body))
+
+
+def _place(loc: Sequence[int | str], body: object) -> str | None:
+    """The field of a body that a fault is in; names of types, which are no fields, are left out."""
+    place = ""
+    for part in loc[1:]:
+        if isinstance(part, int) and isinstance(body, list) and part < len(body):
+            place, body = f"{place}[{part}]", body[part]
+        elif isinstance(part, str) and isinstance(body, dict):
+            place, body = f"{place}.{part}", body.get(part)
+        else:
+            break
+    return place.removeprefix(".")[:_LONGEST_PLACE] or None
 
 
 async def _http(_request: Request, error: Exception) -> Response:

@@ -80,7 +80,7 @@ class Guard:
             raise self._too_large()
         if (
             scope["method"] == "POST"
-            and headers.get("content-type", "").partition(";")[0].strip() != "application/json"
+            and headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json"
         ):
             raise Refused(415, "the body must be application/json")
 
@@ -96,7 +96,7 @@ class Guard:
         if self._settings.key is None:
             return
         scheme, _, key = given.partition(" ")
-        is_right = hmac.compare_digest(key.strip().encode(), self._settings.key.encode())
+        is_right = hmac.compare_digest(key.strip().encode("latin-1"), self._settings.key.encode())
         if scheme.lower() != "bearer" or not is_right:
             raise Refused(401, "the key is missing or wrong", headers={"www-authenticate": "Bearer"})
 

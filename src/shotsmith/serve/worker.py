@@ -112,8 +112,7 @@ class Worker:
             if queries > self._settings.batch or pixels > self._settings.max_pixels:
                 break
             taken.append(other)
-        for job in taken:
-            self._waiting.remove(job)
+        self._waiting = [job for job in self._waiting if job not in taken]
         return taken
 
     def _select(self, jobs: list[_Job]) -> list[list[Selection] | ShotsmithError]:

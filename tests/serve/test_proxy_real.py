@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import httpx2
+import pytest
 from real_server import serving
 from running_server import running
 from small_selector import body_of
@@ -18,6 +20,7 @@ from shotsmith.serve.settings import ServeSettings
 World = tuple[list[Example], list[Example]]
 
 
+@pytest.mark.slow
 def test_an_answer_through_the_proxy_is_the_answer_to_the_messages_of_the_selection(
     shared: shotsmith.Selector, world: World, tmp_path: Path
 ) -> None:
@@ -46,8 +49,6 @@ def _ask(client: httpx2.Client, url: str, body: dict[str, Any]) -> str:
 
 
 def _streamed(client: httpx2.Client, url: str, body: dict[str, Any]) -> str:
-    import json
-
     text = ""
     with client.stream("POST", f"{url}/chat/completions", json=body) as answer:
         for line in answer.iter_lines():

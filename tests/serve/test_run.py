@@ -55,12 +55,12 @@ def serving(saved: Path, *options: str, **environment: str) -> Iterator[tuple[su
 @pytest.mark.slow
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_server_after_what_is_under_way(saved: Path, world: World, sent: signal.Signals) -> None:
-    asked = threading.Event()
+    asked, release = threading.Event(), threading.Event()
 
     async def complete(request: Request) -> JSONResponse:
         asked.set()
         await request.body()
-        await asyncio.sleep(1)
+        await asyncio.to_thread(release.wait, 60)
         return JSONResponse({"done": True})
 
     found: list[Any] = []
@@ -75,9 +75,12 @@ def test_a_signal_ends_the_server_after_what_is_under_way(saved: Path, world: Wo
         thread.start()
         assert asked.wait(30)
         process.send_signal(sent)
-        time.sleep(0.3)
+        end = time.monotonic() + 30
         with pytest.raises(httpx2.TransportError):
-            httpx2.get(f"{url}/healthz", timeout=2)
+            while time.monotonic() < end:
+                httpx2.get(f"{url}/healthz", timeout=10)
+        assert not found
+        release.set()
         thread.join()
         assert process.wait(20) == 0
         assert process.stderr is not None and process.stderr.read() == ""

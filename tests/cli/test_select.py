@@ -103,7 +103,7 @@ def test_a_file_of_queries_is_answered_line_by_line(
         ("[]", "row 2: is no JSON object"),
         ("{}", "row 2, field question: is missing"),
         ('{"question": " "}', "row 2, field question"),
-        ('{"question": "q?", "image": 3}', "row 2, field image: is no path"),
+        ('{"question": "q?", "image": 3}', "row 2, field image: is neither a path"),
         ('{"question": "q?", "image": "none.png"}', "row 2, field image: no such image"),
         ('{"question": "q?", "exclude": 3}', "row 2, field exclude"),
         ('{"question": "q?", "exclude": ["nobody"]}', "no example with the id 'nobody'"),

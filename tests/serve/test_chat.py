@@ -39,6 +39,11 @@ def test_a_plain_question_is_worded_as_the_prompt_words_it(prompt: list[dict[str
     assert through([user(text("mine?"), image("mine"))], prompt) == prompt
 
 
+def test_a_question_about_several_images_is_plain_too() -> None:
+    prompt = [user(image("demo"), text("Demo? Answer."), image("one"), image("two"), text("Question: mine?"))]
+    assert through([user(image("one"), text("mine?"), image("two"))], prompt) == prompt
+
+
 def test_turns_before_and_after_stay() -> None:
     before = [SYSTEM, user(text("hello")), {"role": "assistant", "content": "hi"}]
     after = [
@@ -51,7 +56,7 @@ def test_turns_before_and_after_stay() -> None:
 
 
 def test_a_turn_of_another_kind_follows_the_demonstrations_unchanged() -> None:
-    own = [image("one"), image("mine"), text("first?"), text("mine?"), {"type": "input_audio", "input_audio": {}}]
+    own = [image("mine"), text("first?"), text("mine?"), {"type": "input_audio", "input_audio": {}}]
     assert through([user(*own)], SINGLE) == [user(image("demo"), text("Demo? Answer."), *own)]
     assert through([user(*own)], SEVERAL) == [*SEVERAL[:2], user(*own)]
     prompt = [user(text("Demo? Answer."), text("Question: mine?"))]
@@ -69,7 +74,7 @@ def test_the_chats_own_system_turn_wins(role: str) -> None:
 def test_the_question_is_the_last_user_turn() -> None:
     asked = asked_in([user(text("first?")), ANSWER, user(image("a"), text("x"), image("b"), text("y?")), ANSWER])
     assert asked is not None
-    assert (asked.place, asked.question, asked.image) == (2, "x\ny?", "b")
+    assert (asked.place, asked.question, asked.images) == (2, "x\ny?", ("a", "b"))
 
 
 @pytest.mark.parametrize("messages", [[ANSWER], [user(image("a"))], [user(text(" "))], [user()], [SYSTEM]])

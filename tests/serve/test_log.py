@@ -30,7 +30,7 @@ def test_every_selection_has_a_row_from_which_it_can_be_repeated(
     assert len(rows) == 5
     for row, query in zip(rows, queries, strict=True):
         image = query.image.read_bytes() if query.image is not None and len(row["ids"]) == 4 else None
-        assert row["query"] == query_digest(query.question, image)
+        assert row["query"] == query_digest(query.question, [image] if image else [])
         chosen = shared.select(question=query.question, image=query.image if image else None, shots=len(row["ids"]))
         assert row["ids"] == list(chosen.ids) and row["question"] == query.question
         shown = [shared.bank.examples[shared.bank.row(one)] for one in row["ids"]]

@@ -217,7 +217,7 @@ def test_an_image_by_url_is_not_fetched(proxy: httpx2.Client, stub: Stub, world:
         chat["messages"][0]["content"][0]["image_url"]["url"] = url
         answer = proxy.post("/v1/chat/completions", json=chat)
         assert answer.status_code in (403, 422)
-        assert answer.json()["error"]["param"] == "messages[0].content"
+        assert answer.json()["error"]["param"] == "messages[0].images[0]"
     assert stub.bodies == []
 
 

@@ -24,7 +24,10 @@ def test_the_server_selects_what_the_library_selects(client: Client, shared: sho
     answer = client().post("/select", json={"queries": [body_of(one) for one in queries], "shots": 3}).json()
     for one, found in zip(expected, answer["selections"], strict=True):
         told = one.to_json()
-        shown = [{key: value for key, value in example.items() if key != "image"} for example in told["examples"]]
+        shown = [
+            {key: value for key, value in example.items() if key not in ("image", "images")}
+            for example in told["examples"]
+        ]
         assert found == {**told, "examples": shown, "tokens": None}
 
 
@@ -54,6 +57,19 @@ def test_messages_are_those_of_the_library(
     if images == "id":  # the query has no id: its image stays as it was given
         expected[-1]["content"][-2]["image_url"]["url"] = body_of(query)["image"]
     assert found["messages"] == expected
+
+
+def test_a_query_may_have_several_images(client: Client, shared: shotsmith.Selector, world: World) -> None:
+    first, second = world[1][0], world[1][1]
+    images = [body_of(first)["image"], body_of(second)["image"]]
+    body = {"question": first.question, "image": images, "messages": True, "shots": 2}
+    served = client()
+    (found,) = served.post("/select", json=body).json()["selections"]
+    expected = shared.select(question=first.question, image=[first.image, second.image], shots=2)  # type: ignore[list-item]
+    assert found["ids"] == list(expected.ids) and found["messages"] == expected.messages()
+    refused = served.post("/select", json={**body, "image": [images[0], "AAAA"]})
+    assert refused.json()["error"]["param"] == "image[1]"
+    assert served.post("/select", json={**body, "image": images * 9}).status_code == 422
 
 
 def test_pool_exclusions_shots_and_budget_have_their_effect(

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 _TOGETHER = 64
 """Queries of a file that are embedded and selected for together."""
 
-Image = Annotated[Path | None, typer.Option(metavar="FILE", help="The query's image.", show_default=False)]
+Image = Annotated[
+    list[Path] | None, typer.Option(metavar="FILE", help="The query's image. Repeatable.", show_default=False)
+]
 Question = Annotated[str | None, typer.Option(help="The query's question.", show_default=False)]
 Queries = Annotated[
     Path | None,
@@ -67,7 +69,7 @@ def select(
     """
     if (question is None) == (queries is None):
         raise InputError("give one of --question and --queries", field="--question")
-    if queries is not None and image is not None:
+    if queries is not None and image:
         raise InputError(
             "--image belongs to --question; the images of --queries are named in the file", field="--image"
         )
@@ -91,7 +93,7 @@ def select(
             )
 
         if question is not None:
-            (one,) = chosen([Query(question, image, barred)])
+            (one,) = chosen([Query(question, image or None, barred)])
             _tell(one, messages=messages, as_json=as_json)
             return
         assert queries is not None
@@ -170,14 +172,15 @@ def _rows(lines: Iterable[str], place: str, folder: Path) -> Iterator[dict[str, 
         question, image, exclude = row.get("question"), row.get("image"), row.get("exclude", [])
         if not isinstance(question, str) or not question.strip():
             raise InputError("is missing, empty or no text", file=place, row=number, field="question")
-        if image is not None and not isinstance(image, str):
-            raise InputError("is no path", file=place, row=number, field="image")
+        images = [] if image is None else image if isinstance(image, list) else [image]
+        if not all(isinstance(one, str) for one in images):
+            raise InputError("is neither a path nor a list of paths", file=place, row=number, field="image")
         if not isinstance(exclude, list):
             raise InputError("is no list of ids", file=place, row=number, field="exclude")
         yield {
             "line": number,
             "id": row.get("id", number),
             "question": question,
-            "image": None if image is None else folder / Path(image).expanduser(),
+            "image": [folder / Path(one).expanduser() for one in images],
             "exclude": exclude,
         }

@@ -135,8 +135,8 @@ class Server:
         def answers() -> list[dict[str, Any]]:
             by_id = body.images == "id"
             return [
-                told(one, tokens=tokens, messages=messages_with(one, url, by_id=by_id))
-                for one, url in zip(found, given.urls(), strict=True)
+                told(one, tokens=tokens, messages=messages_with(one, urls, by_id=by_id))
+                for one, urls in zip(found, given.urls(), strict=True)
             ]
 
         return {"selections": await asyncio.to_thread(answers)}

@@ -12,6 +12,7 @@ from shotsmith.errors import InputError, ShotsmithError
 from shotsmith.library.selector import Selector
 from shotsmith.serve.faults import Refused, as_refused
 from shotsmith.serve.pictures import Pictures
+from shotsmith.serve.queries import take_all
 from shotsmith.serve.settings import ServeSettings
 from shotsmith.serve.wire import IndexBody
 from shotsmith.serve.worker import Worker
@@ -50,10 +51,9 @@ class Changes:
                 if one.id is not None:
                     row["id"] = one.id
                 if one.image is not None:
+                    taken = take_all(one.image, pictures, f"add[{number}].image")
                     folder = Path(self._folder.name)
-                    row["image"] = folder / write_picture(
-                        folder, pictures.take(one.image, f"add[{number}].image").content
-                    )
+                    row["image"] = [folder / write_picture(folder, picture.content) for picture in taken]
                 rows.append(row)
         return rows
 

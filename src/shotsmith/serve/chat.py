@@ -19,16 +19,16 @@ class Asked:
     """Which message it is."""
     question: str
     """Its texts, joined by line ends."""
-    image: str | None
-    """The URL of its last image."""
+    images: tuple[str, ...]
+    """The URLs of its images."""
     parts: tuple[Mapping[str, Any], ...]
     """Its content."""
 
     @property
     def is_plain(self) -> bool:
-        """Whether it is one text with at most one image, as the queries of a training are."""
+        """Whether it is one text with images or without, as the queries of a training are."""
         kinds = [part["type"] for part in self.parts]
-        return kinds.count("text") == 1 and kinds.count("image_url") <= 1 and len(kinds) <= 2
+        return kinds.count("text") == 1 and set(kinds) <= {"text", "image_url"}
 
 
 def messages_of(body: object) -> list[Message]:
@@ -55,8 +55,8 @@ def asked_in(messages: Sequence[Message]) -> Asked | None:
     content = messages[place].get("content")
     parts = _parts(content, f"messages[{place}].content")
     question = "\n".join(part["text"] for part in parts if part["type"] == "text")
-    images = [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
-    return Asked(place, question, images[-1] if images else None, parts) if question.strip() else None
+    images = tuple(part["image_url"]["url"] for part in parts if part["type"] == "image_url")
+    return Asked(place, question, images, parts) if question.strip() else None
 
 
 def inserted(messages: Sequence[Message], asked: Asked, prompt: Sequence[Message]) -> list[Message]:
@@ -70,7 +70,7 @@ def inserted(messages: Sequence[Message], asked: Asked, prompt: Sequence[Message
         [one for one in prompt if one["role"] != "system"],
     )
     if not asked.is_plain:
-        worded = 1 + (asked.image is not None)
+        worded = 1 + len(asked.images)
         turns[-1] = {**turns[-1], "content": [*turns[-1]["content"][:-worded], *asked.parts]}
     turns[-1] = {**messages[asked.place], **turns[-1]}
     if any(message["role"] in ("system", "developer") for message in messages):

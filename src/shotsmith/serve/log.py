@@ -17,9 +17,9 @@ from shotsmith.library.selection import Selection
 _LONGEST_LINE = 10_000_000
 
 
-def query_digest(question: str, image: bytes | None) -> str:
-    """SHA-256 of question and image content: the same query has the same digest everywhere."""
-    return digest("query-1", question, b"" if image is None else image)
+def query_digest(question: str, images: Iterable[bytes]) -> str:
+    """SHA-256 of question and image contents: the same query has the same digest everywhere."""
+    return digest("query-1", question, *images)
 
 
 def log_row(selection: Selection, query: str, milliseconds: float) -> dict[str, Any]:

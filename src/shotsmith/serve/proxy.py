@@ -17,7 +17,7 @@ from shotsmith.serve.messages import messages_with
 from shotsmith.serve.metrics import Metrics
 from shotsmith.serve.pictures import Pictures
 from shotsmith.serve.queries import taken
-from shotsmith.serve.settings import MAX_SHOTS, ServeSettings
+from shotsmith.serve.settings import MAX_IMAGES, MAX_SHOTS, ServeSettings
 from shotsmith.serve.upstream import Upstream
 from shotsmith.serve.wire import QueryBody
 from shotsmith.serve.worker import Wanted, Worker
@@ -56,8 +56,8 @@ class Proxy:
             self._metrics.passed_on.inc()
             told: dict[str, Any] = {"ids": [], "chosen_by": None, "unfamiliar": False}
         else:
-            selection, picture_url = await self._select(asked, shots)
-            prompt = await asyncio.to_thread(messages_with, selection, picture_url)
+            selection, urls = await self._select(asked, shots)
+            prompt = await asyncio.to_thread(messages_with, selection, urls)
             body = {**body, "messages": inserted(messages, asked, prompt)}
             told = {
                 "ids": list(selection.ids),
@@ -70,22 +70,24 @@ class Proxy:
             raise Refused(400, "the body is not JSON in UTF-8") from error
         return await self._upstream.pass_on(request, "chat/completions", sent, {SELECTION: json.dumps(told)})
 
-    async def _select(self, asked: Asked, shots: int | Literal["auto"]) -> tuple[Selection, str | None]:
+    async def _select(self, asked: Asked, shots: int | Literal["auto"]) -> tuple[Selection, list[str]]:
         param = f"messages[{asked.place}].content"
         if len(asked.question) > _LONGEST_QUESTION:
             raise Refused(400, f"has more than {_LONGEST_QUESTION:,} characters", param)
+        if len(asked.images) > MAX_IMAGES:
+            raise Refused(400, f"has more than {MAX_IMAGES} images", param)
         if not _is_text(asked.question):
             raise Refused(400, "is not text in UTF-8", param)
-        query = QueryBody.model_construct(question=asked.question, image=asked.image, exclude=[])
+        query = QueryBody.model_construct(question=asked.question, image=list(asked.images), exclude=[])
         with Pictures(self._settings) as pictures:
-            given = await asyncio.to_thread(taken, [query], pictures, [param])
+            given = await asyncio.to_thread(taken, [query], pictures, [f"messages[{asked.place}].images"])
             wanted = Wanted(shots, unfamiliar=self._settings.unfamiliar)
             try:
                 (selection,) = await self._worker.select(given.queries, given.digests, wanted, pictures.pixels)
             except ShotsmithError as error:
                 raise as_refused(error, "messages") from error
-        (url,) = given.urls()
-        return selection, url
+        (urls,) = given.urls()
+        return selection, urls
 
     def _shots(self, request: Request) -> int | Literal["auto"]:
         given = request.headers.get(SHOTS)

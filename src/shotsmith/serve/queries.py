@@ -18,11 +18,12 @@ class Given:
     queries: tuple[Query, ...]
     digests: tuple[str, ...]
     """What the selections log calls them."""
-    pictures: tuple[Picture | None, ...]
+    pictures: tuple[tuple[Picture, ...], ...]
+    """Their images."""
 
-    def urls(self) -> list[str | None]:
+    def urls(self) -> list[list[str]]:
         """Their images as data URLs."""
-        return [None if picture is None else picture.url for picture in self.pictures]
+        return [[picture.url for picture in some] for some in self.pictures]
 
 
 def taken(asked: Sequence[QueryBody], pictures: Pictures, params: Sequence[str]) -> Given:
@@ -32,9 +33,15 @@ def taken(asked: Sequence[QueryBody], pictures: Pictures, params: Sequence[str])
     """
     queries, digests, found = [], [], []
     for one, param in zip(asked, params, strict=True):
-        picture = None if one.image is None else pictures.take(one.image, param)
-        file = None if picture is None else pictures.file(picture)
-        queries.append(Query(one.question, file, tuple(one.exclude)))
-        digests.append(query_digest(one.question, None if picture is None else picture.content))
-        found.append(picture)
+        own = take_all(one.image, pictures, param)
+        queries.append(Query(one.question, [pictures.file(picture) for picture in own], tuple(one.exclude)))
+        digests.append(query_digest(one.question, [picture.content for picture in own]))
+        found.append(own)
     return Given(tuple(queries), tuple(digests), tuple(found))
+
+
+def take_all(given: str | list[str] | None, pictures: Pictures, param: str) -> tuple[Picture, ...]:
+    """Check one image, several or none. Raises Refused naming the field."""
+    if given is None or isinstance(given, str):
+        return () if given is None else (pictures.take(given, param),)
+    return tuple(pictures.take(one, f"{param}[{place}]") for place, one in enumerate(given))

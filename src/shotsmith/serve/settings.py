@@ -9,6 +9,9 @@ from typing import Literal
 MAX_SHOTS = 64
 """Most demonstrations that a request can ask for."""
 
+MAX_IMAGES = 16
+"""Most images of one query or example."""
+
 
 @dataclass(frozen=True, slots=True)
 class ServeSettings:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, model_validator
 
 from shotsmith.library.selection import Selection
-from shotsmith.serve.settings import MAX_SHOTS
+from shotsmith.serve.settings import MAX_IMAGES, MAX_SHOTS
 
 Id = StrictInt | Annotated[StrictStr, Field(max_length=1000)]
 Ids = Annotated[list[Id], Field(max_length=100_000)]
@@ -15,6 +15,8 @@ Text = Annotated[str, Field(strict=True, min_length=1, max_length=20_000)]
 ImageText = Annotated[
     str, Field(strict=True, description="A data URL, base64, or a file:// URL of a folder that the server allows.")
 ]
+
+ImagesText = ImageText | Annotated[list[ImageText], Field(max_length=MAX_IMAGES)]
 
 
 class Body(BaseModel):
@@ -24,10 +26,10 @@ class Body(BaseModel):
 
 
 class QueryBody(Body):
-    """A question about an image, or about none."""
+    """A question about an image, about several, or about none."""
 
     question: Text
-    image: ImageText | None = None
+    image: ImagesText | None = None
     exclude: Ids = Field(default=[], description="Examples that must not be shown.")
 
 
@@ -35,7 +37,7 @@ class SelectBody(Body):
     """One query (`question`, `image`, `exclude`) or many (`queries`)."""
 
     question: Text | None = None
-    image: ImageText | None = None
+    image: ImagesText | None = None
     exclude: Ids = Field(default=[], description="Examples that must not be shown.")
     queries: list[QueryBody] | None = Field(default=None, min_length=1)
     shots: Annotated[int, Field(strict=True, ge=0, le=MAX_SHOTS)] | Literal["auto"] = 4
@@ -98,7 +100,7 @@ class ExampleBody(Body):
 
     id: Id | None = Field(default=None, description="Numbered on where it is left out.")
     question: Text
-    image: ImageText | None = None
+    image: ImagesText | None = None
     answers: Text | Annotated[list[Text], Field(min_length=1, max_length=100)]
 
 

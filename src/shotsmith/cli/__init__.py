@@ -13,6 +13,7 @@ from shotsmith.cli import (
     convert,
     diagnose,
     evaluate,
+    export,
     headroom,
     import_,
     plan,
@@ -21,6 +22,8 @@ from shotsmith.cli import (
     rank,
     report,
     run,
+    select,
+    serve,
     show,
     stages,
     store,
@@ -76,6 +79,9 @@ def _options(
 
 for verb in (
     run.run,
+    select.select,
+    serve.serve,
+    export.export,
     headroom.headroom,
     plan.plan,
     prompt.prompt,

@@ -88,7 +88,7 @@ class Failure:
 
     reason: str
     permanent: bool = field(default=False, compare=False)
-    """Whether asking the same VLM again cannot help: it has refused the prompt, or the answer has no tokens of its own."""
+    """Whether asking the same VLM again cannot help: it refuses the prompt, or an answer has no tokens of its own."""
 
 
 Sequence = tuple[int, ...]

@@ -22,8 +22,12 @@ def show(run: RunFolder, as_json: Json = False) -> None:
     from rich.console import Console
 
     from shotsmith import runs
+    from shotsmith.cli.tables import print_failed
+    from shotsmith.completions.failed import failed_prompts_of
 
-    shown = runs.show(runs.Run.open(run))
+    opened = runs.Run.open(run)
+    failed = failed_prompts_of(opened)
+    shown = runs.show(opened) | {"failed_prompts": failed and failed.as_json()}
     if as_json:
         print_json(shown)
         return
@@ -31,6 +35,7 @@ def show(run: RunFolder, as_json: Json = False) -> None:
     long = console.is_terminal and len(shown["epochs"]) > console.height
     with console.pager() if long else nullcontext():
         _print(shown, console)
+        print_failed(failed, console)
 
 
 def _print(shown: Mapping[str, Any], console: Console) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from shotsmith.recipe.base import Count, Natural, NonNegative, Positive, Settings, Shots
 from shotsmith.recipe.cluster import RaySettings
@@ -24,7 +24,7 @@ DECODING: Mapping[str, Mapping[str, object]] = {
 class ServerSettings(Settings):
     """An OpenAI-compatible server that runs the VLM."""
 
-    url: ServerUrl
+    url: ServerUrl = Field(repr=False)
     """Where its API begins, for example http://localhost:8000/v1; credentials in it are never written anywhere."""
     model: str | None = None
     """Name under which the server has the model; may be left out where it has only one."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import AfterValidator, Field, PlainSerializer
+from pydantic import AfterValidator, PlainSerializer
 
 HIDDEN = "***"
 """Stands for credentials wherever an address is written."""
@@ -38,11 +38,13 @@ def _checked(url: str) -> str:
     if not sound or not url.isascii() or not url.isprintable() or " " in url:
         raise fault
     if parts.fragment or "@" in parts.path:
-        raise ValueError("is no address of a server: '@', '/', '?' and '#' in a password are written %40, %2F, %3F, %23")
+        raise ValueError(
+            "is no address of a server: '@', '/', '?' and '#' in a password are written %40, %2F, %3F, %23"
+        )
     return url
 
 
-ServerUrl = Annotated[str, AfterValidator(_checked), PlainSerializer(without_credentials), Field(repr=False)]
+ServerUrl = Annotated[str, AfterValidator(_checked), PlainSerializer(without_credentials)]
 """The address of a server, with or without credentials; only the process that reads it knows them."""
 
 

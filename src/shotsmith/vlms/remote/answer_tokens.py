@@ -134,7 +134,9 @@ def _left(text: str, wanted: bytes, before: set[int]) -> set[int]:
 
 def _spelled(text: str) -> re.Pattern[bytes]:
     """What bytes a token's text can stand for."""
-    literal = b"".join(_UNKNOWN if letter == _REPLACEMENT else re.escape(letter.encode("utf-8", "replace")) for letter in text)
+    literal = b"".join(
+        _UNKNOWN if letter == _REPLACEMENT else re.escape(letter.encode("utf-8", "replace")) for letter in text
+    )
     if byte := _BYTE.fullmatch(text):
         literal += b"|" + re.escape(bytes([int(byte[1], 16)]))
     return re.compile(literal, re.DOTALL)

@@ -46,7 +46,9 @@ async def find_model(server: ServerSettings, key: str | None) -> Served:
             raise VLMError(f"{problem}: {connection.redact(str(error)) or 'no answer'}") from error
         if name is None or refusal:
             some = connection.redact(", ".join(list(listed)[:_MOST_LISTED])) or "none"
-            raise InputError(f"must be a model that the server has: it lists {some}; {refusal}", field="vlm.server.model")
+            raise InputError(
+                f"must be a model that the server has: it lists {some}; {refusal}", field="vlm.server.model"
+            )
         told = (f"{part}={connection.redact(value)}" for part, value in described(listed.get(name, {})))
         return Served(name, _replies(server, name), tuple(told))
 

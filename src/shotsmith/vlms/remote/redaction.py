@@ -27,7 +27,7 @@ class Redaction:
         self._long = _pattern(form for form in forms if len(form) >= _TELLING)
 
     def __call__(self, text: str) -> str:
-        """The text without secrets, its white space and unprintable characters as single spaces, cut where it is long."""
+        """The text without secrets, on one line, in printable characters, cut where it is long."""
         hidden = self._pattern.sub(HIDDEN, text)
         line = " ".join("".join(letter if letter.isprintable() else " " for letter in hidden).split())
         line = self._pattern.sub(HIDDEN, line)  # a line break inside a secret is gone now

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from shotsmith.files import is_utf8
 from shotsmith.vlms.remote.retry import BrokenAnswer
 
 _ENDED = ("stop", "eos_token", "stop_sequence", "end_turn")
@@ -43,7 +44,7 @@ def read_reply(value: Any, models: tuple[str, ...]) -> Reply:
     Raises BrokenAnswer for another model's, for one that ended in any way but by itself or at its length, for a
     refusal, and for what lacks a field or has one of the wrong type.
     """
-    reply = _mapping(value, "reply")
+    reply = _mapping(value, "fields")
     if reply.get("error") is not None:
         raise BrokenAnswer("the server replies with an error in place of an answer")
     _check_model(reply.get("model"), models)
@@ -56,7 +57,7 @@ def read_reply(value: Any, models: tuple[str, ...]) -> Reply:
     text = message.get("content")
     if text is not None and not isinstance(text, str):
         raise BrokenAnswer("the text of the server's reply is of the wrong type")
-    if text is not None and not is_storable(text):
+    if text is not None and not is_utf8(text):
         raise BrokenAnswer("the text of the server's reply holds half a character (a lone surrogate)")
     reasoned = bool(message.get("reasoning_content") or message.get("reasoning"))
     usage = reply.get("usage")
@@ -92,20 +93,11 @@ def read_models(value: Any) -> dict[str, Json]:
     return {model["id"]: model for model in listed if isinstance(model, dict) and _is_name(model.get("id"))}
 
 
-def is_storable(text: str) -> bool:
-    """Whether a text can be written in UTF-8."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def _check_model(told: Any, models: tuple[str, ...]) -> None:
     if not isinstance(told, str):
         raise BrokenAnswer("the server's reply does not say which model it is from")
     if not any(told == name or (told.startswith(name) and _DATED.fullmatch(told[len(name) :])) for name in models):
-        shown = told if is_storable(told) and len(told) <= 200 else "another one"
+        shown = told if is_utf8(told) and len(told) <= 200 else "another one"
         problem = f"the reply is from the model {shown}, not from {models[0]} (vlm.server.reply_model)"
         raise BrokenAnswer(problem, permanent=True)
 
@@ -127,7 +119,7 @@ def _check_end(choice: Json, message: Json) -> bool:
 
 def _mapping(value: Any, what: str) -> Json:
     if not isinstance(value, dict):
-        raise BrokenAnswer(f"the server's reply has no {what}" if what != "reply" else "the server's reply is no object")
+        raise BrokenAnswer(f"the server's reply has no {what}")
     return value
 
 
@@ -148,11 +140,12 @@ def _is_id(value: Any) -> bool:
 
 
 def _is_name(value: Any) -> bool:
-    return isinstance(value, str) and bool(value) and is_storable(value)
+    return isinstance(value, str) and bool(value) and is_utf8(value)
 
 
 def described(model: Json) -> Iterator[tuple[str, str]]:
     """What a server says of a model that tells its weights from others."""
     for part in ("root", "revision"):
-        if _is_name(value := model.get(part)):
+        value = model.get(part)
+        if isinstance(value, str) and value and is_utf8(value):
             yield part, value

@@ -80,7 +80,7 @@ def told_pause(retry_after: str) -> float:
 
 
 def _until(date: str) -> float:
-    """Seconds until a date; 0 for what is none: the 45th of a month, a zone of 99 hours, a year that no clock reaches."""
+    """Seconds until a date; 0 for what is none: the 45th of a month, a zone of 99 hours, a year beyond 9999."""
     try:
         told = email.utils.parsedate_to_datetime(date)
         return (told.replace(tzinfo=told.tzinfo or UTC) - datetime.now(UTC)).total_seconds()

@@ -19,6 +19,7 @@ from shotsmith.vlms.prompting.prompts import Prompt, load_prompt
 from shotsmith.vlms.remote.answer_tokens import (
     Ids,
     KnownAnswer,
+    Token,
     answer_log_prob,
     count_by_text,
     learn,
@@ -193,8 +194,8 @@ class ServerVLM:
         alone = await self._persist(lambda: self._create(connection, chat, 1, {"prompt_logprobs": 0}))
         before, tokens = read_tokens(alone.prompt_log_probs), read_tokens(reply.prompt_log_probs) or ()
         if before is not None:
-            starts_alike = [token and token.id for token in before] == [token and token.id for token in tokens][: len(before)]
-            count = len(tokens) - len(before) if starts_alike else 0
+            alike = all(one == other for one, other in zip(map(_id, before), map(_id, tokens), strict=False))
+            count = len(tokens) - len(before) if alike else 0
         else:
             is_told = alone.prompt_count is not None and reply.prompt_count == len(tokens)
             count = len(tokens) - (alone.prompt_count or 0) if is_told else 0
@@ -266,6 +267,10 @@ def load_server(settings: VLMSettings, server: ServerSettings) -> ServerVLM:
     identity = " ".join(["server", model.name, *model.told, decoding])
     tokens = settings.max_new_tokens
     return ServerVLM(server, prompt, key=key, model=model, identity=identity, max_new_tokens=tokens)
+
+
+def _id(token: Token | None) -> int | None:
+    return None if token is None else token.id
 
 
 def _key(variable: str) -> str:

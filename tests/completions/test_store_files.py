@@ -254,6 +254,7 @@ class TestCommand:
             "store": str(path),
             "completions": 8,
             "texts": 7,
+            "truncated": 0,
             "log_probs": 14,
             "calls": {"beam": 7, "evaluation": 1},
             "failures": {"timeout": 1},

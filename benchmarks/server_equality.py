@@ -2,8 +2,8 @@
 
     python benchmarks/server_equality.py [--url URL --kind vllm|openai] [--model NAME] [--prompts N] [--json]
 
-It is asked for prompts of a small world with 0 to 4 demonstrations; the local built-in VLM is asked for the same, in its
-own batches. `--url` names a running server with the built-in VLM; without it `transformers serve` is started on
+It is asked for prompts of a small world with 0 to 4 demonstrations; the local built-in VLM is asked for the same, in
+its own batches. `--url` names a running server with the built-in VLM; without it `transformers serve` is started on
 loopback. With `--kind vllm` two answers a prompt are scored as well: the query's own and another query's. `equal` says
 that all texts are the same and no log-probability differs by more than 1e-4.
 """

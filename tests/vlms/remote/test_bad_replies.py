@@ -206,3 +206,19 @@ def test_an_answer_that_merges_with_the_prompt_is_asked_for_once(stub: Stub, exa
     (failed,) = load(stub, kind="vllm").complete([Request(examples[0], answers=("e",), text=False)])
     assert isinstance(failed, Failure) and failed.permanent and "cannot be told" in failed.reason
     assert len(stub.bodies) == 2
+
+
+def test_token_ids_of_one_bad_reply_do_not_spoil_other_prompts(stub: Stub, examples: list[Example]) -> None:
+    def cut_short(body: Any) -> Any:
+        reply = with_ids(body)
+        if body["messages"][-1]["role"] == "user" and len(stub.bodies) < 3:
+            reply["prompt_token_ids"] = reply["prompt_token_ids"][:1]
+            if len(stub.bodies) < 2:
+                del reply["usage"]
+        return reply
+
+    stub.fault = cut_short
+    vlm = load(stub, kind="vllm", retries=0, concurrency=1)
+    results = vlm.complete([Request(query, answers=("kiki",)) for query in examples[:4]])
+    assert isinstance(results[1], Failure) or results[1].log_probs == pytest.approx({"kiki": -5.3})
+    assert [result.log_probs for result in results[2:]] == [{"kiki": -5.3}] * 2

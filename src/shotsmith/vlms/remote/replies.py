@@ -61,12 +61,16 @@ def read_reply(value: Any, models: tuple[str, ...]) -> Reply:
         raise BrokenAnswer("the text of the server's reply holds half a character (a lone surrogate)")
     reasoned = bool(message.get("reasoning_content") or message.get("reasoning"))
     usage = reply.get("usage")
+    count = _count(usage.get("prompt_tokens")) if isinstance(usage, dict) else None
+    ids = _ids(reply.get("prompt_token_ids"))
+    if None not in (ids, count) and len(ids or ()) != count:
+        raise BrokenAnswer("the server's reply has another number of prompt tokens than of their ids")
     return Reply(
         text,
         truncated,
         truncated and reasoned and not text,
-        _ids(reply.get("prompt_token_ids")),
-        _count(usage.get("prompt_tokens")) if isinstance(usage, dict) else None,
+        ids,
+        count,
         reply.get("prompt_logprobs"),
     )
 

@@ -17,7 +17,6 @@ from shotsmith.recipe.urls import HIDDEN
 from shotsmith.records import Completion, Failure, Request
 from shotsmith.vlms.prompting.prompts import Prompt, load_prompt
 from shotsmith.vlms.remote.answer_tokens import (
-    Ids,
     KnownAnswer,
     Token,
     answer_log_prob,
@@ -57,7 +56,8 @@ class _Begun:
 
     text: str | None = None
     truncated: bool = False
-    prompt_ids: Ids | None = None
+    alone: Reply | None = None
+    """A reply to the prompt without an answer, with the ids of its tokens where the server tells them."""
     log_probs: dict[str, float] = field(default_factory=dict)
 
 
@@ -151,7 +151,7 @@ class ServerVLM:
 
         reply = await self._persist(ask)
         begun.text = self._prompt.cut(text_of(reply))
-        begun.truncated, begun.prompt_ids = reply.truncated, reply.prompt_ids
+        begun.truncated, begun.alone = reply.truncated, reply if with_ids else None
 
     async def _log_prob(self, connection: Connection, chat: list[Message], answer: str, begun: _Begun) -> float:
         """The log-probability of an answer after the prompt."""
@@ -168,7 +168,7 @@ class ServerVLM:
         self._ever_scored = True
         tokens = read_tokens(reply.prompt_log_probs) or ()
         if reply.prompt_ids is not None:
-            known = await self._tokens_of(connection, chat, answer, reply.prompt_ids, begun)
+            known = await self._tokens_of(connection, chat, answer, reply, begun)
             if known is not None:
                 return log_prob_of_last(tokens, len(known.ids), known.ids)
         elif count_by_text(tokens, answer) is None:
@@ -176,16 +176,21 @@ class ServerVLM:
         return answer_log_prob(reply.prompt_log_probs, answer)
 
     async def _tokens_of(
-        self, connection: Connection, chat: list[Message], answer: str, extended: Ids, begun: _Begun
+        self, connection: Connection, chat: list[Message], answer: str, reply: Reply, begun: _Begun
     ) -> KnownAnswer | None:
-        """The tokens of an answer, by the ids of prompt + answer; the prompt alone is asked for where it is needed."""
+        """The tokens of an answer, by the ids of prompt + answer; the prompt alone is asked for where it is needed.
+
+        What is learned is used for other prompts only where ids and numbers of tokens confirm each other.
+        """
+        extended = reply.prompt_ids or ()
         known = self._known.get(answer)
         if known is not None and known.ends(extended):
             return known
-        if begun.prompt_ids is None:
-            begun.prompt_ids = (await self._persist(lambda: self._create(connection, chat, 1, _IDS))).prompt_ids
-        found = None if begun.prompt_ids is None else learn(begun.prompt_ids, extended)
-        if found is not None:
+        if begun.alone is None:
+            begun.alone = await self._persist(lambda: self._create(connection, chat, 1, _IDS))
+        alone = begun.alone.prompt_ids
+        found = None if alone is None else learn(alone, extended)
+        if found is not None and None not in (begun.alone.prompt_count, reply.prompt_count):
             self._known[answer] = found
         return found
 

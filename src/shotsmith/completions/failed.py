@@ -17,7 +17,8 @@ _ADVICE: tuple[tuple[str, str], ...] = (
         "or show fewer demonstrations (shots)",
     ),
     (
-        r"context.{0,10}length|context window|max_model_len|maximum model length|too many tokens|maximum.{0,20}tokens|prompt is too long"
+        r"context.{0,10}length|context window|max_model_len|maximum model length"
+        r"|too many tokens|maximum.{0,20}tokens|prompt is too long"
         r"|too long for|exceeds?.{0,30}tokens",
         "prompts are longer than the server's context: start it with a larger --max-model-len, "
         "show fewer demonstrations (shots), or smaller images",

@@ -78,7 +78,8 @@ def read_reply(value: Any, models: tuple[str, ...]) -> Reply:
 def text_of(reply: Reply) -> str:
     """The text. Raises BrokenAnswer where there is none."""
     if reply.used_up:
-        raise BrokenAnswer("the reply holds reasoning and no answer: raise vlm.max_new_tokens or turn reasoning off")
+        problem = "the reply holds reasoning and no answer: raise vlm.max_new_tokens or turn reasoning off"
+        raise BrokenAnswer(problem, permanent=True)
     if reply.text is None:
         raise BrokenAnswer("the server's reply holds no text")
     return reply.text

@@ -40,8 +40,12 @@ _NO_LOG_PROBS = (
 )
 _GREEDY: Mapping[str, Mapping[str, object]] = {"openai": {}, "vllm": {"repetition_penalty": 1.0}}
 """What overrules a checkpoint's own penalty, by kind of server; `transformers serve` takes frequency_penalty for it."""
-_IDS = {"return_token_ids": True}
-_CONTINUED = {"prompt_logprobs": 0, "add_generation_prompt": False, "continue_final_message": True}
+_IDS: Mapping[str, object] = {"return_token_ids": True}
+_CONTINUED: Mapping[str, object] = {
+    "prompt_logprobs": 0,
+    "add_generation_prompt": False,
+    "continue_final_message": True,
+}
 """vLLM then tells the log-probabilities of a prompt's own tokens: the answer is put at its end."""
 
 _REFUSALS = 8
@@ -158,7 +162,7 @@ class ServerVLM:
         given = [*chat, {"role": "assistant", "content": answer}]
 
         async def score() -> Reply:
-            reply = await self._create(connection, given, 1, _CONTINUED | _IDS)
+            reply = await self._create(connection, given, 1, {**_CONTINUED, **_IDS})
             if not read_tokens(reply.prompt_log_probs):
                 problem = f"the reply has no prompt_logprobs: {connection.address} may be no vLLM server"
                 raise BrokenAnswer(problem, permanent=not self._ever_scored)

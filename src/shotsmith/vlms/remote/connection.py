@@ -13,7 +13,6 @@ from urllib.parse import urlsplit, urlunsplit
 
 import httpx2
 
-from shotsmith import __version__
 from shotsmith.recipe.models import ServerSettings
 from shotsmith.recipe.urls import without_credentials
 from shotsmith.vlms.remote.body import ENCODINGS, parse, read_body
@@ -117,7 +116,7 @@ class Connection:
 
 
 def _headers(url: str, key: str | None) -> dict[str, str]:
-    headers = {"Accept": "application/json", "Accept-Encoding": ENCODINGS, "User-Agent": f"shotsmith/{__version__}"}
+    headers = {"Accept": "application/json", "Accept-Encoding": ENCODINGS, "User-Agent": "shotsmith"}
     if key is not None:
         return headers | {"Authorization": f"Bearer {key}"}
     basic = basic_credentials(url)

@@ -131,6 +131,21 @@ def test_a_prompt_that_is_forbidden_does_not_end_the_run_but_many_in_a_row_do(
     assert stub.failed["403"] == 1 + 8
 
 
+@pytest.mark.parametrize("status", ["402", "403", "404"])
+def test_the_first_prompt_of_all_may_be_forbidden(stub: Stub, examples: list[Example], status: str) -> None:
+    requests = asked(examples, 6)
+    stub.fault = lambda body: status if requests[0].query.question in json.dumps(body) else None
+    first, *others = load(stub, concurrency=2).complete(requests)
+    assert isinstance(first, Failure) and others == list(map(right, requests[1:]))
+
+
+def test_a_forbidden_prompt_does_not_wait_for_others_that_are_given_up(stub: Stub, examples: list[Example]) -> None:
+    requests = asked(examples, 6)
+    stub.fault = lambda body: "403" if requests[0].query.question in json.dumps(body) else "401"
+    with pytest.raises(VLMError):
+        load(stub, concurrency=2).complete(requests)
+
+
 def test_a_redirection_is_not_followed_with_the_key(stub: Stub, examples: list[Example]) -> None:
     stub.headers = {"Location": "http://127.0.0.1:1/v1"}
     stub.fault = lambda _body: "307"

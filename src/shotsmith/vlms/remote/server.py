@@ -28,6 +28,7 @@ from shotsmith.vlms.remote.answer_tokens import (
 from shotsmith.vlms.remote.connection import Connection
 from shotsmith.vlms.remote.data_urls import data_url
 from shotsmith.vlms.remote.listing import Served, find_model, hopeless
+from shotsmith.vlms.remote.refusals import Refusals
 from shotsmith.vlms.remote.replies import Reply, read_reply, text_of
 from shotsmith.vlms.remote.retry import FAULTS, Answer, BadStatus, BrokenAnswer, Disconnected, is_retryable, persist
 
@@ -47,9 +48,6 @@ _CONTINUED: Mapping[str, object] = {
     "continue_final_message": True,
 }
 """vLLM then tells the log-probabilities of a prompt's own tokens: the answer is put at its end."""
-
-_REFUSALS = 8
-"""Prompts in a row that are forbidden or not found, after which the run stops."""
 
 Message = dict[str, Any]
 
@@ -89,9 +87,8 @@ class ServerVLM:
         """What has been answered of requests that failed in a later part."""
         self._known: dict[str, KnownAnswer] = {}
         """Answers whose tokens are known."""
-        self._ever_answered = self._ever_scored = False
-        self._refusals = 0
-        """Prompts refused one after another by a status that seems to be meant for all."""
+        self._ever_scored = False
+        self._refusals = Refusals()
 
     def length(self, request: Request) -> int:
         """Always 1: the server makes its own batches, so that `batch_tokens` counts prompts."""
@@ -116,14 +113,15 @@ class ServerVLM:
 
         async def complete(request: Request, chat: list[Message]) -> Completion | Failure:
             async with free:
-                if ended:
-                    return Failure(str(ended[0]))
                 try:
-                    return await self._completion(connection, request, chat)
+                    result = Failure(str(ended[0])) if ended else await self._completion(connection, request, chat)
                 except VLMError as error:
                     ended.append(error)
-                    return Failure(str(error))
+                    result = Failure(str(error))
+                await self._refusals.settle(is_answered=isinstance(result, Completion))
+                return result
 
+        self._refusals.begin(len(requests), self._server.concurrency)
         async with Connection(self._server, self._key) as connection:
             results = await asyncio.gather(*map(complete, requests, chats))
         if ended and not any(isinstance(result, Completion) for result in results):
@@ -141,7 +139,6 @@ class ServerVLM:
         except FAULTS as error:
             self._begun[request] = begun
             return await self._failed(connection, error)
-        self._ever_answered, self._refusals = True, 0
         return Completion(begun.text, begun.log_probs, begun.truncated)
 
     async def _write(self, connection: Connection, chat: list[Message], begun: _Begun, *, with_ids: bool) -> None:
@@ -225,7 +222,9 @@ class ServerVLM:
     async def _failed(self, connection: Connection, error: Exception) -> Failure:
         """The failure of one request. Raises VLMError where all others would fail as well."""
         if isinstance(error, BadStatus):
-            self._raise_if_hopeless(connection, error)
+            fault = hopeless(connection, error)
+            if fault is not None and await self._refusals.is_meant_for_all(error.status):
+                raise fault from error
             reason = f"the server says {error.status}: {error.message}"
             return Failure(reason, permanent=not is_retryable(error))
         if isinstance(error, Disconnected | TimeoutError):
@@ -235,14 +234,6 @@ class ServerVLM:
             seconds = f"no answer within {self._server.timeout_seconds:g} s (vlm.server.timeout_seconds)"
             return Failure(seconds if is_late else "connection broken")
         return Failure(connection.redact(str(error)), permanent=not is_retryable(error))
-
-    def _raise_if_hopeless(self, connection: Connection, error: BadStatus) -> None:
-        """Some servers refuse a single prompt as forbidden or not found: only several in a row are meant for all."""
-        if (fault := hopeless(connection, error)) is None:
-            return
-        self._refusals += 1
-        if error.status == 401 or not self._ever_answered or self._refusals >= _REFUSALS:
-            raise fault from error
 
     def _chat(self, request: Request) -> list[Message]:
         """The messages of the prompt, with images as data URLs."""

@@ -141,7 +141,7 @@ def _field(reply: Any, rng: random.Random) -> Raw:
         if rng.random() < 0.2:
             del holder[key]
         else:
-            holder[key] = rng.choice(VALUES)
+            holder[key] = copy.deepcopy(rng.choice(VALUES))
     return _raw(reply)
 
 
@@ -219,4 +219,4 @@ class _Chunks(httpx2.AsyncByteStream):
 
 
 def _example(number: int, question: str) -> Example:
-    return Example(number, None, number, question, ("red",))
+    return Example(number, (), number, question, ("red",))

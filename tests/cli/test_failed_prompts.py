@@ -19,10 +19,17 @@ from shotsmith.runs import Run
 
 LIMIT = Failure("the server says 400: At most 1 image(s) may be provided in one request.", permanent=True)
 
+DATA = {
+    "world": {"preset": "first", "train": 8, "val": 2, "test": 2},
+    "val_queries": 2,
+    "test_queries": 2,
+    "train_queries": 8,
+}
+
 
 def make_run(folder: Path, failed: int, answered: int, **more: str) -> Run:
     """A run whose store has so many failed prompts and completions, among those of others where it is shared."""
-    run = Run.create(folder / "run", parse_recipe({"name": "ours", "data": {"world": {}}, **more}))
+    run = Run.create(folder / "run", parse_recipe({"name": "ours", "data": DATA, **more}))
     prefix = "ours:" if more else ""
     with Store.open(run.recipe.store or run.completions) as store:
         store.put_many([(f"{n:064x}", LIMIT) for n in range(failed)], f"{prefix}rollouts/0")
@@ -53,6 +60,7 @@ def test_an_error_names_the_failed_prompts_where_they_are_its_cause(
 ) -> None:
     run = make_run(tmp_path, failed, 20)
     with Parts(run.recipe, run, Silent()) as parts:
+        parts.make_data()
         _ = parts.collector
         with (
             pytest.raises(VLMError if is_the_cause else InputError, match="nothing to train") as caught,

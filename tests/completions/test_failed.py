@@ -21,7 +21,7 @@ def key(number: int) -> str:
 
 
 def request(number: int, *answers: str) -> Request:
-    return Request(Example(number, None, number, f"what is {number}?", ("red",)), answers=answers)
+    return Request(Example(number, (), number, f"what is {number}?", ("red",)), answers=answers)
 
 
 class Told:

@@ -14,14 +14,14 @@ _ADVICE: tuple[tuple[str, str], ...] = (
     (
         r"image\(s\)|number of images|too many images|images? (per|in one) (prompt|request)|limit.mm.per.prompt",
         "the server takes fewer images than a prompt has: start it with --limit-mm-per-prompt '{\"image\": N}', "
-        "or show fewer demonstrations (shots)",
+        "or set vlm.prompt.max_images=N",
     ),
     (
         r"context.{0,10}length|context window|max_model_len|maximum model length"
         r"|too many tokens|maximum.{0,20}tokens|prompt is too long"
         r"|too long for|exceeds?.{0,30}tokens",
         "prompts are longer than the server's context: start it with a larger --max-model-len, "
-        "show fewer demonstrations (shots), or smaller images",
+        "or set vlm.prompt.max_tokens (with vlm.server.processor)",
     ),
     (
         r"\b40[13]\b|refuses the key|api.?key|unauthori[sz]ed|invalid.{0,10}token",

@@ -10,6 +10,7 @@ import typer
 from shotsmith.cli.options import Fresh, Json, Out, Overrides, Quiet, RecipeFile, print_json
 
 if TYPE_CHECKING:
+    from shotsmith.completions.failed import FailedPrompts
     from shotsmith.runs import Run
 
 
@@ -61,6 +62,7 @@ def go(
 
     from shotsmith import experiment
     from shotsmith.cli.terminal import listening
+    from shotsmith.completions.failed import failed_prompts_of
     from shotsmith.errors import InputError
     from shotsmith.runs import Run, show
 
@@ -74,10 +76,11 @@ def go(
         if not quiet:
             _tell_what_is_done(run, list(experiment.STAGES), until)
         experiment.run(recipe, run, progress, until)
+    failed = failed_prompts_of(run)
     if as_json:
-        print_json(show(run))
+        print_json(show(run) | {"failed_prompts": failed and failed.as_json()})
     elif not quiet:
-        _print_outcome(run.folder, show(run))
+        _print_outcome(run.folder, show(run), failed)
 
 
 def _tell_what_is_done(run: Run, stages: list[str], until: str | None) -> None:
@@ -96,10 +99,10 @@ def _take_over(run: Run, other: Run) -> None:
     adopt(run, other)
 
 
-def _print_outcome(folder: Path, shown: dict[str, Any]) -> None:
+def _print_outcome(folder: Path, shown: dict[str, Any], failed: FailedPrompts | None) -> None:
     from rich.console import Console
 
-    from shotsmith.cli.tables import left_out_lines, print_results, print_verdict
+    from shotsmith.cli.tables import left_out_lines, print_failed, print_results, print_verdict
     from shotsmith.runs import Run
 
     console = Console()
@@ -111,4 +114,5 @@ def _print_outcome(folder: Path, shown: dict[str, Any]) -> None:
         if path.exists():
             console.print(f"{label}: {path}", soft_wrap=True, highlight=False, markup=False)
     console.print(f"More: shotsmith show {folder}", soft_wrap=True, highlight=False, markup=False)
+    print_failed(failed, console)
     print_verdict(shown, console)

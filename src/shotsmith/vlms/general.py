@@ -219,7 +219,7 @@ def _in_halves(run: Callable[[Sequence[_Row]], list[Result]], rows: Sequence[_Ro
 def _log_prob(answer: str, ids: Ids | None, ends: Ids, log_probs: np.ndarray[Any, Any]) -> float | Failure:
     """The sum over the answer's tokens, which are the last of the row."""
     if ids is None or not np.array_equal(ends[-len(ids) :], ids):
-        return Failure(f"the answer {answer!r} cannot be told from the prompt by its tokens")
+        return Failure(f"the answer {answer!r} cannot be told from the prompt by its tokens", permanent=True)
     total = float(log_probs[-len(ids) :].sum())
     return total if np.isfinite(total) else _NOT_FINITE
 

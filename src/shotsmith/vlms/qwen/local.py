@@ -77,7 +77,9 @@ class LocalVLM:
         failures: dict[int, Failure] = {}
         for number, row, answer in self._rows(requests):
             if row is None:
-                failures[number] = Failure(f"the answer {answer!r} cannot be told from the prompt by its tokens")
+                failures[number] = Failure(
+                    f"the answer {answer!r} cannot be told from the prompt by its tokens", permanent=True
+                )
             else:
                 rows.append(row)
                 places.append((number, answer))

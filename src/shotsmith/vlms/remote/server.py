@@ -15,6 +15,7 @@ from shotsmith.recipe import VLMSettings
 from shotsmith.recipe.models import ServerSettings
 from shotsmith.recipe.urls import HIDDEN
 from shotsmith.records import Completion, Failure, Request
+from shotsmith.vlms.prompting.data_urls import data_url
 from shotsmith.vlms.prompting.prompts import Prompt, load_prompt
 from shotsmith.vlms.remote.answer_tokens import (
     KnownAnswer,
@@ -26,7 +27,6 @@ from shotsmith.vlms.remote.answer_tokens import (
     read_tokens,
 )
 from shotsmith.vlms.remote.connection import Connection
-from shotsmith.vlms.remote.data_urls import data_url
 from shotsmith.vlms.remote.listing import Served, find_model, hopeless
 from shotsmith.vlms.remote.refusals import Refusals
 from shotsmith.vlms.remote.replies import Reply, read_reply, text_of
@@ -247,7 +247,7 @@ class ServerVLM:
 
     def _image(self, image: Path) -> Message:
         content = file_digest(image)
-        part: Message = {"type": "image_url", "image_url": {"url": data_url(image, content)}}
+        part: Message = {"type": "image_url", "image_url": {"url": data_url(image)}}
         return part | {"uuid": content} if self._server.kind == "vllm" else part
 
 

@@ -12,15 +12,14 @@ from PIL import Image, ImageChops
 
 from shotsmith.data.images import load_image
 from shotsmith.errors import DataError
-from shotsmith.files import file_digest
-from shotsmith.vlms.remote.data_urls import data_url
+from shotsmith.vlms.prompting.data_urls import data_url
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 255, (9, 7, 3), dtype=np.uint8))
 OTHER = PICTURE.rotate(180)
 
 
 def sent(file: Path) -> tuple[str, bytes]:
-    head, _, data = data_url(file, file_digest(file)).partition(",")
+    head, _, data = data_url(file).partition(",")
     return head, base64.b64decode(data)
 
 

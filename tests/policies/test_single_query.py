@@ -9,7 +9,7 @@ from small_policy import bank_inputs_of, policy_of
 
 from shotsmith.errors import InputError
 from shotsmith.policies.protocol import BankInputs
-from shotsmith.policies.single_query import choose
+from shotsmith.policies.single_query import choose, choose_with_log_probs
 
 
 def one_by_one(inputs: BankInputs) -> list[BankInputs]:
@@ -53,3 +53,14 @@ def test_it_leaves_the_bank_as_it_is():
     policy, inputs = policy_of(COMBINATIONS["plain"]), bank_inputs_of(queries=1)
     assert choose(policy, inputs, 4) == choose(policy, inputs, 4)
     assert torch.isfinite(inputs.bank.candidates(policy).prior).all()
+
+
+@on_every_combination
+@pytest.mark.parametrize("shortlist", [8, 64])
+def test_log_probs_are_those_of_the_shortlists(name, shortlist):
+    policy = policy_of(COMBINATIONS[name].model_copy(update={"shortlist": shortlist}))
+    for one in one_by_one(bank_inputs_of(queries=4, entries=30)):
+        rows, log_probs = choose_with_log_probs(policy, one, 4)
+        located = policy.locate(one, torch.tensor([[rows]])).log_probs[0, 0] if rows else torch.empty(0)
+        assert rows == choose(policy, one, 4)
+        assert log_probs == pytest.approx(located.tolist(), abs=1e-4)

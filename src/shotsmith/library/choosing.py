@@ -20,7 +20,7 @@ from shotsmith.policies.bank import BankIndex
 from shotsmith.policies.inputs import InputsTable
 from shotsmith.policies.pointer import PointerPolicy
 from shotsmith.policies.protocol import BankInputs, Policy
-from shotsmith.policies.single_query import choose
+from shotsmith.policies.single_query import choose_with_log_probs
 from shotsmith.records import Example
 from shotsmith.selectors.protocol import Selector, Tasks
 from shotsmith.selectors.training_free import TRAINING_FREE
@@ -127,9 +127,9 @@ class PolicyChooser:
     def _from_bank(self, queries: torch.Tensor, barred: ManyOf[Rows], shots: int) -> list[Choice]:
         inputs = BankInputs(queries, self._indexed, self._padded(barred))
         if len(queries) == 1 and isinstance(self.policy, PointerPolicy):
-            rows = torch.tensor([choose(self.policy, inputs, shots)], dtype=torch.int64, device=self._device)
-        else:
-            rows = self.policy.greedy(inputs, shots)
+            found, values = choose_with_log_probs(self.policy, inputs, shots)
+            return self._choices(torch.tensor([found], dtype=torch.int64), torch.tensor([values]))
+        rows = self.policy.greedy(inputs, shots)
         if not rows.shape[1]:
             return [Choice((), ())] * len(queries)
         log_probs = self.policy.locate(inputs, rows[:, None]).log_probs[:, 0]

@@ -23,14 +23,32 @@ def choose(policy: PointerPolicy, inputs: BankInputs, shots: int) -> list[int]:
 
     Raises InputError where the bank has fewer than `shots` entries for a policy that cannot stop.
     """
-    with torch.no_grad():  # what the bank keeps of this may be needed with gradient later
-        if inputs.bank.search(policy) is None:
-            inputs.bank.candidates(policy)
+    _prepare(policy, inputs)
     with torch.inference_mode():
-        return _chosen(policy, inputs, shots)
+        return _chosen(policy, inputs, shots, None)
 
 
-def _chosen(policy: PointerPolicy, inputs: BankInputs, shots: int) -> list[int]:
+def choose_with_log_probs(policy: PointerPolicy, inputs: BankInputs, shots: int) -> tuple[list[int], list[float]]:
+    """As `choose`, and the log-probability of each choice among the shortlist of its step (Policy.locate)."""
+    log_probs: list[float] = []
+    _prepare(policy, inputs)
+    with torch.inference_mode():
+        rows = _chosen(policy, inputs, shots, log_probs)
+    if len(log_probs) < len(rows):
+        shown = torch.tensor([[rows]], dtype=torch.int64, device=inputs.queries.device)
+        log_probs = policy.locate(inputs, shown).log_probs[0, 0].tolist()
+    return rows, log_probs
+
+
+@torch.no_grad()
+def _prepare(policy: PointerPolicy, inputs: BankInputs) -> None:
+    """Have keys and index made outside inference mode: training needs what the bank keeps, too."""
+    if inputs.bank.search(policy) is None:
+        inputs.bank.candidates(policy)
+
+
+def _chosen(policy: PointerPolicy, inputs: BankInputs, shots: int, log_probs: list[float] | None) -> list[int]:
+    """The rows; where the whole bank is scored, `log_probs` is filled with those of the choices."""
     walk = None if policy.gain_parts or policy.can_stop else policy.walk(inputs)
     if not isinstance(walk, BankWalk) or policy.scorer.vectors(walk.query) is None:
         return [row for row in policy.greedy(inputs, shots)[0].tolist() if row >= 0]
@@ -54,6 +72,9 @@ def _chosen(policy: PointerPolicy, inputs: BankInputs, shots: int) -> list[int]:
             alone = _alone(entries, torch.cat([excluded, excluded.new_tensor(chosen)]), similarity=not rounding)
         scores = torch.addmm(alone, vectors[0], entries.candidates.keys.T)[0]
         place = _best(policy, inputs, entries, scores, rounding)
+        if whole and log_probs is not None:
+            shortlist = scores.topk(min(policy.shortlist, left - step)).values / policy.temperature
+            log_probs.append(float(scores[place] / policy.temperature - shortlist.logsumexp(0)))
         chosen.append(int(entries.rows(torch.tensor(place, device=scores.device))))
         alone[0, place] = -torch.inf
         if step + 1 < shots:

@@ -10,16 +10,14 @@ import contextlib
 import fcntl
 import json
 import os
-import platform
 import shutil
 import socket
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
+from shotsmith.environment import environment
 from shotsmith.errors import InputError, ShotsmithError
 from shotsmith.files import read_json, write_json, write_text
 from shotsmith.recipe import Recipe, dump_recipe, load_recipe
@@ -56,7 +54,6 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 CRITERIA: tuple[Literal["val_reward", "val_loss"], ...] = ("val_reward", "val_loss")
 """What epochs are ranked by."""
 
-_VERSIONS_OF = ("shotsmith", "torch", "transformers", "safetensors", "numpy", "scipy", "pillow", "pydantic")
 _EVALUATIONS = "evaluations.jsonl"
 _BEFORE_RECIPE = {"environment.json", _EVALUATIONS}
 
@@ -107,6 +104,14 @@ class Run:
     def environment_file(self) -> Path:
         """Versions and machine at the time the run was made."""
         return self.folder / "environment.json"
+
+    @property
+    def image_ids(self) -> Literal["content", "place"]:
+        """What the ids of images follow from where the data set gives none: in runs made before, from their place."""
+        if not self.environment_file.exists():
+            return "content"
+        made = read_json(self.environment_file)
+        return "content" if isinstance(made, dict) and made.get("image_ids") == "content" else "place"
 
     @property
     def stages_file(self) -> Path:
@@ -286,17 +291,6 @@ def show(run: Run) -> dict[str, Any]:
     }
 
 
-def environment() -> Row:
-    """Versions, machine and, where the package is a checkout, its git commit."""
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "cpus": os.cpu_count(),
-        "versions": {name: _version(name) for name in _VERSIONS_OF},
-        "git_commit": _git_commit(),
-    }
-
-
 def append_row(path: Path, row: Mapping[str, object]) -> None:
     """Append one JSON line durably; what a kill left of an unfinished line is cut off first."""
     line = json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
@@ -373,26 +367,3 @@ def _said(settings: Mapping[str, object], key: str) -> str:
 
 def _visible(folder: Path) -> set[str]:
     return {entry.name for entry in folder.iterdir() if not entry.name.startswith(".")}
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def _git_commit() -> str | None:
-    """The commit of the checkout this file is tracked in, with '-dirty' where it has changes; None elsewhere."""
-    git = ["git", "-C", str(Path(__file__).parent)]
-    try:
-        subprocess.run([*git, "ls-files", "--error-unmatch", Path(__file__).name], check=True, capture_output=True)
-        described = subprocess.run(
-            [*git, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return described.stdout.strip()

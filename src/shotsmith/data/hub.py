@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from shotsmith.data.identity import ImageIds, picture_number, text_number, written_number
 from shotsmith.data.pictures import NONE, listed, write_picture
 from shotsmith.data.rows import OnFault, Row, refuse
-from shotsmith.data.table import Wording, answers_of, text_number
-from shotsmith.errors import DataError
+from shotsmith.data.table import Wording, answers_of
+from shotsmith.errors import DataError, InputError
 from shotsmith.files import digest
 from shotsmith.recipe.data import HubDataset
 from shotsmith.records import Example
@@ -23,12 +24,17 @@ _ROWS = 200
 
 
 def read_hub(
-    settings: HubDataset, split: str, pictures: Path | None, first: int = 0, on_fault: OnFault = refuse
+    settings: HubDataset,
+    split: str,
+    pictures: Path | None,
+    first: int = 0,
+    on_fault: OnFault = refuse,
+    image_ids: ImageIds = "content",
 ) -> list[Example]:
     """The examples of one split, in its order. Pictures inside the data set are written into the folder `pictures`.
 
     Where no column holds ids, they are the rows' numbers, counted from `first`. An image's id follows from its
-    content or path, that of an example without an image from its question. Labels (ClassLabel) become their names.
+    content, that of an example without an image from its question. Labels (ClassLabel) become their names.
 
     Raises DataError where the data set, the split or a column is not to be had, or `pictures` is needed and None.
     Rows at fault are handed to `on_fault`, which raises at the first unless told otherwise; of rows with one id the
@@ -58,13 +64,25 @@ def read_hub(
             identity = row.integer(columns.id) if columns.id is not None else first + number
             if identity in seen:
                 raise row.fault(f"{identity} stands in row {seen[identity]} already", columns.id)
-            image_id = text_number(question) if image is None else int(digest(image.name)[:15], 16)
+            image_id = (
+                text_number(question) if image is None else _number(row, columns.image, image, pictures, image_ids)
+            )
             answers = answers_of(row, columns.answers, wording)
             examples.append(Example(identity, image, image_id, question, answers))
             seen[identity] = number
         except DataError as fault:
             on_fault(fault)
     return examples
+
+
+def _number(row: Row, column: str | None, image: Path, pictures: Path | None, image_ids: ImageIds) -> int:
+    """The id of an image file: a written picture is named for its content, any other file is read for it."""
+    if image_ids == "place" or image.parent == pictures:
+        return written_number(image)
+    try:
+        return picture_number(image)
+    except InputError as error:
+        raise row.fault(f"the image {image} {error.problem}", column) from error
 
 
 def _loaded(settings: HubDataset, split: str) -> Any:
@@ -105,18 +123,23 @@ def _images(data: Any, column: str, place: Path, pictures: Path | None) -> list[
             out.write("".join(f"{name}\n" for name in more))
             out.flush()
             names += more
-    return [None if name == NONE else pictures / name for name in names]
+    return [None if name == NONE else pictures / _absolute(name) for name in names]
 
 
 def _name(value: object, pictures: Path) -> str:
-    """The file's name in `pictures`, or a path as it is."""
+    """The name of the written file, or a path as the data set gives it, which holds a slash."""
     if isinstance(value, dict):
         value = value["bytes"] if value.get("bytes") is not None else value.get("path")
     if isinstance(value, bytes):
         return write_picture(pictures, value)
     if isinstance(value, str) and value.strip() and "\n" not in value:
-        return str(Path(value).expanduser().absolute())
+        return value if "/" in value else f"./{value}"
     return NONE
+
+
+def _absolute(name: str) -> str:
+    """A path of an image file (it holds a slash) from the working directory; the name of a written picture as it is."""
+    return str(Path(name).expanduser().absolute()) if "/" in name else name
 
 
 def _names(feature: Any) -> dict[str, str]:

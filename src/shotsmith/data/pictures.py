@@ -33,7 +33,7 @@ def listed(file: Path) -> list[str]:
     whole = file.read_bytes()
     whole = whole[: whole.rfind(b"\n") + 1]
     os.truncate(file, len(whole))
-    return whole.decode().splitlines()
+    return whole.decode().split("\n")[:-1]
 
 
 def _suffix(content: bytes) -> str:

@@ -1,7 +1,7 @@
 """Reader of any table of images, questions and answers, by a column map: JSON, CSV, TSV, Parquet, or a folder.
 
-Every fault is a `DataError` that names the file, the row (0-based) and the column. Pictures are not opened: their
-folders are listed, once each.
+Every fault is a `DataError` that names the file, the row (0-based) and the column. Pictures are read for their ids and
+not decoded; their folders are listed, once each.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shotsmith.data.delimited import delimited_rows
+from shotsmith.data.identity import ImageIds, numbering, text_number
 from shotsmith.data.rows import OnFault, Row, refuse, shown
-from shotsmith.errors import DataError
-from shotsmith.files import digest, read_json
+from shotsmith.errors import DataError, InputError
+from shotsmith.files import read_json
 from shotsmith.recipe import TableColumns
 from shotsmith.records import Example
 
@@ -51,18 +52,19 @@ def read_table(
     first: int = 0,
     on_fault: OnFault = refuse,
     wording: Wording = Wording(),
+    image_ids: ImageIds = "content",
 ) -> list[Example]:
     """The examples of a table (a suffix of READERS) or of a folder with a `metadata.jsonl`, in its order.
 
-    Image paths start from `images`, or else from the table's folder; an image's id follows from its path. Where no
-    column holds images, that id follows from the question. Where none holds ids, they are the rows' numbers, counted
-    from `first`.
+    Image paths start from `images`, or else from the table's folder; an image's id follows from the content of the file,
+    wherever it lies. Where no column holds images, that id follows from the question. Where none holds ids, they are
+    the rows' numbers, counted from `first`.
 
     Raises DataError for a table that cannot be read or lacks a column. Rows at fault are handed to `on_fault`, which
     raises at the first unless told otherwise; of rows with one id the first is kept.
     """
     file = table / FOLDER_TABLE if table.is_dir() else table
-    folders = _Folders(images if images is not None else file.parent)
+    folders = _Folders(images if images is not None else file.parent, image_ids)
     seen: dict[int, int] = {}
     examples = []
     for row in _rows(file, columns, on_fault):
@@ -84,7 +86,7 @@ def _example(row: Row, columns: TableColumns, folders: _Folders, first: int, wor
     return Example(
         id=row.integer(columns.id) if columns.id is not None else first + row.number,
         image=image,
-        image_id=text_number(question) if image is None else folders.number(image),
+        image_id=text_number(question) if image is None else folders.number(row, columns.image, image),
         question=question,
         answers=answers_of(row, columns.answers, wording),
     )
@@ -99,16 +101,12 @@ def answers_of(row: Row, column: str, wording: Wording) -> tuple[str, ...]:
     return tuple(wording.answer(row, value, f"{column}[{position}]") for position, value in enumerate(values))
 
 
-def text_number(text: str) -> int:
-    """The image id (60 bits) of an example without an image: equal texts share it."""
-    return int(digest("text", text)[:15], 16)
-
-
 class _Folders:
     """The names in each folder of images, listed once: asking the disk for every image is slow."""
 
-    def __init__(self, start: Path) -> None:
+    def __init__(self, start: Path, image_ids: ImageIds) -> None:
         self._start = start
+        self._numbered = numbering(image_ids)
         self._names: dict[str, tuple[Path, frozenset[str]]] = {}
         self._numbers: dict[Path, int] = {}
 
@@ -126,10 +124,13 @@ class _Folders:
             raise row.fault(f"there is no image {folder / name}", column)
         return folder / name
 
-    def number(self, image: Path) -> int:
-        """An id (60 bits) that an image has in every table that names it."""
+    def number(self, row: Row, column: str | None, image: Path) -> int:
+        """An id (60 bits) that an image has in every table that names it. Raises DataError for an unreadable file."""
         if image not in self._numbers:
-            self._numbers[image] = int(digest(str(image))[:15], 16)
+            try:
+                self._numbers[image] = self._numbered(image)
+            except InputError as error:
+                raise row.fault(f"the image {image} {error.problem}", column) from error
         return self._numbers[image]
 
     def _listed(self, parent: str) -> tuple[Path, frozenset[str]]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from shotsmith.encoders.embedded import Embedded, Floats
 from shotsmith.encoders.stamped import read_stamped, write_stamped
+from shotsmith.errors import DataError
 from shotsmith.files import digest, file_digest
 from shotsmith.progress import Advance, Progress, Silent
 from shotsmith.records import Example
@@ -39,15 +40,18 @@ def embed_examples(
     progress: Progress | None = None,
     *,
     text_only: bool = False,
+    fixed: bool = False,
 ) -> Embedded:
     """Embed image and question of every example: from `file` where it still holds, else anew (and then kept there).
 
     Each distinct image file and question is embedded once. `text_only` says that no split of the data has an image:
     then images have no width, and a policy sees text alone. Raises DataError or InputError for an image that is
-    missing or cannot be read.
+    missing or cannot be read and, with `fixed`, where `file` is there and holds other examples.
     """
     if (kept := read_embedded(examples, encoder, file, text_only=text_only)) is not None:
         return kept
+    if fixed and file.exists():
+        raise DataError("holds the embeddings of other examples: the data have changed, or been moved", file=file)
     paths = list(dict.fromkeys(example.image for example in examples if example.image is not None))
     texts = list(dict.fromkeys(example.question for example in examples))
     with (progress or Silent()).task(f"embed {file.stem}", len(paths) + len(texts)) as advance:

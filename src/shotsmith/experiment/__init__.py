@@ -40,8 +40,11 @@ def _pools(parts: Parts) -> int:
         logger.info("no pools: every query chooses from all %d entries of the bank", len(parts.splits.bank))
     for split in SPLITS:
         parts.tasks(split)
-    counts = {split: barred.counts for split, barred in parts.barred.items()}
+    counts = {split: found.counts | {"twins": len(parts.twins.get(split, ()))} for split, found in parts.barred.items()}
     write_json(parts.run.barred, counts)
+    if sum(len(rows) for rows in parts.twins.values()):
+        told = ", ".join(f"{split} {found['twins']}" for split, found in counts.items())
+        logger.warning("examples whose picture a later split has under another name, which are no queries: %s", told)
     logger.info("barred from the queries: %s", "; ".join(f"{split} {_told(found)}" for split, found in counts.items()))
     return 0
 

@@ -21,6 +21,8 @@ class Example:
     question: str
     answers: tuple[str, ...]
     question_type: str = ""
+    place: tuple[str, int] | None = field(default=None, compare=False, repr=False)
+    """File and row (from 0) that it was read from, for errors."""
 
     @property
     def answer(self) -> str:

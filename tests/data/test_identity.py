@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from shotsmith.data.barring import BarringIndex
 from shotsmith.data.load import load_splits
 from shotsmith.data.splits import Splits
 from shotsmith.data.twins import twin_rows
@@ -94,7 +95,7 @@ def test_splits_of_which_half_is_the_same_pictures_are_refused(tmp_path: Path) -
     data = table(tmp_path)
     for number in range(3):
         shutil.copy(tmp_path / f"pictures/train{number}.png", tmp_path / f"pictures/test{number}.png")
-    with pytest.raises(DataError, match="same picture as .* across"):
+    with pytest.raises(DataError, match=r"same picture as .* across"):
         load_splits(data)
 
 
@@ -102,5 +103,15 @@ def test_one_file_in_two_splits_is_refused_as_before(tmp_path: Path) -> None:
     data = table(tmp_path)
     rows = (tmp_path / "test.jsonl").read_text().replace("test2.png", "train2.png")
     (tmp_path / "test.jsonl").write_text(rows)
-    with pytest.raises(DataError, match="is in the (train|val) and test splits"):
+    with pytest.raises(DataError, match=r"is in the (train|val) and test splits"):
         load_splits(data)
+
+
+def test_a_copy_in_one_folder_is_barred_from_its_query_and_counted_as_content(tmp_path: Path) -> None:
+    data = table(tmp_path)
+    shutil.copy(tmp_path / "pictures/train4.png", tmp_path / "pictures/test2.png")
+    splits = load_splits(data)
+    bank = (*splits.train, *splits.val)
+    found = BarringIndex(bank).barred(splits.test)
+    assert [[bank[row].id for row in rows] for rows in found.rows] == [[], [], [4], []]
+    assert (found.counts["content"], found.counts["image"]) == (1, 0)

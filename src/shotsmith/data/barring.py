@@ -7,7 +7,7 @@ Where a threshold is given, an entry whose embedding is nearly the same is a dup
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -15,6 +15,7 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from shotsmith.data.identity import follows_content
 from shotsmith.files import file_digest
 from shotsmith.records import Example
 
@@ -77,11 +78,18 @@ class BarringIndex:
         for query in queries:
             found: dict[int, Reason] = dict.fromkeys(self._same_content(query), "content")
             if query.image is not None:
-                found |= dict.fromkeys(self._by_image.get(query.image_id, ()), "image")
+                found |= dict.fromkeys(self._same_image(query, found), "image")
             found |= dict.fromkeys(self._by_id.get(query.id, ()), "itself")
             reasons.update(found.values())
             rows.append(np.array(sorted(found), dtype=np.int64))
         return Barred(rows, reasons)
+
+    def _same_image(self, query: Example, same_content: Collection[int]) -> Iterable[int]:
+        """Rows with the query's image id; without those of the same content where the id says only what is shown."""
+        rows = self._by_image.get(query.image_id, ())
+        if not set(rows) & set(same_content) or not follows_content(query):
+            return rows
+        return [row for row in rows if row not in same_content or row in self._by_file.get(query.image, ())]
 
     def _same_content(self, query: Example) -> Iterable[int]:
         """Rows with the bytes of the query's image file or, without an image, with its text.

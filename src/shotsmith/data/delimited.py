@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -10,6 +11,8 @@ from typing import Literal
 from shotsmith.data.rows import OnFault, Row
 from shotsmith.errors import DataError
 
+_WHOLE = re.compile(r"[+-]?[0-9]{1,30}")
+"""A whole number; one of more digits is no id."""
 _LONGEST = 1 << 24
 """Characters of a field; the csv module refuses more than 2^17 otherwise."""
 
@@ -41,6 +44,6 @@ def delimited_rows(file: Path, numbers: str | None, on_fault: OnFault) -> Iterat
 def _named(head: list[str], fields: list[str], numbers: str | None) -> dict[str, object]:
     named: dict[str, object] = dict(zip(head, fields, strict=True))
     value = named.get(numbers) if numbers is not None else None
-    if numbers is not None and isinstance(value, str) and value.strip().isdecimal():
+    if numbers is not None and isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
         named[numbers] = int(value)
     return named

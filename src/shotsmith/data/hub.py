@@ -64,11 +64,11 @@ def read_hub(
             identity = row.integer(columns.id) if columns.id is not None else first + number
             if identity in seen:
                 raise row.fault(f"{identity} stands in row {seen[identity]} already", columns.id)
-            image_id = (
-                text_number(question) if image is None else _number(row, columns.image, image, pictures, image_ids)
-            )
+            image_id = text_number(question)
+            if image is not None:
+                image_id = _number(row, columns.image, image, pictures, image_ids)
             answers = answers_of(row, columns.answers, wording)
-            examples.append(Example(identity, image, image_id, question, answers))
+            examples.append(Example(identity, image, image_id, question, answers, place=row.place))
             seen[identity] = number
         except DataError as fault:
             on_fault(fault)

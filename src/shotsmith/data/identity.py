@@ -1,4 +1,4 @@
-"""Ids of images: they follow from the content of the file, so that they are the same in every place and on every machine.
+"""Ids of images: they follow from the content of the file, the same in every place and on every machine.
 
 Data sets with image ids of their own (COCO) keep those.
 """

@@ -14,6 +14,9 @@ from shotsmith.errors import DataError
 MAX_PIXELS = 64_000_000
 """Larger images are refused before they are decoded."""
 
+MAX_RATIO = 200
+"""Longer or higher images are refused: VLMs cannot place them, and encoders would blow them up."""
+
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
 """What Pillow's decoders raise on damaged files."""
 
@@ -25,8 +28,7 @@ def load_image(path: Path) -> Image.Image:
     """
     try:
         with Image.open(path) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise DataError(f"has {image.width} x {image.height} pixels, more than {MAX_PIXELS:,}", file=path)
+            check_size(image.size, path)
             image.load()
             return _rgb(ImageOps.exif_transpose(image))
     except FileNotFoundError as error:
@@ -37,6 +39,15 @@ def load_image(path: Path) -> Image.Image:
         raise DataError(f"has more than {MAX_PIXELS:,} pixels", file=path) from error
     except _DAMAGE as error:
         raise DataError(f"is a damaged image: {error}", file=path) from error
+
+
+def check_size(size: tuple[int, int], path: Path) -> None:
+    """Raise DataError naming the file where an image is too large or too long to be shown."""
+    width, height = size
+    if width * height > MAX_PIXELS:
+        raise DataError(f"has {width} x {height} pixels, more than {MAX_PIXELS:,}", file=path)
+    if max(width, height) >= MAX_RATIO * min(width, height):
+        raise DataError(f"has {width} x {height} pixels: one side is {MAX_RATIO} times the other or more", file=path)
 
 
 def _rgb(image: Image.Image) -> Image.Image:

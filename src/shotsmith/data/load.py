@@ -15,6 +15,7 @@ from shotsmith.data.rows import OnFault, refuse
 from shotsmith.data.skipped import Skipped
 from shotsmith.data.splits import Splits, check_disjoint, split_by_image
 from shotsmith.data.table import Wording, read_table
+from shotsmith.data.usable import Objection, check_usable
 from shotsmith.errors import DataError
 from shotsmith.recipe import DataSettings, OkvqaSettings, TableColumns
 from shotsmith.recipe.data import BankSettings, CaptionsSettings, HubDataset, TableFormat, TextsFormat
@@ -39,6 +40,7 @@ def load_splits(
     check: bool = True,
     skipped: Path | None = None,
     image_ids: ImageIds = "content",
+    objection: Objection | None = None,
 ) -> Splits:
     """Read train, validation and test, and make sure that they share nothing; and the bank, where it has its own files.
 
@@ -46,17 +48,21 @@ def load_splits(
     written; it is needed where the recipe asks for one of the two.
     Without `check` pictures are read for their ids alone: for looking back at a run, whose data were checked when it
     was made. `image_ids` says what ids follow from where the data set gives none.
+    `objection` says which examples a later stage cannot take: the first is an error.
     With `skip_bad`, every image is decoded, and what cannot be used is left out and listed in the file `skipped`
-    (JSON lines: file, row, field, problem); where that file exists, it says which images are left out.
+    (JSON lines: file, row, field, problem); where that file exists, it says which examples are left out.
     Raises DataError on any fault in the files, or, where a list exists, on one that it lacks; and where bank and
     queries do not both have images.
     """
     if settings.skip_bad:
         faults = Skipped(skipped)
-        splits = faults.without_bad_images(_read(settings, _Way(world_folder, faults, image_ids)))
+        splits = faults.without_unusable(_read(settings, _Way(world_folder, faults, image_ids)), objection)
         faults.tell()
     else:
         splits = _read(settings, _Way(world_folder, refuse, image_ids))
+        if objection is not None:
+            for part in (*splits.named().values(), splits.own_bank or ()):
+                check_usable(part, objection)
     if splits.own_bank is not None:
         _check_bank(splits.own_bank, splits)
     if check:

@@ -9,6 +9,9 @@ from typing import NoReturn
 
 from shotsmith.errors import DataError
 
+_LARGEST = 1 << 63
+"""Ids are stored as 64-bit numbers."""
+
 OnFault = Callable[[DataError], object]
 """Told of each row that is at fault; the row is left out unless this raises."""
 
@@ -26,15 +29,22 @@ class Row:
     number: int
     fields: Mapping[str, object]
 
+    @property
+    def place(self) -> tuple[str, int]:
+        """File and row, as an example remembers them."""
+        return str(self.file), self.number
+
     def fault(self, problem: str, field: str | None = None) -> DataError:
         """What is wrong with this row, or with one field of it."""
         return DataError(problem, file=self.file, row=self.number, field=field)
 
     def integer(self, field: str) -> int:
-        """A whole number; truth values, texts and NaN are none."""
+        """A whole number of at most 63 bits, as ids are stored; truth values, texts and NaN are none."""
         value = self.present(field)
         if not isinstance(value, int) or isinstance(value, bool):
             raise self.fault(f"is not a whole number: {shown(value)}", field)
+        if not -_LARGEST <= value < _LARGEST:
+            raise self.fault(f"does not lie between -2^63 and 2^63: {shown(value)}", field)
         return value
 
     def text(self, field: str) -> str:

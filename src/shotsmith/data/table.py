@@ -56,9 +56,9 @@ def read_table(
 ) -> list[Example]:
     """The examples of a table (a suffix of READERS) or of a folder with a `metadata.jsonl`, in its order.
 
-    Image paths start from `images`, or else from the table's folder; an image's id follows from the content of the file,
-    wherever it lies. Where no column holds images, that id follows from the question. Where none holds ids, they are
-    the rows' numbers, counted from `first`.
+    Image paths start from `images`, or else from the table's folder; an image's id follows from the content of the
+    file, wherever it lies. Where no column holds images, that id follows from the question. Where none holds ids, they
+    are the rows' numbers, counted from `first`.
 
     Raises DataError for a table that cannot be read or lacks a column. Rows at fault are handed to `on_fault`, which
     raises at the first unless told otherwise; of rows with one id the first is kept.
@@ -89,6 +89,7 @@ def _example(row: Row, columns: TableColumns, folders: _Folders, first: int, wor
         image_id=text_number(question) if image is None else folders.number(row, columns.image, image),
         question=question,
         answers=answers_of(row, columns.answers, wording),
+        place=row.place,
     )
 
 

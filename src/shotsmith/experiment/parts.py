@@ -32,6 +32,7 @@ from shotsmith.runs import SPLITS, Run, Split
 from shotsmith.samplers.pools import load_or_draw
 from shotsmith.selectors.protocol import Tasks
 from shotsmith.vlms.load import load_vlm
+from shotsmith.vlms.prompting.acceptance import objection
 from shotsmith.vlms.work import Counting, Work
 
 
@@ -175,7 +176,13 @@ class Parts:
     def _loaded(self) -> tuple[Splits, Mapping[Split, Barred], Mapping[str, frozenset[int]]]:
         """The examples, what each query must not be shown by id, image and content, and the twins."""
         ids = self.run.image_ids
-        splits = load_splits(self.recipe.data, self.run.world, skipped=self.run.skipped, image_ids=ids)
+        splits = load_splits(
+            self.recipe.data,
+            self.run.world,
+            skipped=self.run.skipped,
+            image_ids=ids,
+            objection=None if self.run.is_done("data") else objection(self.recipe.vlm),
+        )
         twins = twin_rows(splits.named()) if ids == "content" else {}
         bank = BarringIndex(splits.bank)
         barred: dict[Split, Barred] = {}

@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
-from shotsmith.data.images import MAX_PIXELS
+from shotsmith.data.images import check_size
 from shotsmith.errors import DataError, VLMError
 from shotsmith.files import file_digest
 
@@ -34,14 +34,18 @@ class ImageTokens:
 
         Raises DataError if it is no image, VLMError where the processor can do nothing with its size.
         """
-        return self._counted(image_size(image), alone)
+        return self.of_size(image_size(image), alone=alone)
+
+    def of_size(self, size: tuple[int, int], *, alone: bool) -> int:
+        """Tokens of an image of that width and height. Raises VLMError where the processor can do nothing with it."""
+        return self._counted(size, alone)
 
     def _count(self, size: tuple[int, int], alone: bool) -> int:
         blank, token = Image.new("RGB", size), self._processor.image_token
         text, images = (token, [blank]) if alone else (token + _BETWEEN + token, [blank, blank])
         try:
             ids = self._processor(text=[text], images=[images], add_special_tokens=False)["input_ids"][0]
-        except ValueError as error:
+        except (ValueError, ArithmeticError) as error:
             raise VLMError(f"the processor cannot place an image of {size[0]} x {size[1]} pixels: {error}") from error
         return len(ids) if alone else (len(ids) - self._between) // 2
 
@@ -59,6 +63,5 @@ def _size(image: Path, _content: str) -> tuple[int, int]:
             turned = opened.getexif().get(_EXIF_ORIENTATION) in _TURNED
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"is not a usable image: {error}", file=image) from error
-    if width * height > MAX_PIXELS:
-        raise DataError(f"has {width} x {height} pixels, more than {MAX_PIXELS:,}", file=image)
+    check_size((width, height), image)
     return (height, width) if turned else (width, height)

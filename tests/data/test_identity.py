@@ -2,36 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from small_table import settings, table
 
 from shotsmith.data.barring import BarringIndex
 from shotsmith.data.load import load_splits
 from shotsmith.data.splits import Splits
 from shotsmith.data.twins import twin_rows
 from shotsmith.errors import DataError
-from shotsmith.recipe import DataSettings, TableSettings
-
-
-def table(folder: Path, train: int = 20, test: int = 4, prefix: str = "") -> DataSettings:
-    """Write a table whose image paths begin with `prefix`; the pictures lie in `folder`/pictures."""
-    (folder / "pictures").mkdir(parents=True)
-    for name, count in (("train", train), ("test", test)):
-        rows = []
-        for number in range(count):
-            picture = f"{name}{number}.png"
-            Image.new("RGB", (4, 4), (number, len(name), 7)).save(folder / "pictures" / picture)
-            rows.append({"image": f"{prefix}pictures/{picture}", "question": "what?", "answers": "red"})
-        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return settings(folder)
-
-
-def settings(folder: Path) -> DataSettings:
-    return DataSettings(table=TableSettings(train=folder / "train.jsonl", test=folder / "test.jsonl", val_share=0.3))
 
 
 def ids(splits: Splits) -> dict[str, list[int]]:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from test_identity import table
+from small_table import settings, table
 
 from shotsmith.data.load import load_splits
 from shotsmith.data.usable import texts_object
 from shotsmith.errors import DataError
-from shotsmith.recipe import VLMSettings
+from shotsmith.recipe import DataSettings, TableSettings, VLMSettings
 from shotsmith.vlms.prompting.acceptance import objection
 
 BUILTIN = objection(VLMSettings())
@@ -79,9 +79,6 @@ def test_what_was_left_out_is_left_out_where_the_data_have_been_moved(tmp_path: 
     table(here)
     (here / "pictures" / "train3.png").write_bytes(b"\x89PNG\r\n\x1a\nno more")
     (here / "pictures" / "test0.png").unlink()
-    from test_identity import settings
-
-    from shotsmith.recipe import DataSettings, TableSettings
 
     def relative(folder: Path) -> DataSettings:
         shape: TableSettings = settings(tmp_path).table

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from shotsmith.data.answers import Wording, answers_of, column_of
 from shotsmith.data.identity import ImageIds, picture_number, text_number, written_number
 from shotsmith.data.pictures import NONE, listed, write_picture
 from shotsmith.data.rows import OnFault, Row, refuse
-from shotsmith.data.table import Wording, answers_of
 from shotsmith.errors import DataError, InputError
 from shotsmith.files import digest
 from shotsmith.recipe.data import HubDataset
@@ -42,14 +42,15 @@ def read_hub(
     """
     columns, place = settings.columns, Path(f"{settings.dataset}[{split}]")
     data = _loaded(settings, split)
-    for name in (columns.id, columns.image, columns.question, columns.answers):
+    held = column_of(columns.answers, data.column_names)
+    for name in (columns.id, columns.image, columns.question, held):
         if name is not None and name not in data.column_names:
             raise DataError(
                 f"there is no such column; there are {', '.join(data.column_names)}", file=place, field=name
             )
     images = None if columns.image is None else _images(data, columns.image, place, pictures)
-    wording = Wording(settings.question, _names(data.features[columns.answers]))
-    texts = data.select_columns([name for name in (columns.id, columns.question, columns.answers) if name])
+    wording = Wording(settings.question, _names(data.features[held]))
+    texts = data.select_columns([name for name in (columns.id, columns.question, held) if name])
     seen: dict[int, int] = {}
     examples = []
     for number, fields in enumerate(row for batch in _batches(texts) for row in batch):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from shotsmith.data.answers import Wording
 from shotsmith.data.hub import read_hub
 from shotsmith.data.identity import ImageIds
 from shotsmith.data.karpathy import read_karpathy
@@ -14,7 +15,7 @@ from shotsmith.data.official import read_official
 from shotsmith.data.rows import OnFault, refuse
 from shotsmith.data.skipped import Skipped
 from shotsmith.data.splits import Splits, check_disjoint, split_by_image
-from shotsmith.data.table import Wording, read_table
+from shotsmith.data.table import read_table
 from shotsmith.data.usable import Objection, check_usable
 from shotsmith.errors import DataError
 from shotsmith.recipe import DataSettings, OkvqaSettings, TableColumns

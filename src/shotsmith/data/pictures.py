@@ -6,8 +6,9 @@ import io
 import os
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from shotsmith.data.images import DAMAGE, open_image
 from shotsmith.files import digest
 
 NONE = "-"
@@ -38,7 +39,7 @@ def listed(file: Path) -> list[str]:
 
 def _suffix(content: bytes) -> str:
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with open_image(io.BytesIO(content)) as image:
             return f".{str(image.format).lower()}"
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except (*DAMAGE, Image.DecompressionBombError):
         return ".unknown"

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from shotsmith.data.containers import is_container
 from shotsmith.errors import DataError
 
+_UNTYPED = (".csv", ".tsv")
+"""Files whose cells are texts, whatever was written into them."""
 _LARGEST = 1 << 63
 """Ids are stored as 64-bit numbers."""
 
@@ -66,6 +69,8 @@ class Row:
             raise self.fault(f"is not a text: {shown(value)}", field)
         if not value.strip():
             raise self.fault("is empty", field)
+        if is_container(value, numbers=self.file.suffix in _UNTYPED):
+            raise self.fault(f"is a list, a record or bytes written as text: {shown(value)}", field)
         if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
             raise self.fault("holds half of a surrogate pair, which no text encoding can store", field)
         return value

@@ -7,10 +7,10 @@ not decoded; their folders are listed, once each.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 
+from shotsmith.data.answers import PLAIN, Wording, answers_of, column_of
 from shotsmith.data.delimited import delimited_rows
 from shotsmith.data.identity import ImageIds, numbering, text_number
 from shotsmith.data.rows import OnFault, Row, refuse, shown
@@ -23,35 +23,13 @@ FOLDER_TABLE = "metadata.jsonl"
 """The table of a folder that is given in place of a file, as Hugging Face's image folders have it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wording:
-    """How the texts of a row become question and answers."""
-
-    question: str = "{text}"
-    """What is asked; {text} stands for the text of the question column."""
-    labels: Mapping[str, str] = field(default_factory=dict)
-    """The answer that each value stands for; empty: values are the answers."""
-
-    def asked(self, text: str) -> str:
-        """The question."""
-        return self.question.replace("{text}", text)
-
-    def answer(self, row: Row, value: object, column: str) -> str:
-        """The answer. Raises DataError for a value that stands for none."""
-        if not self.labels:
-            return row.checked_text(value, column)
-        if isinstance(value, bool | float) or str(value) not in self.labels:
-            raise row.fault(f"is none of the labels {', '.join(self.labels)}: {shown(value)}", column)
-        return self.labels[str(value)]
-
-
 def read_table(
     table: Path,
     columns: TableColumns,
     images: Path | None = None,
     first: int = 0,
     on_fault: OnFault = refuse,
-    wording: Wording = Wording(),
+    wording: Wording = PLAIN,
     image_ids: ImageIds = "content",
 ) -> list[Example]:
     """The examples of a table (a suffix of READERS) or of a folder with a `metadata.jsonl`, in its order.
@@ -91,15 +69,6 @@ def _example(row: Row, columns: TableColumns, folders: _Folders, first: int, wor
         answers=answers_of(row, columns.answers, wording),
         place=row.place,
     )
-
-
-def answers_of(row: Row, column: str, wording: Wording) -> tuple[str, ...]:
-    """One value or a list of them, as answers. Raises DataError naming the column."""
-    value = row.present(column)
-    if isinstance(value, str) or (wording.labels and not isinstance(value, list)):
-        return (wording.answer(row, value, column),)
-    values = row.filled(column)
-    return tuple(wording.answer(row, value, f"{column}[{position}]") for position, value in enumerate(values))
 
 
 class _Folders:
@@ -187,9 +156,10 @@ def _parquet(file: Path, columns: TableColumns, _on_fault: OnFault) -> Iterator[
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    wanted = list(dict.fromkeys(name for name in columns.model_dump().values() if name is not None))
+    named = list(dict.fromkeys(name for name in columns.model_dump().values() if name is not None))
     try:
         with pq.ParquetFile(file) as table:
+            wanted = [column_of(name, table.schema_arrow.names) for name in named]
             for name in wanted:
                 if name not in table.schema_arrow.names:
                     raise DataError("there is no such column", file=file, field=name)

@@ -95,7 +95,7 @@ class TableColumns(Settings):
     """Path of an image file; null: the question is all there is."""
     question: str = "question"
     answers: str = "answers"
-    """One text or a list of them."""
+    """One text or a list of them; `COLUMN.FIELD` names a field of records, as `answers.answer`."""
 
 
 class TableFormat(Settings):

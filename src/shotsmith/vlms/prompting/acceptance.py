@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+from shotsmith.data.images import image_size
 from shotsmith.data.usable import Objection, fault, texts_object
 from shotsmith.errors import DataError, VLMError
 from shotsmith.recipe import VLMSettings
 from shotsmith.records import Example
 from shotsmith.vlms.pretrained.loading import load_processor_and_prompt, model_folder
-from shotsmith.vlms.prompting.image_tokens import ImageTokens, image_size
+from shotsmith.vlms.prompting.image_tokens import ImageTokens
 
 _ORDINARY_SIDE = 64
 _ORDINARY_RATIO = 8

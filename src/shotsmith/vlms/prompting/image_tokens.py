@@ -6,15 +6,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from shotsmith.data.images import check_size
-from shotsmith.errors import DataError, VLMError
+from shotsmith.data.images import image_size
+from shotsmith.errors import VLMError
 from shotsmith.files import file_digest
 
-_EXIF_ORIENTATION = 0x0112
-_TURNED = range(5, 9)
-"""EXIF orientations that exchange width and height."""
 _BETWEEN = " x "
 
 
@@ -34,7 +31,7 @@ class ImageTokens:
 
         Raises DataError if it is no image, VLMError where the processor can do nothing with its size.
         """
-        return self.of_size(image_size(image), alone=alone)
+        return self.of_size(_size(image, file_digest(image)), alone=alone)
 
     def of_size(self, size: tuple[int, int], *, alone: bool) -> int:
         """Tokens of an image of that width and height. Raises VLMError where the processor can do nothing with it."""
@@ -50,18 +47,6 @@ class ImageTokens:
         return len(ids) if alone else (len(ids) - self._between) // 2
 
 
-def image_size(image: Path) -> tuple[int, int]:
-    """Width and height as the image is shown, from its header. Raises DataError if it is no image."""
-    return _size(image, file_digest(image))
-
-
 @lru_cache(maxsize=1_000_000)
 def _size(image: Path, _content: str) -> tuple[int, int]:
-    try:
-        with Image.open(image) as opened:
-            width, height = opened.size
-            turned = opened.getexif().get(_EXIF_ORIENTATION) in _TURNED
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"is not a usable image: {error}", file=image) from error
-    check_size((width, height), image)
-    return (height, width) if turned else (width, height)
+    return image_size(image)

@@ -117,7 +117,7 @@ def test_a_column_map_names_the_field_of_records(tmp_path: Path, write, value: o
     named = TEXTS.model_copy(update={"answers": "answers.answer"})
     (example,) = read_table(write(tmp_path, value), named)
     assert example.answers == tuple(TWO)
-    with pytest.raises(DataError, match="no such column|is not a record with the field 'said'"):
+    with pytest.raises(DataError, match=r"no such column|is not a record with the field 'said'"):
         read_table(write(tmp_path, value), TEXTS.model_copy(update={"answers": "answers.said"}))
 
 

@@ -131,6 +131,7 @@ def test_chunks_beside_the_pixels_of_a_png_do_not_matter(tmp_path: Path, odd: by
         assert load_image(path).size == image_size(path) == (8, 16)
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_segments_beside_the_pixels_of_a_jpeg_do_not_matter(tmp_path: Path) -> None:
     buffer = io.BytesIO()
     two_tone().save(buffer, "JPEG", quality=95)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import struct
 import zlib
@@ -119,7 +120,7 @@ def _load_bare(path: Path) -> Image.Image | None:
 def _unreadable(error: Exception, path: Path) -> DataError:
     if isinstance(error, UnidentifiedImageError):
         return DataError("is not an image of a known format", file=path)
-    if isinstance(error, OSError) and error.errno is not None:
+    if isinstance(error, PermissionError) or (isinstance(error, OSError) and error.errno == errno.EIO):
         return DataError(f"cannot be read: {error.strerror}", file=path)
     return DataError(f"is a damaged image: {error}", file=path)
 

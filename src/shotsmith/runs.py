@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from shotsmith.environment import environment
-from shotsmith.errors import InputError, ShotsmithError
+from shotsmith.errors import InputError, ShotsmithError, WriteError
 from shotsmith.files import read_json, write_json, write_text
 from shotsmith.recipe import Recipe, dump_recipe, load_recipe
+from shotsmith.temporary import clear_all_leftovers
 
 Row = dict[str, Any]
 """One line of a JSON-lines file."""
@@ -80,6 +81,9 @@ class Run:
             if not fresh:
                 _same_recipe(load_recipe(run.recipe_file), recipe, run)
                 return run
+            if not run.environment_file.exists():
+                problem = "holds a recipe.yaml, but is no run that could be started anew; choose another folder (--out)"
+                raise InputError(problem, file=folder)
             run._empty()
         elif folder.is_dir() and (strangers := _visible(folder) - _BEFORE_RECIPE):
             raise InputError(f"is not a run, and not empty (it holds '{min(strangers)}'); choose another", file=folder)
@@ -246,6 +250,7 @@ class Run:
             stream.truncate(0)
             stream.write(f"pid {os.getpid()} on {socket.gethostname()}")
             stream.flush()
+            clear_all_leftovers(self.folder)
             yield
 
     def status(self) -> Literal["created", "running", "stopped", "done"]:
@@ -292,16 +297,22 @@ def show(run: Run) -> dict[str, Any]:
 
 
 def append_row(path: Path, row: Mapping[str, object]) -> None:
-    """Append one JSON line durably; what a kill left of an unfinished line is cut off first."""
+    """Append one JSON line durably; what a kill left of an unfinished line is cut off first.
+
+    Raises WriteError where the disk does not take it.
+    """
     line = json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+b") as stream:
-        stream.seek(0)
-        written = stream.read()
-        stream.truncate(written.rfind(b"\n") + 1)
-        stream.write(line.encode())
-        stream.flush()
-        os.fsync(stream.fileno())
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a+b") as stream:
+            stream.seek(0)
+            written = stream.read()
+            stream.truncate(written.rfind(b"\n") + 1)
+            stream.write(line.encode())
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as error:
+        raise WriteError(error.strerror or str(error), file=path) from error
 
 
 def read_rows(path: Path, required: tuple[str, ...] = ()) -> list[Row]:

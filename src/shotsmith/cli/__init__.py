@@ -39,6 +39,12 @@ class Verbs(typer.core.TyperGroup):
         except ShotsmithError as error:
             _say(f"error: {error}")
             raise typer.Exit(2 if isinstance(error, InputError) else 1) from error
+        except OSError as error:
+            if isinstance(error, BrokenPipeError):  # nobody reads on: typer ends quietly
+                raise
+            place = f"{error.filename}: " if error.filename is not None else ""
+            _say(f"error: {place}{error.strerror or error}")
+            raise typer.Exit(1) from error
         except KeyboardInterrupt as error:
             _say("stopped; run the same command again to continue")
             raise typer.Exit(130) from error

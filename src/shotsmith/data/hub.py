@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from shotsmith.data.answers import Wording, answers_of, column_of
+from shotsmith.data.confined import refuse_outside
 from shotsmith.data.identity import ImageIds, picture_number, text_number, written_number
 from shotsmith.data.pictures import NONE, listed, write_picture
 from shotsmith.data.rows import OnFault, Row, refuse
@@ -62,6 +63,8 @@ def read_hub(
                 image = images[number]
                 if image is None:
                     raise row.fault("holds no picture, and no path of an image file", columns.image)
+                if settings.confined and image.parent != pictures:
+                    refuse_outside(row, image, _own_folders(settings), str(columns.image))
             identity = row.integer(columns.id) if columns.id is not None else first + number
             if identity in seen:
                 raise row.fault(f"{identity} stands in row {seen[identity]} already", columns.id)
@@ -74,6 +77,15 @@ def read_hub(
         except DataError as fault:
             on_fault(fault)
     return examples
+
+
+def _own_folders(settings: HubDataset) -> tuple[Path, ...]:
+    """Where the images of a data set may lie."""
+    from datasets import config
+    from huggingface_hub import constants
+
+    folders = (settings.dataset, ".", str(config.HF_DATASETS_CACHE), constants.HF_HUB_CACHE)
+    return tuple(Path(folder).expanduser() for folder in folders)
 
 
 def _number(row: Row, column: str | None, image: Path, pictures: Path | None, image_ids: ImageIds) -> int:

@@ -146,8 +146,10 @@ def _captions(settings: CaptionsSettings, on_fault: OnFault) -> Splits:
 
 
 def _table_reader(settings: TableFormat, way: _Way) -> Callable[[Path, int], list[Example]]:
-    columns, images, ids = settings.columns, settings.images, way.image_ids
-    return lambda table, first: read_table(table, columns, images, first, way.on_fault, image_ids=ids)
+    ids, confined = way.image_ids, settings.confined
+    return lambda table, first: read_table(
+        table, settings.columns, settings.images, first, way.on_fault, image_ids=ids, confined=confined
+    )
 
 
 def _texts_reader(settings: TextsFormat, way: _Way) -> Callable[[Path, int], list[Example]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from shotsmith.data.images import DAMAGE, open_image
-from shotsmith.files import digest
+from shotsmith.files import digest, replacing
 
 NONE = "-"
 """Stands in a list where a row has no picture."""
@@ -20,10 +20,8 @@ def write_picture(folder: Path, content: bytes) -> str:
     name = digest(content)[:40] + _suffix(content)
     file = folder / name
     if not file.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        half = file.with_name(f".{name}.{os.getpid()}")
-        half.write_bytes(content)
-        half.replace(file)
+        with replacing(file, durable=False) as temporary:
+            temporary.write_bytes(content)
     return name
 
 

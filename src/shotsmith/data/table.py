@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from shotsmith.data.answers import PLAIN, Wording, answers_of, column_of
+from shotsmith.data.confined import refuse_outside
 from shotsmith.data.delimited import delimited_rows
 from shotsmith.data.identity import ImageIds, numbering, text_number
 from shotsmith.data.rows import OnFault, Row, refuse, shown
@@ -31,18 +32,19 @@ def read_table(
     on_fault: OnFault = refuse,
     wording: Wording = PLAIN,
     image_ids: ImageIds = "content",
+    confined: bool = False,
 ) -> list[Example]:
     """The examples of a table (a suffix of READERS) or of a folder with a `metadata.jsonl`, in its order.
 
     Image paths start from `images`, or else from the table's folder; an image's id follows from the content of the
     file, wherever it lies. Where no column holds images, that id follows from the question. Where none holds ids, they
-    are the rows' numbers, counted from `first`.
+    are the rows' numbers, counted from `first`. With `confined` an image outside that folder is a fault of its row.
 
     Raises DataError for a table that cannot be read or lacks a column. Rows at fault are handed to `on_fault`, which
     raises at the first unless told otherwise; of rows with one id the first is kept.
     """
     file = table / FOLDER_TABLE if table.is_dir() else table
-    folders = _Folders(images if images is not None else file.parent, image_ids)
+    folders = _Folders(images if images is not None else file.parent, image_ids, confined)
     seen: dict[int, int] = {}
     examples = []
     for row in _rows(file, columns, on_fault):
@@ -74,8 +76,9 @@ def _example(row: Row, columns: TableColumns, folders: _Folders, first: int, wor
 class _Folders:
     """The names in each folder of images, listed once: asking the disk for every image is slow."""
 
-    def __init__(self, start: Path, image_ids: ImageIds) -> None:
+    def __init__(self, start: Path, image_ids: ImageIds, confined: bool) -> None:
         self._start = start
+        self._confined = confined
         self._numbered = numbering(image_ids)
         self._names: dict[str, tuple[Path, frozenset[str]]] = {}
         self._numbers: dict[Path, int] = {}
@@ -92,6 +95,8 @@ class _Folders:
         folder, names = self._names[parent]
         if name not in names:
             raise row.fault(f"there is no image {folder / name}", column)
+        if self._confined:
+            refuse_outside(row, folder / name, (self._start,), column)
         return folder / name
 
     def number(self, row: Row, column: str | None, image: Path) -> int:

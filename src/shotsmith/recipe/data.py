@@ -103,6 +103,9 @@ class TableFormat(Settings):
 
     images: Path | None = None
     """Folder that image paths start from; else the folder of the table that names them."""
+    confined: bool = False
+    """Refuse images that lie outside that folder, links followed: for tables from others, whose paths might lead to any
+    file."""
     columns: TableColumns = TableColumns()
 
 
@@ -171,6 +174,9 @@ class HubDataset(Settings):
     """Which configuration, where there are several."""
     revision: str | None = None
     """Which version of a data set on the hub."""
+    confined: bool = True
+    """Refuse images that lie outside the data set's folder, the working directory and the caches of `datasets`, links
+    followed: paths in a data set from others might lead to any file."""
     columns: TableColumns = TableColumns()
     """An image column may hold pictures or paths of image files; labels that have names become these."""
     question: Wording = "{text}"

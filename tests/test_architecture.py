@@ -17,7 +17,7 @@ LONGEST = 400
 
 # Ground floor first. A module imports its own floor and those below.
 FLOORS: tuple[frozenset[str], ...] = (
-    frozenset({"environment", "errors", "records", "files", "recipe", "runs", "progress", "temporary"}),
+    frozenset({"environment", "errors", "records", "files", "recipe", "runs", "progress", "temporary", "visible"}),
     frozenset({"data", "metrics", "statistics"}),
     frozenset({"encoders", "samplers", "vlms", "builtin"}),
     frozenset({"completions", "rewards"}),

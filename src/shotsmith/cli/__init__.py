@@ -27,6 +27,7 @@ from shotsmith.cli import (
     world,
 )
 from shotsmith.errors import InputError, ShotsmithError
+from shotsmith.visible import visible_line
 
 
 class Verbs(typer.core.TyperGroup):
@@ -95,7 +96,8 @@ def main() -> None:
 
 
 def _say(line: str) -> None:
-    from rich.console import Console
+    from shotsmith.cli.console import Console
 
     console = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
+    line = visible_line(line)
     console.print(line, style="bold red" if line.startswith("error") else None)

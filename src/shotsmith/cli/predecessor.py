@@ -196,8 +196,7 @@ def _take_over(run: Run, trained: Path) -> None:
 
 
 def _tell_training(run: Run, files: Path, job: Job) -> None:
-    from rich.console import Console
-
+    from shotsmith.cli.console import Console
     from shotsmith.cli.tables import print_best
     from shotsmith.runs import show
 
@@ -216,7 +215,7 @@ def _tell_training(run: Run, files: Path, job: Job) -> None:
 
 
 def _tell_inference(accuracies: dict[int, float], checkpoint: Path, file: Path) -> None:
-    from rich.console import Console
+    from shotsmith.cli.console import Console
 
     console = Console(soft_wrap=True, highlight=False, markup=False)
     console.print(f"VQA accuracy of {checkpoint}")

@@ -160,7 +160,7 @@ def _file(place: Path) -> Path:
 
 
 def _say(line: str) -> None:
-    from rich.console import Console
+    from shotsmith.cli.console import Console
 
     Console(soft_wrap=True, markup=False, highlight=False).print(line)
 

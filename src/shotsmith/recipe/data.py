@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
-from shotsmith.recipe.base import Count, Natural, Settings, Share
+from shotsmith.recipe.base import Count, Seed, Settings, Share
 
 MetricName = Literal["vqa_accuracy", "cider", "exact_match"]
 Wording = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
@@ -38,7 +38,7 @@ class WorldSettings(Settings):
     `preset: first` gives the world of the first version; other settings go on top.
     """
 
-    seed: Natural = 0
+    seed: Seed = 0
     """Which world: facts, artefacts, questions and pictures all follow from it."""
     bank: Count | None = 5000
     """Examples that can be shown, apart from the queries; null: the train split is the bank."""
@@ -272,7 +272,7 @@ class DataSettings(Settings):
     """Queries of the final comparison (from the test split)."""
     balance_train_queries: bool = False
     """Draw the training queries evenly over the question types, so that rare ones are learned too."""
-    seed: Natural = 0
+    seed: Seed = 0
     """Which queries are drawn."""
 
     @model_validator(mode="after")

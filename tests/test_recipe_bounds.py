@@ -76,7 +76,7 @@ def test_it_is_refused_in_time_and_on_one_short_line(tmp_path: Path, text: str) 
 def test_a_base_is_a_regular_file(tmp_path: Path, base: str) -> None:
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "recipe.yaml").write_text(f"base: {base}\n")
-    with pytest.raises(RecipeError, match="no regular file|too long|cannot be read"):
+    with pytest.raises(RecipeError, match=r"no regular file|too long|cannot be read"):
         load_recipe(tmp_path / "recipe.yaml")
 
 

@@ -37,6 +37,13 @@ EPOCH_KEYS = ("seed", "phase", "epoch")
 LAST_STAGE = "report"
 """The stage whose end makes a run done."""
 
+ORIGINS: Mapping[str, tuple[str, ...]] = {
+    "beam": ("beam",),
+    "train": ("seed-", "rollouts/"),
+    "evaluate": ("evaluation",),
+}
+"""What the completions of a stage are asked for under."""
+
 COLUMNS: dict[str, tuple[str, ...]] = {
     "train_loss": ("loss",),
     "val_loss": ("val/loss",),

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from shotsmith.data.answers import PLAIN, Wording, answers_of, column_of
+from shotsmith.data.arrow_rows import plain_rows, refuse_types
 from shotsmith.data.confined import refuse_outside
 from shotsmith.data.delimited import delimited_rows
 from shotsmith.data.identity import ImageIds, numbering, text_number
@@ -168,10 +169,11 @@ def _parquet(file: Path, columns: TableColumns, _on_fault: OnFault) -> Iterator[
             for name in wanted:
                 if name not in table.schema_arrow.names:
                     raise DataError("there is no such column", file=file, field=name)
-            rows = (row for batch in table.iter_batches(columns=wanted) for row in batch.to_pylist())
+            refuse_types({name: table.schema_arrow.field(name).type for name in wanted}, file)
+            rows = (row for batch in table.iter_batches(columns=wanted) for row in plain_rows(batch, file))
             for number, fields in enumerate(rows):
                 yield Row(file, number, fields)
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowException, OverflowError) as error:
         raise DataError(f"is not a Parquet file, or a damaged one: {error}", file=file) from error
 
 

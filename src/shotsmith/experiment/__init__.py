@@ -17,7 +17,7 @@ from shotsmith.experiment.training import rank, train
 from shotsmith.files import write_json
 from shotsmith.progress import Progress
 from shotsmith.recipe import Recipe
-from shotsmith.runs import LAST_STAGE, SPLITS, Run
+from shotsmith.runs import LAST_STAGE, ORIGINS, SPLITS, Run
 from shotsmith.selectors.beam_file import write_beams
 from shotsmith.selectors.beam_search import beam_search
 
@@ -77,8 +77,6 @@ _STAGES: Mapping[str, Callable[[Parts], int]] = {
     LAST_STAGE: report,
 }
 STAGES = tuple(_STAGES)
-_ORIGINS = {"beam": ("beam",), "train": ("seed-", "rollouts/"), "evaluate": ("evaluation",)}
-"""What the completions of a stage are asked for under."""
 
 
 def run(recipe: Recipe, run: Run, progress: Progress, until: str | None = None) -> None:
@@ -115,5 +113,5 @@ def _do(parts: Parts, name: str) -> None:
     before = parts.work()
     requests = _STAGES[name](parts)
     seconds = time.perf_counter() - started
-    calls = sum(parts.calls(origin) for origin in _ORIGINS.get(name, ()))
+    calls = sum(parts.calls(origin) for origin in ORIGINS.get(name, ()))
     parts.run.record(name, seconds, calls, requests - calls, work=parts.work().since(before))

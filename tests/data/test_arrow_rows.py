@@ -21,7 +21,7 @@ UNUSABLE = {
     "nanoseconds": pa.array([1], pa.duration("ns")),
     "date": pa.array([DAY]),
     "time": pa.array([datetime.time(1)]),
-    "timestamp": pa.array([2**62], pa.timestamp("s")),
+    "timestamp": pa.array([2**40], pa.timestamp("s")),
     "decimal": pa.array([decimal.Decimal("1.5")]),
     "map": pa.array([[("a", "b")]], pa.map_(pa.string(), pa.string())),
     "a list of dates": pa.array([[DAY]]),

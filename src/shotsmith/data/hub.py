@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from shotsmith.data.answers import Wording, answers_of, column_of
+from shotsmith.data.arrow_rows import refuse_types
 from shotsmith.data.confined import refuse_outside
 from shotsmith.data.identity import ImageIds, picture_number, text_number, written_number
 from shotsmith.data.pictures import NONE, listed, write_picture
@@ -49,6 +50,8 @@ def read_hub(
             raise DataError(
                 f"there is no such column; there are {', '.join(data.column_names)}", file=place, field=name
             )
+    schema = data.features.arrow_schema
+    refuse_types({name: schema.field(name).type for name in (columns.id, columns.question, held) if name}, str(place))
     images = None if columns.image is None else _images(data, columns.image, place, pictures)
     wording = Wording(settings.question, _names(data.features[held]))
     texts = data.select_columns([name for name in (columns.id, columns.question, held) if name])

@@ -11,12 +11,14 @@ import numpy as np
 import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-from transformers import AutoTokenizer, CLIPModel
+from safetensors import SafetensorError
+from transformers import AutoConfig, AutoTokenizer, CLIPConfig, CLIPModel
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.utils import logging as transformers_logging
 
 from shotsmith.data.images import load_image
 from shotsmith.encoders.embedded import Floats
+from shotsmith.encoders.whole_model import refuse_half
 from shotsmith.errors import InputError
 from shotsmith.files import digest, file_digest
 from shotsmith.progress import Advance
@@ -88,11 +90,15 @@ def load_encoder(settings: EncoderSettings) -> ClipEncoder:
     folder = encoder_folder(settings)
     transformers_logging.disable_progress_bar()  # it would draw over our own
     try:
-        model = CLIPModel.from_pretrained(folder)
-        image_processor = CLIPImageProcessorPil.from_pretrained(folder)
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        if not isinstance(config, CLIPConfig):
+            raise InputError(f"is a {config.model_type!r} model and no CLIP", file=folder, field="encoder.path")
+        model, loaded = CLIPModel.from_pretrained(folder, trust_remote_code=False, output_loading_info=True)
+        image_processor = CLIPImageProcessorPil.from_pretrained(folder, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
         raise InputError(f"is not a CLIP model that transformers can load: {error}", file=folder) from error
+    refuse_half(loaded, folder)
     model.train(False).requires_grad_(False)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return ClipEncoder(

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from transformers import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING, AutoConfig, AutoModelForImageTextToText
 
 from shotsmith.builtin import VLM_PATH
+from shotsmith.encoders.whole_model import refuse_half
 from shotsmith.errors import InputError
 from shotsmith.files import digest, file_digest
 from shotsmith.recipe import VLMSettings
@@ -60,14 +61,18 @@ def load_pretrained(settings: VLMSettings) -> Pretrained:
         keep_freed_memory()
     processor, prompt = load_processor_and_prompt(folder, settings)
     try:
-        model: Any = AutoModelForImageTextToText.from_pretrained(
+        model: Any
+        model, loaded = AutoModelForImageTextToText.from_pretrained(
             folder,
+            trust_remote_code=False,
+            output_loading_info=True,
             dtype=_dtype(settings, device),
             attn_implementation=settings.attention,
             device_map=settings.device_map,
         )
     except _DAMAGE as error:
         raise InputError(f"cannot be loaded as an image-text-to-text model: {error}", file=folder) from error
+    refuse_half(loaded, folder)
     if settings.lora is not None:
         model = merge_adapter(model, Path(settings.lora).expanduser())
     if settings.device_map is None:
@@ -93,7 +98,7 @@ def load_processor_and_prompt(folder: Path, settings: VLMSettings) -> tuple[Any,
     """What turns requests into tokens, without any weights. Raises InputError as `load_pretrained` does."""
     prompt = load_prompt(settings.prompt)
     try:
-        config = AutoConfig.from_pretrained(folder)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         if type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
             raise InputError(f"is a {config.model_type!r} model, none that takes images and text", file=folder)
         processor = load_processor(folder, config)

@@ -18,7 +18,7 @@ _FAULTS: Mapping[str, str] = {
 
 
 def refuse_half(loaded: Mapping[str, Any], folder: Path) -> None:
-    """Raise InputError where the loading info of transformers tells weights that are missing, unexpected or misshapen."""
+    """Raise InputError where transformers tells of weights that are missing, unexpected or of another shape."""
     for kind, problem in _FAULTS.items():
         names: Iterable[object] = loaded.get(kind) or ()
         told = sorted(str(name[0] if isinstance(name, tuple) else name) for name in names)

@@ -75,7 +75,7 @@ def read_hub(
             if image is not None:
                 image_id = _number(row, columns.image, image, pictures, image_ids)
             answers = answers_of(row, columns.answers, wording)
-            examples.append(Example(identity, image, image_id, question, answers, place=row.place))
+            examples.append(Example(identity, image, image_id, question, answers, place=row.where))
             seen[identity] = number
         except DataError as fault:
             on_fault(fault)

@@ -93,7 +93,7 @@ def _example(
         raise fault(f"differs from the question's image {question.image_id}", "image_id")
     image = None if paths is None else paths.find(question.image_id, row)
     asked, kind = question.question, annotation.question_type
-    return Example(number, image, question.image_id, asked, annotation.answers, kind, place=row.place)
+    return Example(number, image, question.image_id, asked, annotation.answers, kind, place=row.where)
 
 
 def _question(row: Row) -> _Question:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Mapping
+from typing import Any
 
 from PIL import Image
 
@@ -78,7 +79,7 @@ def in_xmp(content: object) -> int | None:
     return int(found.group(1)) if found else None
 
 
-def _exif(info: Mapping[object, object]) -> object:
+def _exif(info: Mapping[Any, Any]) -> object:
     """The EXIF block of an image; ImageMagick writes it into a PNG as text."""
     raw = info.get("Raw profile type exif")
     if "exif" in info or not isinstance(raw, str):

@@ -33,7 +33,7 @@ class Row:
     fields: Mapping[str, object]
 
     @property
-    def place(self) -> tuple[str, int]:
+    def where(self) -> tuple[str, int]:
         """File and row, as an example remembers them."""
         return str(self.file), self.number
 

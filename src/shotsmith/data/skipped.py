@@ -52,7 +52,9 @@ class Skipped:
         if not self._listed:
             for examples in (*splits.named().values(), splits.own_bank or ()):
                 bad = self._decode(examples)
-                for example in examples if objection is not None else ():
+                if objection is None:
+                    continue
+                for example in examples:
                     if example.image not in bad and (found := objection(example)) is not None:
                         self(found)
         kept = _Kept(self.faults)

@@ -70,7 +70,7 @@ def _example(row: Row, columns: TableColumns, folders: _Folders, first: int, wor
         image_id=text_number(question) if image is None else folders.number(row, columns.image, image),
         question=question,
         answers=answers_of(row, columns.answers, wording),
-        place=row.place,
+        place=row.where,
     )
 
 

@@ -93,7 +93,8 @@ def load_encoder(settings: EncoderSettings) -> ClipEncoder:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         if not isinstance(config, CLIPConfig):
             raise InputError(f"is a {config.model_type!r} model and no CLIP", file=folder, field="encoder.path")
-        model, loaded = CLIPModel.from_pretrained(folder, trust_remote_code=False, output_loading_info=True)
+        loading: Any = CLIPModel.from_pretrained  # its types do not know of the loading info
+        model, loaded = loading(folder, trust_remote_code=False, output_loading_info=True)
         image_processor = CLIPImageProcessorPil.from_pretrained(folder, trust_remote_code=False)
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
@@ -103,7 +104,7 @@ def load_encoder(settings: EncoderSettings) -> ClipEncoder:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return ClipEncoder(
         identity=_identity(folder),
-        model=model.to(device),  # type: ignore[arg-type]
+        model=model.to(device),
         image_processor=image_processor,
         tokenizer=tokenizer,
         batch_size=settings.batch_size,

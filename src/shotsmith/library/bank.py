@@ -8,8 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from shotsmith.data.answers import Wording, answers_of
+from shotsmith.data.identity import text_number
 from shotsmith.data.rows import Row
-from shotsmith.data.table import Wording, answers_of, read_table, text_number
+from shotsmith.data.table import read_table
 from shotsmith.errors import DataError, InputError
 from shotsmith.files import digest, file_digest
 from shotsmith.library.cache import cache_folder

@@ -84,8 +84,8 @@ def _read(file: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
 
 def _digest(tensors: Tensors, values: str) -> str:
     """SHA-256 over everything the file holds: names, types, shapes, numbers and values."""
-    parts: list[str | bytes | memoryview] = [values]
+    parts: list[str | bytes] = [values]
     for name, tensor in sorted(tensors.items()):
         flat = tensor.detach().cpu().contiguous().reshape(-1)
-        parts += [f"{name} {tensor.dtype} {tuple(tensor.shape)}", memoryview(flat.view(torch.uint8).numpy())]
+        parts += [f"{name} {tensor.dtype} {tuple(tensor.shape)}", flat.view(torch.uint8).numpy().tobytes()]
     return digest(*parts)

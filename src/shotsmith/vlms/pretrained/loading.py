@@ -61,8 +61,8 @@ def load_pretrained(settings: VLMSettings) -> Pretrained:
         keep_freed_memory()
     processor, prompt = load_processor_and_prompt(folder, settings)
     try:
-        model: Any
-        model, loaded = AutoModelForImageTextToText.from_pretrained(
+        loading: Any = AutoModelForImageTextToText.from_pretrained  # its types do not know of the loading info
+        model, loaded = loading(
             folder,
             trust_remote_code=False,
             output_loading_info=True,

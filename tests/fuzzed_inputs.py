@@ -97,7 +97,7 @@ def fuzz(kind: str, seeds: Iterable[int], folder: Path) -> Outcome:
             outcome.read += 1
         except ShotsmithError as error:
             outcome.errors += 1
-            if file.name not in str(error):
+            if str(place) not in str(error):
                 outcome.unexplained.append(f"seed {seed}: {error}")
         outcome.slowest = max(outcome.slowest, time.process_time() - started)
     return outcome

@@ -57,6 +57,16 @@ def test_it_is_named_by_file_and_row_or_left_out_alone(tmp_path: Path, spoil: Ca
     assert load_splits(left_out, skipped=listed) == splits, "the list decides at later looks"
 
 
+def test_behind_a_server_long_images_and_known_control_tokens_are_found_too(tmp_path: Path) -> None:
+    behind = objection(VLMSettings.model_validate({"server": {"url": "http://127.0.0.1:9/v1", "model": "m"}}))
+    data = table(tmp_path)
+    assert len(load_splits(data, objection=behind).test) == 4
+    long_image(tmp_path)
+    with pytest.raises(DataError, match="200 times") as caught:
+        load_splits(data, objection=behind)
+    assert caught.value.row == 1
+
+
 @pytest.mark.parametrize("number", [2**63, -(2**63) - 1, 10**30])
 def test_an_id_that_64_bits_do_not_hold_is_a_fault_of_its_row(tmp_path: Path, number: int) -> None:
     data = table(tmp_path)

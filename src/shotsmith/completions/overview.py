@@ -27,7 +27,11 @@ class Overview:
 
 
 def overview(store: Store) -> Overview:
-    """Count everything: this reads the whole file once. Raises StoreError for a damaged one."""
+    """Count everything: this reads the whole file.
+
+    Raises StoreError for a damaged one, or one that holds what no store holds.
+    """
+    store.verify()
     with store.explained():
         execute = store.connection.execute
         completions, texts = execute("SELECT count(*), count(text) FROM completions").fetchone()

@@ -20,8 +20,6 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "JPEG2000"
 """Formats that are opened, told by the content. Others are refused: some (EPS) are programs that run when opened."""
 MAX_PIXELS = 64_000_000
 """Larger images are refused before they are decoded."""
-MAX_RATIO = 200
-"""Longer or higher images are refused: VLMs cannot place them, and encoders would blow them up."""
 
 DAMAGE = (
     OSError,
@@ -89,12 +87,10 @@ def image_size(path: Path) -> tuple[int, int]:
 
 
 def check_size(size: tuple[int, int], path: Path) -> None:
-    """Raise DataError naming the file where an image is too large or too long to be shown."""
+    """Raise DataError naming the file where an image is too large to be shown."""
     width, height = size
     if width * height > MAX_PIXELS:
         raise DataError(f"has {width} x {height} pixels, more than {MAX_PIXELS:,}", file=path)
-    if max(width, height) >= MAX_RATIO * min(width, height):
-        raise DataError(f"has {width} x {height} pixels: one side is {MAX_RATIO} times the other or more", file=path)
 
 
 def _decoded(source: Path | io.BytesIO, path: Path, orientation: int | None = None) -> Image.Image:

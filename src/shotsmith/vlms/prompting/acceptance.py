@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -13,6 +14,8 @@ from shotsmith.records import Example
 from shotsmith.vlms.pretrained.loading import load_processor_and_prompt, model_folder
 from shotsmith.vlms.prompting.image_tokens import ImageTokens
 
+MAX_RATIO = 200
+"""Longer or higher images are left to no VLM: families refuse them, and encoders would blow them up."""
 _ORDINARY_SIDE = 64
 _ORDINARY_RATIO = 8
 """An image no smaller and no longer than that suits every processor."""
@@ -21,13 +24,15 @@ _ORDINARY_RATIO = 8
 def objection(settings: VLMSettings) -> Objection:
     """What the VLM of a recipe objects to: control tokens in texts, and image sizes that its processor refuses.
 
-    What the processor behind a server refuses is not known here. Raises InputError where the model has no processor.
+    What the processor behind a server refuses is not known here: there, as everywhere, one side of an image may be up
+    to MAX_RATIO times the other. Raises InputError where the model has no processor.
     """
-    if settings.server is not None:
-        return texts_object
-    processor, _ = load_processor_and_prompt(model_folder(settings.path, weights=False), settings)
-    special = frozenset(_special_tokens(processor))
-    refused = lru_cache(maxsize=None)(_Sizes(processor).refused)
+    special: frozenset[str] = frozenset()
+    refused: Callable[[tuple[int, int]], str | None] = _no_objection
+    if settings.server is None:
+        processor, _ = load_processor_and_prompt(model_folder(settings.path, weights=False), settings)
+        special = frozenset(_special_tokens(processor))
+        refused = lru_cache(maxsize=None)(_Sizes(processor).refused)
 
     def objects(example: Example) -> DataError | None:
         if (found := texts_object(example, special)) is not None:
@@ -35,15 +40,23 @@ def objection(settings: VLMSettings) -> Objection:
         if example.image is None:
             return None
         try:
-            width, height = image_size(example.image)
+            size = image_size(example.image)
         except DataError as error:
             return fault(example, f"the image {example.image} {error.problem}", "image")
-        if min(width, height) >= _ORDINARY_SIDE and max(width, height) <= _ORDINARY_RATIO * min(width, height):
-            return None
-        problem = refused((width, height))
-        return None if problem is None else fault(example, f"{example.image}: {problem}", "image")
+        shorter, longer = sorted(size)
+        if longer >= MAX_RATIO * shorter:
+            problem: str | None = f"one side is {MAX_RATIO} times the other or more: {size[0]} x {size[1]} pixels"
+        elif shorter >= _ORDINARY_SIDE and longer <= _ORDINARY_RATIO * shorter:
+            problem = None
+        else:
+            problem = refused(size)
+        return None if problem is None else fault(example, f"the image {example.image}: {problem}", "image")
 
     return objects
+
+
+def _no_objection(_size: tuple[int, int]) -> None:
+    return None
 
 
 class _Sizes:

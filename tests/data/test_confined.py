@@ -43,13 +43,19 @@ def test_a_confined_table_refuses_the_row_and_keeps_the_others(tmp_path: Path, s
     assert len(read_table(file, TableColumns(), confined=True, on_fault=lambda _: None)) == 1
 
 
-def test_a_data_set_of_the_hub_is_confined_unless_told_otherwise(tmp_path: Path, secret: Path, monkeypatch) -> None:
+def test_a_data_set_is_confined_where_it_comes_from_the_hub_or_the_setting_says_so(
+    tmp_path: Path, secret: Path, monkeypatch
+) -> None:
     monkeypatch.chdir(tmp_path / "data")
     rows = [{"image": image, "question": "what?", "answers": "a"} for image in ("own.png", str(secret))]
     datasets.DatasetDict(train=datasets.Dataset.from_list(rows)).save_to_disk(str(tmp_path / "data" / "saved"))
-    settings = HubDataset(dataset=str(tmp_path / "data" / "saved"))
+    settings = HubDataset(dataset=str(tmp_path / "data" / "saved"), confined=True)
     with pytest.raises(DataError, match="outside the data's folder") as caught:
         read_hub(settings, "train", tmp_path / "pictures")
     assert caught.value.row == 1
-    allowed = settings.model_copy(update={"confined": False})
+    saved = datasets.load_from_disk(settings.dataset)
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_names, **_options: saved)
+    with pytest.raises(DataError, match="outside the data's folder"):
+        read_hub(HubDataset(dataset="somebody/data"), "train", tmp_path / "pictures")
+    allowed = settings.model_copy(update={"confined": None})
     assert [one.image.name for one in read_hub(allowed, "train", tmp_path / "pictures")] == ["own.png", "secret.png"]

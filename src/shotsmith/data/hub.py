@@ -44,6 +44,8 @@ def read_hub(
     """
     columns, place = settings.columns, Path(f"{settings.dataset}[{split}]")
     data = _loaded(settings, split)
+    local = Path(settings.dataset).expanduser().is_dir()
+    confined = not local if settings.confined is None else settings.confined
     held = column_of(columns.answers, data.column_names)
     for name in (columns.id, columns.image, columns.question, held):
         if name is not None and name not in data.column_names:
@@ -66,7 +68,7 @@ def read_hub(
                 image = images[number]
                 if image is None:
                     raise row.fault("holds no picture, and no path of an image file", columns.image)
-                if settings.confined and image.parent != pictures:
+                if confined and image.parent != pictures:
                     refuse_outside(row, image, _own_folders(settings), str(columns.image))
             identity = row.integer(columns.id) if columns.id is not None else first + number
             if identity in seen:

@@ -174,9 +174,9 @@ class HubDataset(Settings):
     """Which configuration, where there are several."""
     revision: str | None = None
     """Which version of a data set on the hub."""
-    confined: bool = True
+    confined: bool | None = None
     """Refuse images that lie outside the data set's folder, the working directory and the caches of `datasets`, links
-    followed: paths in a data set from others might lead to any file."""
+    followed: paths in a data set from others might lead to any file. Null: where it is no folder of this machine."""
     columns: TableColumns = TableColumns()
     """An image column may hold pictures or paths of image files; labels that have names become these."""
     question: Wording = "{text}"

@@ -93,7 +93,7 @@ def _request(rng: np.random.Generator, items: list[Item], folder: Path) -> Reque
         phrasings = KINDS[item.kind].phrasings
         answer = " ".join(part.word for part in item.parts)
         question = phrasings[int(rng.integers(len(phrasings)))]
-        examples.append(Example(number, image, number, question, (answer,) * 10, item.kind))
+        examples.append(Example(number, (image,), number, question, (answer,) * 10, item.kind))
     return Request(examples[-1], tuple(examples[:-1]))
 
 

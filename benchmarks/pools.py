@@ -87,8 +87,8 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, float]:
     some = source.draw(options.queries, np.random.default_rng(2))
     nothing = np.zeros((options.examples, 0), dtype=np.float32)
     index_embeddings, embeddings = Embedded(nothing, table), Embedded(nothing[: options.queries], some)
-    index = [Example(n, None, n // IMAGES_OF, "", ("",)) for n in range(options.examples)]
-    queries = [Example(-1 - n, None, n // IMAGES_OF, "", ("",)) for n in range(options.queries)]
+    index = [Example(n, (), n // IMAGES_OF, "", ("",)) for n in range(options.examples)]
+    queries = [Example(-1 - n, (), n // IMAGES_OF, "", ("",)) for n in range(options.queries)]
 
     def pools(count: int, **settings: object) -> tuple[np.ndarray, float, ResidentMemory]:
         made = PoolSettings.model_validate({"size": options.size, **settings})

@@ -9,7 +9,7 @@ import numpy as np
 from shotsmith.data.load import load_splits
 from shotsmith.data.world import make_world
 from shotsmith.encoders.cached import embed_examples
-from shotsmith.encoders.clip import load_encoder
+from shotsmith.encoders.load import load_encoder
 from shotsmith.recipe import BeamSettings, DataSettings, EncoderSettings, WorldSettings
 from shotsmith.records import Completion, Failure, Request, Sequence
 from shotsmith.samplers.mixed import mixed_similarity

@@ -24,9 +24,9 @@ def text_of(processor, prompt, request):
     image = prompt.template.image.replace("{image}", processor.image_token)
     parts = [prompt.system or ""]
     for example in request.demonstrations:
-        parts += [image] * (example.image is not None)
+        parts += [image] * len(example.images)
         parts.append(prompt.template.demonstration.format(question=example.question, answer=example.answer))
-    parts += [image] * (request.query.image is not None)
+    parts += [image] * len(request.query.images)
     return "".join([*parts, prompt.template.query.format(question=request.query.question)])
 
 

@@ -70,7 +70,7 @@ def note(file: Path) -> bool:
 
 def asked(questions: dict[int, str], count: int) -> list[Request]:
     """Prompts numbered from 0, with the questions that are given by number."""
-    return [Request(Example(n, None, n, questions.get(n, f"what is number {n}?"), ("red",))) for n in range(count)]
+    return [Request(Example(n, (), n, questions.get(n, f"what is number {n}?"), ("red",))) for n in range(count)]
 
 
 def answer_to(request: Request) -> Completion:

@@ -15,7 +15,7 @@ def make_example(number: int, answers: tuple[str, ...] = ()) -> Example:
     """Example `number`, shown on image 1000 + number."""
     return Example(
         id=number,
-        image=Path(f"{number}.png"),
+        images=(Path(f"{number}.png"),),
         image_id=1000 + number,
         question=f"what is {number}?",
         answers=answers or (f"it is {number}",) * 10,

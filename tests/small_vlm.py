@@ -194,7 +194,7 @@ def draw_examples(folder: Path, count: int, seed: int = 0) -> list[Example]:
         path = folder / f"{number}.png"
         image.save(path)
         question = " ".join(draws.choices(WORDS, k=draws.randrange(3, 8))) + "?"
-        examples.append(Example(number, path, number, question, (" ".join(draws.choices(WORDS, k=1 + number % 3)),)))
+        examples.append(Example(number, (path,), number, question, (" ".join(draws.choices(WORDS, k=1 + number % 3)),)))
     return examples
 
 

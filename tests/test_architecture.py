@@ -17,8 +17,10 @@ LONGEST = 400
 
 # Ground floor first. A module imports its own floor and those below.
 FLOORS: tuple[frozenset[str], ...] = (
-    frozenset({"environment", "errors", "records", "files", "recipe", "runs", "progress", "temporary", "visible"}),
-    frozenset({"data", "metrics", "statistics"}),
+    frozenset(
+        {"environment", "errors", "records", "files", "metrics", "recipe", "runs", "progress", "temporary", "visible"}
+    ),
+    frozenset({"data", "statistics"}),
     frozenset({"encoders", "samplers", "vlms", "builtin"}),
     frozenset({"completions", "rewards"}),
     frozenset({"policies", "selectors"}),
@@ -190,6 +192,25 @@ def test_the_command_starts_without_anything_heavy():
     script = f"import sys, shotsmith.cli; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"
+
+
+ASKING = ("selectors", "evaluation", "experiment")
+MAKERS = {"shotsmith.selectors.protocol", "shotsmith.experiment.fitting"}
+
+
+def makers_of_requests(modules: Modules) -> set[str]:
+    """Modules of the rooms that ask the VLM which put a prompt together."""
+    return {
+        name
+        for name, tree in modules.items()
+        if name.startswith(tuple(f"shotsmith.{room}." for room in ASKING))
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Request"
+    }
+
+
+def test_prompts_are_made_in_one_place_so_that_none_escapes_its_budget():
+    assert makers_of_requests(MODULES) == MAKERS
 
 
 # The checks themselves, on a house with one fault.

@@ -17,8 +17,10 @@ from small_matching import Matching, small_policy, small_run
 from typer.main import get_command
 
 from shotsmith.cli import app
+from shotsmith.encoders.load import BY_FILE, BY_MODEL_TYPE
 from shotsmith.recipe import (
     PRESETS,
+    EncoderSettings,
     GrpoSettings,
     OptimizerSettings,
     PolicySettings,
@@ -44,6 +46,7 @@ from shotsmith.vlms.prompting.template import TEMPLATES
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 TRAINING, POLICIES, SCHEMES = (ROOT / "docs" / f"{name}.md" for name in ("training", "policies", "schemes"))
+ENCODERS = ROOT / "docs" / "encoders.md"
 VLMS = ROOT / "docs" / "vlms.md"
 CLUSTER = ROOT / "docs" / "cluster.md"
 YOURS = {"mine.yaml", "NAME.yaml"}
@@ -164,6 +167,7 @@ def tables_of_settings() -> Iterator[tuple[Path, str, type[BaseModel], set[str]]
             yield TRAINING, f"### `grpo.{name}`", type(field.default), set()
     yield POLICIES, "### `policy`", PolicySettings, set()
     yield POLICIES, "### `policy.index`", IndexSettings, set()
+    yield ENCODERS, "### `encoder`", EncoderSettings, set()
     yield VLMS, "### `vlm`", VLMSettings, {"server", "ray"}
     yield CLUSTER, "### `vlm.ray`", RaySettings, set()
     yield VLMS, "### `vlm.prompt`", PromptSettings, set()
@@ -193,6 +197,11 @@ def test_every_choice_of_a_setting_is_named(
     for name, field in model.model_fields.items():
         if get_origin(field.annotation) is Literal:
             assert set(get_args(field.annotation)) <= words, name
+
+
+def test_every_family_of_encoders_is_on_the_page() -> None:
+    families = {name for row in rows(ENCODERS, "## Families") for name in quoted(row[1])}
+    assert families == BY_MODEL_TYPE.keys() | BY_FILE.keys()
 
 
 def test_the_table_of_presets_is_that_of_the_code() -> None:
@@ -274,7 +283,8 @@ def test_the_glossary_explains_every_logged_metric_and_no_other(tmp_path: Path) 
     explained = [name for row in rows(TRAINING, "## Every metric") for name in quoted(row[0])]
     # The figures that need a VLM are logged by the experiment.
     source = (ROOT / "src" / "shotsmith" / "experiment" / "material.py").read_text(encoding="utf-8")
-    answered = set(re.findall(r'"((?:val|vlm)/\w+)"', source)) - {"rollouts/val"}
+    answered = set(re.findall(r'"((?:val|vlm)/\w+)"', source)) - {"rollouts/val"} | {"val/METRIC"}
+    assert 'f"val/{tasks.measure.name}"' in source
     # Those of shortlists are logged where queries choose from a bank.
     source = (ROOT / "src" / "shotsmith" / "policies" / "shortlists.py").read_text(encoding="utf-8")
     of_a_bank = set(re.findall(r'"(shortlist/\w+)"', source))

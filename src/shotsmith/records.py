@@ -8,26 +8,43 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
+from shotsmith.files import file_digest
+
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One image, one question, the human answers (10 for VQA)."""
+    """Images, one question, the human answers (10 for VQA)."""
 
     id: int
-    image: Path | None
-    """None: the question is all there is to see (text-only classification)."""
+    images: tuple[Path, ...]
+    """One for most data sets; several, in the order in which they are shown; or none (text-only classification)."""
     image_id: int
-    """Examples that share it show the same: without an image, the same text."""
+    """Examples that share it show the same: the same images or, without images, the same text."""
     question: str
     answers: tuple[str, ...]
     question_type: str = ""
+    options: tuple[str, ...] = ()
+    """What a multiple-choice question can be answered with, as its answers are written; empty for other questions."""
     place: tuple[str, int] | None = field(default=None, compare=False, repr=False)
     """File and row (from 0) that it was read from, for errors."""
+
+    @property
+    def image(self) -> Path | None:
+        """The first image; None where there is none."""
+        return self.images[0] if self.images else None
 
     @property
     def answer(self) -> str:
         """The most common answer, the first given among equals: what a demonstration shows."""
         return _most_common(self.answers)
+
+
+def images_digest(example: Example) -> str:
+    """The content of an example's images in order: the SHA-256 of each file, blanks between; empty for no image.
+
+    Raises InputError for an image that is missing.
+    """
+    return " ".join(map(file_digest, example.images))
 
 
 @lru_cache(maxsize=100_000)  # every prompt that shows an example asks for it
@@ -49,9 +66,8 @@ class Request:
 
     @property
     def images(self) -> tuple[Path, ...]:
-        """The images of the prompt in the order shown: one for each example that has one, the query's last."""
-        shown = (*self.demonstrations, self.query)
-        return tuple(example.image for example in shown if example.image is not None)
+        """The images of the prompt in the order shown: those of each example, the query's last."""
+        return tuple(image for example in (*self.demonstrations, self.query) for image in example.images)
 
 
 @dataclass(frozen=True, slots=True)

@@ -224,7 +224,8 @@ class Run:
     def record(self, stage: str, seconds: float, vlm_calls: int, cache_hits: int, **more: Mapping[str, object]) -> None:
         """Note, durably, that a stage has finished.
 
-        `more`, where not empty: `left_out`, what was not done, and why (a word); `work`, what a VLM here did.
+        `more`, where not empty: `left_out`, what was not done, and why (a word); `work`, what a VLM here did; `budget`,
+        what became of the demonstrations of prompts that exceeded theirs.
         """
         row: Row = {"name": stage, "seconds": round(seconds, 3), "vlm_calls": vlm_calls, "cache_hits": cache_hits}
         append_row(self.stages_file, row | {name: dict(value) for name, value in more.items() if value})

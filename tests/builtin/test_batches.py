@@ -42,7 +42,7 @@ def test_tokens_are_those_of_the_chat_template(tmp_path: Path, bank: PictureBank
     ids = assemble(np.random.default_rng(2), [items], LAYOUT, bank).ids[0].tolist()
     texts = TOKENIZER.decode(ids).split("Question: ")[1:]
     examples = [
-        Example(i, image, i, text.split(" Short answer:")[0], (" ".join(p.word for p in item.parts),))
+        Example(i, (image,), i, text.split(" Short answer:")[0], (" ".join(p.word for p in item.parts),))
         for i, (item, text) in enumerate(zip(items, texts, strict=True))
     ]
     request = Request(examples[-1], tuple(examples[:-1]))

@@ -110,6 +110,25 @@ def test_it_reads_well(recipe: Path) -> None:
     assert result.stdout.count("2 x 2") == 2
 
 
+def test_the_budget_leaves_out_the_farthest_demonstrations_and_says_so(recipe: Path) -> None:
+    arguments = ("--query", 1, "--shots", 6, "--selector", "mixed")
+    whole, two = told(recipe, *arguments), told(recipe, *arguments, "--set", "vlm.prompt.max_images=3")
+    assert two["demonstrations"] == whole["demonstrations"][4:]  # type: ignore[index]
+    assert (whole["left_out"], two["left_out"], two["without_image"]) == (0, 4, 0)
+    bare = ("--set", "vlm.prompt.max_images=3", "--set", "vlm.prompt.over_budget=show_without_image")
+    shown = told(recipe, *arguments, *bare)
+    assert shown["demonstrations"] == whole["demonstrations"]
+    assert (shown["left_out"], shown["without_image"], len(shown["images"])) == (0, 4, 3)  # type: ignore[arg-type]
+    short = told(recipe, *arguments, "--set", f"vlm.prompt.max_tokens={whole['tokens'] - 1}")  # type: ignore[operator]
+    assert short["left_out"] == 1 and short["tokens"] < whole["tokens"]  # type: ignore[operator]
+    assert whole["most_tokens"] == 1024 - 5, "the context of the built-in VLM, without the answer"
+    assert "The budget left out 4 more" in call(recipe, *arguments, "--set", "vlm.prompt.max_images=3").stdout
+
+
+def test_more_than_sixteen_demonstrations_are_shown(recipe: Path) -> None:
+    assert len(told(recipe, "--shots", 20, "--set", "pools=null")["demonstrations"]) == 20  # type: ignore[arg-type]
+
+
 def test_a_server_is_shown_its_messages(recipe: Path) -> None:
     served = ["--set", "vlm.server.url=http://x/v1", "--set", "supervised.epochs=0"]
     shown = told(recipe, "--shots", 1, *served, "--set", "reward.answer_probability=0")
@@ -122,7 +141,6 @@ def test_a_server_is_shown_its_messages(recipe: Path) -> None:
         (["--query", 5], "the test split has the queries 0 to 4"),
         (["--query", -1], "queries 0 to 4"),
         (["--shots", 9], "between 0 and 8"),
-        (["--shots", 17, "--set", "pools=null"], "between 0 and 16"),
         (["--shots", 13, "--set", "pools=null", "--set", "data.world.bank=12"], "between 0 and 12"),
         (["--selector", "oracle"], "random, image_similar"),
         (["--split", "dev"], "train, val, test"),

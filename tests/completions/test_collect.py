@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from shotsmith.completions.collect import Collector
 from shotsmith.completions.store import Store
-from shotsmith.errors import VLMError
+from shotsmith.errors import InputError, VLMError
 from shotsmith.records import Completion, Example, Failure, Request
 
 
@@ -65,7 +65,7 @@ def store(tmp_path):
 
 
 def example(image, question, answer="a"):
-    return Example(0, image, 0, question, (answer,))
+    return Example(0, () if image is None else (image,), 0, question, (answer,))
 
 
 def requests_for(image, questions, shots=0, **options):
@@ -257,3 +257,19 @@ def test_progress_counts_prompts_that_are_asked(image, store):
 def test_nothing_wanted_is_nothing_asked(image, store):
     assert Collector(store, FakeVLM(kill_at=0)).ask([], "a") == []
     assert Collector(store, FakeVLM(kill_at=0)).ask(requests_for(image, "a", text=False), "a") == [Completion(None)]
+
+
+class BoundedVLM(FakeVLM):
+    """Its context holds prompts of so many tokens."""
+
+    most_tokens = 40
+
+
+def test_a_prompt_that_exceeds_the_context_is_an_error_before_anything_is_asked(store, image):
+    vlm = BoundedVLM()
+    fitting, longer = requests_for(image, ["one", "two"], shots=3), requests_for(image, ["many"], shots=4)
+    with pytest.raises(InputError, match=r"with 4 demonstrations has 49 tokens.*max_tokens=40") as caught:
+        Collector(store, vlm).ask([*fitting, *longer], "here")
+    assert caught.value.field == "vlm.prompt.max_tokens"
+    assert not vlm.batches and not store.count()
+    assert all(isinstance(one, Completion) for one in Collector(store, vlm).ask(fitting, "here"))

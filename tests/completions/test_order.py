@@ -26,7 +26,7 @@ class Measuring:
 
 
 def example(question):
-    return Example(0, None, 0, question, ("a",))
+    return Example(0, (), 0, question, ("a",))
 
 
 def requests_of(prompts):

@@ -26,7 +26,7 @@ def picture(folder: Path, name: str, content: bytes) -> Path:
 
 
 def example(image: Path, question: str = "what is it?", answers: tuple[str, ...] = ("a",), number: int = 0) -> Example:
-    return Example(number, image, number, question, answers)
+    return Example(number, (image,), number, question, answers)
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ class TestRequestKey:
         assert request_key(Request(two, (one,)), "vlm") == expected
 
     def test_an_example_without_an_image_has_a_key_of_its_own(self, images):
-        bare, seen = replace(example(images[0]), image=None), example(images[0])
+        bare, seen = replace(example(images[0]), images=()), example(images[0])
         requests = [Request(query, (shown,)) for query in (bare, seen) for shown in (bare, seen)]
         assert len({request_key(request, "vlm") for request in requests}) == 4
 
@@ -260,3 +260,30 @@ def test_two_writers_at_once_lose_nothing_and_never_overwrite(tmp_path):
         assert len(found) == 300
         assert all(dict(completion.log_probs) == {"one": -1.0, "two": -1.0} for completion in found.values())
         assert store.count("one") == store.count("two") == 300
+
+
+KNOWN_KEYS = {
+    "zero-shot": "f5c4526ac86624b275e4f9e2be3262636760e843bc8d05634bd53c56156d0241",
+    "one shot": "0e26d1058fa5530e3de60cea08665a719de8dfd55c292c17c9f18b78ea60251e",
+    "two shots": "7eb7046bbae7a2c5a536a71239ad079c2cc80fae749b90b4b2548ebdb848bd9e",
+    "no image": "464f56b130d7a17da933da90200337a276426d7a9e88fd4ac83f59f1496988c1",
+    "one shot, query without image": "28b7330c8339c1241bea5d346e1a2cf346b18991aabe79946a916dcb9bdc702a",
+}
+"""Keys of the versions in which an example had at most one image; stores are full of them."""
+
+
+def test_prompts_with_at_most_one_image_an_example_keep_their_keys(tmp_path: Path) -> None:
+    seen = example(picture(tmp_path, "one.png", b"first image"), answers=("cup",))
+    other = example(picture(tmp_path, "two.png", b"second image"), "what color?", ("red", "red", "blue"))
+    bare = Example(3, (), 3, "good film?", ("positive",))
+    requests = [Request(seen), Request(seen, (other,)), Request(seen, (other, seen)), Request(bare)]
+    requests.append(Request(bare, (other,)))
+    assert [request_key(request, "vlm greedy") for request in requests] == [*KNOWN_KEYS.values()]
+
+
+def test_which_images_an_example_has_and_their_order_decide_a_key(images: list[Path]) -> None:
+    one, two, three = images[:3]
+    lists = [(), (one,), (two,), (one, two), (two, one), (one, one), (one, two, three)]
+    shown = [replace(example(one), images=some) for some in lists]
+    keys = {request_key(Request(query, (demonstration,)), "v") for query in shown for demonstration in shown}
+    assert len(keys) == len(lists) ** 2

@@ -15,11 +15,11 @@ from shotsmith.records import Example
 def stored(file: Path, number: int, content: bytes, image_id: int | None = None) -> Example:
     file.parent.mkdir(exist_ok=True)
     file.write_bytes(content)
-    return Example(number, file, number if image_id is None else image_id, "what?", ("red",))
+    return Example(number, (file,), number if image_id is None else image_id, "what?", ("red",))
 
 
 def text(number: int, question: str, image_id: int | None = None) -> Example:
-    return Example(number, None, number if image_id is None else image_id, question, ("red",))
+    return Example(number, (), number if image_id is None else image_id, question, ("red",))
 
 
 def rows_of(queries: list[Example], bank: list[Example]) -> list[list[int]]:
@@ -76,9 +76,11 @@ def test_a_text_and_an_image_are_never_equal(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_equals_no_other_but_is_still_barred_by_id(tmp_path: Path) -> None:
-    gone = Example(1, tmp_path / "gone.png", 1, "what?", ("red",))
+    gone = Example(1, (tmp_path / "gone.png",), 1, "what?", ("red",))
     there = stored(tmp_path / "there.png", 2, b"x")
-    assert rows_of([gone, there], [there, gone, replace(gone, id=3, image_id=3, image=tmp_path / "gone too.png")]) == [
+    assert rows_of(
+        [gone, there], [there, gone, replace(gone, id=3, image_id=3, images=(tmp_path / "gone too.png",))]
+    ) == [
         [1],
         [0],
     ]
@@ -128,3 +130,16 @@ def test_thousands_of_files_of_one_size_are_compared_in_linear_time(
     examples = [stored(tmp_path / f"{number}.png", number, os.urandom(8)) for number in range(300)]
     assert all(len(rows) == 1 for rows in barred_rows(examples[:100], examples))
     assert calls == 400
+
+
+def shows(number: int, *files: Path) -> Example:
+    return Example(number, files, 1000 + number, "what?", ("red",))
+
+
+def test_of_several_images_each_bars_what_shows_it_by_path_or_by_content(tmp_path: Path):
+    one, two, three, copy = (tmp_path / name for name in ("one.png", "two.png", "three.png", "copy.png"))
+    for file, content in ((one, b"one"), (two, b"two"), (three, b"333"), (copy, b"two")):
+        file.write_bytes(content)
+    bank = [shows(0, one), shows(1, three, two), shows(2, copy), shows(3, three), text(4, "what?")]
+    queries = [shows(9, one, two), shows(8, three), shows(7, copy, copy)]
+    assert rows_of(queries, bank) == [[0, 1, 2], [1, 3], [1, 2]]

@@ -89,15 +89,54 @@ def test_local_files_are_loaded_through_the_library(tmp_path: Path, monkeypatch)
     assert splits.test[0].answers == ("cat",)
 
 
-def test_a_row_without_a_picture_is_named_or_skipped(tmp_path: Path):
-    values = data_of(range(4)).cast_column("photo", datasets.Image(decode=False)).to_list()
-    values[2]["photo"] = None
-    train = datasets.Dataset.from_list(values, features=data_of(range(1)).features)
-    datasets.DatasetDict(train=train, test=data_of(range(9, 10))).save_to_disk(str(tmp_path / "saved"))
+def stored_with(folder: Path, photos: list, feature) -> None:
+    """A data set with these photos in its train split, and with one in its test split."""
+    for name, chosen in (("train", photos), ("test", photos[:1])):
+        rows = data_of(range(len(chosen)) if name == "train" else range(90, 91))
+        features = datasets.Features({**rows.features, "photo": feature})
+        values = {**rows.remove_columns("photo").to_dict(), "photo": chosen}
+        datasets.Dataset.from_dict(values, features=features).save_to_disk(str(folder / name))
+    (folder / "dataset_dict.json").write_text('{"splits": ["train", "test"]}')
+
+
+@pytest.mark.parametrize("form", ["pictures", "paths"])
+def test_a_row_has_as_many_images_as_its_column_lists(tmp_path: Path, form: str):
+    contents = [[png(0)], [png(1), png(2), png(1)], [], None]
+    if form == "pictures":
+        photos = [one and [{"bytes": content, "path": None} for content in one] for one in contents]
+        stored_with(tmp_path / "saved", photos, datasets.List(datasets.Image()))
+    else:
+        for number in range(3):
+            (tmp_path / f"{number}.png").write_bytes(png(number))
+        paths = [["0.png"], ["1.png", "2.png", "1.png"], [], None]
+        photos = [one and [str(tmp_path / name) for name in one] for one in paths]
+        stored_with(tmp_path / "saved", photos, datasets.List(datasets.Value("string")))
+    columns = HubSettings(dataset=str(tmp_path / "saved"), columns=COLUMNS, val_share=0.0)
+    for _again in range(2):
+        splits = load_splits(DataSettings(hub=columns), tmp_path / "world", check=False)
+        found = [[image.read_bytes() for image in example.images] for example in splits.train]
+        assert found == [one or [] for one in contents]
+        assert len({example.image_id for example in splits.train}) == 4, "rows without images differ by their questions"
+
+
+def test_a_row_without_an_image_is_logged_where_others_have_one(tmp_path: Path, caplog):
+    stored_with(tmp_path / "saved", [{"bytes": png(0), "path": None}, None], datasets.Image())
+    caplog.set_level("INFO", "shotsmith.data.load")
+    columns = HubSettings(dataset=str(tmp_path / "saved"), columns=COLUMNS, val_share=0.0)
+    load_splits(DataSettings(hub=columns), tmp_path / "world", check=False)
+    assert "examples without an image: train 1" in caplog.text
+
+
+def test_a_row_without_a_usable_picture_is_named_or_skipped(tmp_path: Path):
+    for number in (0, 1, 3):
+        (tmp_path / f"{number}.png").write_bytes(png(number))
+    photos = [str(tmp_path / "0.png"), str(tmp_path / "1.png"), " ", str(tmp_path / "3.png")]
+    stored_with(tmp_path / "saved", photos, datasets.Value("string"))
     with pytest.raises(DataError, match="holds no picture") as caught:
-        load_splits(settings(tmp_path / "saved"), tmp_path / "world")
+        load_splits(settings(tmp_path / "saved"), tmp_path / "world", check=False)
     assert (caught.value.row, caught.value.field) == (2, "photo")
-    splits = load_splits(settings(tmp_path / "saved").model_copy(update={"skip_bad": True}), tmp_path / "world")
+    skipping = settings(tmp_path / "saved").model_copy(update={"skip_bad": True})
+    splits = load_splits(skipping, tmp_path / "world", check=False)
     assert len(splits.train) + len(splits.val) == 3
 
 

@@ -12,9 +12,9 @@ from shotsmith.errors import DataError
 from shotsmith.records import Example
 
 
-def example(number: int, image_id: int | None = None, question_type: str = "", image: Path = Path("none")) -> Example:
+def example(number: int, image_id: int | None = None, question_type: str = "", image: Path | None = None) -> Example:
     image_id = number if image_id is None else image_id
-    return Example(number, image, image_id, "what?", ("red",), question_type)
+    return Example(number, (image or Path(f"{image_id}.png"),), image_id, "what?", ("red",), question_type)
 
 
 def stored(folder: Path, number: int, content: bytes, image_id: int | None = None) -> Example:
@@ -117,7 +117,7 @@ def test_more_queries_than_examples_are_all_of_them():
 
 
 def bare(number: int, text: str) -> Example:
-    return Example(number, None, len(text), text, ("red",))
+    return Example(number, (), len(text), text, ("red",))
 
 
 def test_the_same_text_without_an_image_in_two_splits_is_refused():
@@ -131,3 +131,24 @@ def test_texts_are_set_aside_together():
     examples = [bare(number, "x" * (1 + number % 5)) for number in range(20)]
     kept, aside = split_by_image(examples, 0.4, 0)
     assert len(aside) == 8 and {one.question for one in kept}.isdisjoint(one.question for one in aside)
+
+
+def several(number: int, *names: str) -> Example:
+    return Example(number, tuple(Path(name) for name in names), number, "what?", ("red",))
+
+
+def test_examples_that_share_an_image_directly_or_through_others_are_set_aside_together():
+    chain = [several(n, f"{n}.png", f"{n + 1}.png") for n in (3, 5, 1, 4, 2)]
+    others = [several(n, f"{n}.png") for n in range(10, 30)]
+    for seed in range(20):
+        kept, aside = split_by_image([*others, *chain], 0.5, seed)
+        assert len(set(chain) & set(aside)) in (0, 5) and len(kept) + len(aside) == 25
+        assert len({one.image_id for one in aside if one.id >= 10} | {1 for one in aside if one.id < 10}) == 10
+
+
+def test_splits_whose_examples_share_one_of_several_images_are_refused(tmp_path: Path):
+    first, second, third = (stored(tmp_path, number, bytes([number])) for number in (1, 2, 3))
+    both = Example(9, (*third.images, *first.images), 9, "what?", ("red",))
+    with pytest.raises(DataError, match="train and test splits") as caught:
+        check_disjoint(Splits((first,), (second,), (both,)))
+    assert caught.value.file == str(first.image)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -86,7 +87,7 @@ def test_an_image_has_one_id_however_tables_name_it(images: Path):
 SPOILT = {
     "an image that is not there": ({"photo": "in/9.png"}, "photo"),
     "a folder that is not there": ({"photo": "out/1.png"}, "photo"),
-    "no image": ({"photo": None}, "photo"),
+    "no image": ({"photo": ""}, "photo"),
     "a blank question": ({"asked": " "}, "asked"),
     "an empty list of answers": ({"said": []}, "said"),
     "a null among the answers": ({"said": ["red", None]}, "said[1]"),
@@ -150,3 +151,50 @@ def test_a_missing_parquet_column_is_named(images: Path):
     with pytest.raises(DataError, match="no such column") as caught:
         read_table(parquet(images / "table", rows_of()), NAMED.model_copy(update={"answers": "truth"}))
     assert caught.value.field == "truth"
+
+
+def commas(path: Path, rows: list) -> Path:
+    """A CSV file; lists are written as JSON, null as nothing."""
+    path = path.with_suffix(".csv")
+    cells = [[json.dumps(v) if isinstance(v, list) else "" if v is None else v for v in row.values()] for row in rows]
+    with path.open("w", newline="") as out:
+        csv.writer(out).writerows([list(rows[0]), *cells])
+    return path
+
+
+@pytest.mark.parametrize("write", [*WRITERS, commas])
+@pytest.mark.parametrize("column", ["photo", "images"])
+def test_a_row_has_as_many_images_as_its_column_lists(images: Path, write: Callable, column: str):
+    listed = [["in/1.png"], ["in/2.png", "in/0.png", "in/2.png"], [], None]
+    rows = [{"key": n, column: some, "asked": f"what is {n}?", "said": "red"} for n, some in enumerate(listed)]
+    columns = NAMED if column == "photo" else TableColumns(id="key", question="asked", answers="said")
+    examples = read_table(write(images / "table", rows), columns)
+    assert [example.images for example in examples] == [
+        tuple(images / name for name in some or ()) for some in listed
+    ], "where there is no column `image`, `images` takes its place"
+    assert examples[1].image == images / "in" / "2.png" and examples[2].image is None
+    single = read_table(json_lines(images / "single", rows_of(2)), NAMED)
+    assert examples[0].image_id == single[1].image_id, "a list of one is that one"
+    assert len({example.image_id for example in examples}) == 4
+
+
+@pytest.mark.parametrize(
+    ("photo", "field", "problem"),
+    [
+        (["in/0.png", "gone.png"], "photo[1]", "there is no image"),
+        (["in/0.png", None], "photo[1]", "is not a text"),
+        (["in/0.png", " "], "photo[1]", "is empty"),
+        ("", "photo", "is empty"),
+    ],
+)
+def test_a_fault_in_a_list_of_images_names_its_place(images: Path, photo: object, field: str, problem: str):
+    table = json_lines(images / "table", [{**rows_of(1)[0], "photo": photo}])
+    with pytest.raises(DataError, match=problem) as caught:
+        read_table(table, NAMED)
+    assert (caught.value.row, caught.value.field) == (0, field)
+
+
+def test_a_cell_that_begins_like_a_list_and_is_none_is_a_fault(images: Path):
+    with pytest.raises(DataError, match="no list in JSON") as caught:
+        read_table(commas(images / "table", [{**rows_of(1)[0], "photo": "[in/0.png]"}]), NAMED)
+    assert (caught.value.row, caught.value.field) == (0, "photo")

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 
 from shotsmith.encoders.cached import embed_examples
-from shotsmith.encoders.embedded import Floats
+from shotsmith.encoders.embedded import Embedded, Floats
 from shotsmith.errors import InputError
 from shotsmith.progress import Advance
 from shotsmith.records import Example
@@ -36,7 +37,7 @@ def examples(tmp_path: Path) -> list[Example]:
     for name in "ab":
         (tmp_path / name).write_bytes(name.encode())
     rows = [("a", "what?"), ("b", "what?"), ("a", "where to?")]
-    return [Example(row, tmp_path / name, row, question, ("x",)) for row, (name, question) in enumerate(rows)]
+    return [Example(row, (tmp_path / name,), row, question, ("x",)) for row, (name, question) in enumerate(rows)]
 
 
 def test_rows_follow_the_examples_and_repeated_content_is_embedded_once(
@@ -92,10 +93,10 @@ def test_a_missing_image_is_named_and_leaves_no_file(tmp_path: Path, examples: l
 
 
 def test_examples_without_an_image_are_seen_by_their_text_alone(tmp_path: Path, examples: list[Example]) -> None:
-    some = [replace(examples[0], image=None), *examples[1:]]
+    some = [replace(examples[0], images=()), *examples[1:]]
     mixed = embed_examples(some, CountingEncoder(), tmp_path / "mixed")
     np.testing.assert_array_equal(mixed.images, [[0, 0], [ord("b"), 1], [ord("a"), 1]])
-    bare = [replace(example, image=None) for example in examples]
+    bare = [replace(example, images=()) for example in examples]
     for _again in range(2):
         alone = embed_examples(bare, PicturelessEncoder(), tmp_path / "bare", text_only=True)
         assert alone.images.shape == (3, 0) and not alone.has_images
@@ -107,3 +108,39 @@ class PicturelessEncoder(CountingEncoder):
     def embed_images(self, paths: Sequence[Path], advance: Advance = lambda _: None) -> Floats:
         assert not paths
         return np.zeros((0, 2), dtype=np.float32)
+
+
+class UnitEncoder(CountingEncoder):
+    """Images by the angle that the first byte of the file gives, in degrees."""
+
+    def embed_images(self, paths: Sequence[Path], advance: Advance = lambda _: None) -> Floats:
+        angles = np.radians([path.read_bytes()[0] for path in paths])
+        return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+
+
+def test_several_images_are_the_mean_of_their_unit_vectors_of_unit_length_in_any_order(tmp_path: Path) -> None:
+    files = {angle: tmp_path / str(angle) for angle in (0, 60, 90, 180)}
+    for angle, file in files.items():
+        file.write_bytes(bytes([angle]))
+    lists = [(60,), (0, 90), (90, 0), (0, 0, 90), (0, 180), ()]
+    examples = [Example(n, tuple(files[angle] for angle in some), n, "what?", ("x",)) for n, some in enumerate(lists)]
+    found = embed_examples(examples, UnitEncoder(), tmp_path / "several").images
+    half, twice = np.sqrt(0.5), np.array([2, 1]) / np.sqrt(5)
+    expected = [[0.5, np.sqrt(0.75)], [half, half], [half, half], twice, [0, 0], [0, 0]]
+    np.testing.assert_allclose(found[[0, 1, 2, 3, 5]], np.array(expected)[[0, 1, 2, 3, 5]], atol=1e-6)
+    assert np.isfinite(found[4]).all() and np.linalg.norm(found[4]) <= 1 + 1e-6, "opposite images"
+
+
+def test_of_an_example_without_images_the_mean_is_its_text(tmp_path: Path) -> None:
+    embedded = Embedded(np.zeros((1, 2), np.float32), np.array([[0.6, 0.8]], np.float32), averaged=True)
+    np.testing.assert_allclose(embedded.joined, [[0.6, 0.8]])
+
+
+def test_embeddings_are_made_anew_when_an_image_is_added_or_moved(tmp_path: Path, examples: list[Example]) -> None:
+    a, b = (example.images for example in examples[:2])
+    stamps = set()
+    for images in (a, a + b, b + a, a + a):
+        embed_examples([replace(examples[0], images=images)], CountingEncoder(), tmp_path / "one.safetensors")
+        with safe_open(tmp_path / "one.safetensors", "numpy") as file:
+            stamps.add(file.metadata()["stamp"])
+    assert len(stamps) == 4

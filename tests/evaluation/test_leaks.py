@@ -69,16 +69,19 @@ def test_a_bank_of_its_own_may_hold_what_is_barred_from_the_queries_that_equal_i
     check(sound() | {"splits": splits} | named)
 
 
-@pytest.mark.parametrize("equal", ["itself", "image", "content"])
+@pytest.mark.parametrize("equal", ["itself", "image", "content", "one of several"])
 @pytest.mark.parametrize("pooled", [True, False])
 def test_what_equals_a_query_must_not_be_shown_to_it(tmp_path: Path, equal: str, pooled: bool) -> None:
-    query, entry = (replace(make_example(number), image=tmp_path / f"{number}.png") for number in (200, 7))
+    query, entry = (replace(make_example(number), images=(tmp_path / f"{number}.png",)) for number in (200, 7))
     if equal == "itself":
         entry = replace(entry, id=query.id)
     if equal == "image":
         entry = replace(entry, image_id=query.image_id)
     for example, content in ((query, b"the same"), (entry, b"the same" if equal == "content" else b"not that")):
         example.image.write_bytes(content)
+    if equal == "one of several":
+        (tmp_path / "other.png").write_bytes(b"other")
+        entry = replace(entry, images=(tmp_path / "other.png", *query.images))
     bank = (*SPLITS.train[:7], entry)
     tasks, splits = bank_tasks_of((query,), bank), replace(SPLITS, test=(query,), own_bank=bank)
     check_no_leak(splits, tasks)
@@ -130,3 +133,10 @@ def test_each_leak_is_found(spoil: Callable[[dict[str, Any]], None], problem: st
     spoil(parts)
     with pytest.raises(DataError, match=problem):
         check(parts)
+
+
+def test_a_test_image_among_several_of_a_train_example_leaks() -> None:
+    shared = replace(SPLITS.train[12], images=(*SPLITS.train[12].images, *SPLITS.test[0].images))
+    train = (*SPLITS.train[:12], shared, *SPLITS.train[13:])
+    with pytest.raises(DataError, match="a test question or its image is also in another split"):
+        check_no_leak(replace(SPLITS, train=train))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import random
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import small_language_models
 from typer.testing import CliRunner
 
 from shotsmith import experiment
@@ -77,6 +79,59 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Run:
         (folder / f"{name}.tsv").write_text("\n".join(["sentence\tlabel", *lines]) + "\n")
     files = {"train": str(folder / "train.tsv"), "test": str(folder / "dev.tsv"), "val_share": 0.2}
     return finished(folder, {"texts": files})
+
+
+def write_table(folder: Path, answer: Callable[[int], object], **others: object) -> dict[str, Any]:
+    """Questions without images whose answers follow from their numbers."""
+    for name, numbers in (("train", range(40)), ("test", range(100, 112))):
+        rows = [{"question": f"what is {'abcdef'[n % 6] * (n + 2)}?", "answers": answer(n), **others} for n in numbers]
+        (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    files = {"train": str(folder / "train.jsonl"), "test": str(folder / "test.jsonl"), "val_share": 0.2}
+    return files | {"columns": {"image": None}}
+
+
+def test_numbers_are_reported_by_their_error_and_compared_by_closeness(tmp_path: Path):
+    table = write_table(tmp_path, lambda n: str(n % 7)) | {"metric": "mean_absolute_error"}
+    run = finished(tmp_path, {"table": table}, reward={"vqa_accuracy": 0, "mean_absolute_error": 1})
+    shown = show(run)
+    metrics = list(dict.fromkeys(row["metric"] for row in shown["test"]))
+    assert metrics[0] == "closeness" == shown["best_free"]["metric"]
+    # The built-in VLM need not answer with numbers: then there is no error to report, and closeness is 0.
+    assert {"relaxed_accuracy"} <= {*metrics} <= {"closeness", "relaxed_accuracy", "mean_absolute_error"}
+    votes = [one for one in read_results(run.results) if one.selector == "majority_vote"]
+    assert votes and all(one.value("mean_absolute_error") is not None for one in votes)
+    assert {"val/closeness"} <= {name for row in run.epochs() for name in row}
+    assert "Mean absolute error" in run.report_markdown.read_text()
+
+
+def test_options_are_chosen_by_their_likelihood_from_the_data_to_the_report(tmp_path: Path):
+    table = write_table(tmp_path, lambda n: n % 2, options=["red", "blue"]) | {"metric": "choice_likelihood"}
+    table["columns"] |= {"options": "options"}
+    run = finished(tmp_path, {"table": table}, reward={"vqa_accuracy": 0, "choice_likelihood": 1})
+    results = read_results(run.results)
+    assert {one.text for one in results} <= {"A", "B"} and {one.failure for one in results} == {None}
+    assert {row["metric"] for row in show(run)["test"]} == {"choice_likelihood"}
+    assert "Multiple choice by likelihood" in run.report_markdown.read_text()
+
+
+def test_classes_are_reported_by_macro_f1_beside_exact_match(tmp_path: Path):
+    table = write_table(tmp_path, lambda n: ["red", "blue"][n % 2]) | {"metric": "macro_f1"}
+    run = finished(tmp_path, {"table": table}, reward={"vqa_accuracy": 0, "macro_f1": 1})
+    assert {row["metric"] for row in show(run)["test"]} == {"exact_match", "macro_f1"}
+    assert "Macro F1" in run.report_markdown.read_text()
+    told = CliRunner().invoke(app, ["show", str(run.folder)])
+    assert "Macro F1 in percent" in told.stdout and "Accuracy in percent" in told.stdout
+
+
+def test_a_language_model_answers_a_whole_run_of_texts(tmp_path: Path):
+    table = write_table(tmp_path, lambda n: n % 2, options=["red", "blue"]) | {"metric": "choice_letter"}
+    table["columns"] |= {"options": "options"}
+    (tmp_path / "model").mkdir()
+    model = small_language_models.save_qwen2(tmp_path / "model")
+    run = finished(tmp_path, {"table": table}, vlm={"path": str(model)}, reward={"vqa_accuracy": 0, "choice_letter": 1})
+    results = read_results(run.results)
+    assert {one.failure for one in results} == {None} and len({one.text for one in results}) > 2
+    assert {row["metric"] for row in show(run)["test"]} == {"choice_letter"}
 
 
 def test_captions_are_measured_by_cider_on_the_split_s_references(captioned: Run):

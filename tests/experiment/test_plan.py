@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,15 +18,19 @@ from typer.testing import CliRunner
 from shotsmith.cli import app
 from shotsmith.cli.plan import plan_table
 from shotsmith.completions.store import Store
+from shotsmith.encoders.load import embedding_widths
 from shotsmith.errors import InputError
 from shotsmith.experiment.parts import Parts
 from shotsmith.planning import speed
+from shotsmith.planning.behaviour import USUAL
 from shotsmith.planning.draws import drawn_alike, drawn_at_random, drawn_in_turn
+from shotsmith.planning.evaluation import evaluation
 from shotsmith.planning.like import corrections_of
 from shotsmith.planning.plan import Plan, make_plan
-from shotsmith.planning.prompts import STAGES
+from shotsmith.planning.prompts import STAGES, Prompts
 from shotsmith.planning.sizes import Assumed, Sizes, assumed_sizes, read_assumed, readable_splits, sampled_sizes
-from shotsmith.planning.stored import bytes_per_completion, embedding_width
+from shotsmith.planning.stored import bytes_per_completion
+from shotsmith.planning.training import Setting
 from shotsmith.progress import Silent
 from shotsmith.recipe import Recipe, parse_recipe
 from shotsmith.records import Request
@@ -50,6 +55,18 @@ def plan_of(recipe: Recipe) -> Plan:
 def expected(plan: Plan, stage: str, part: str) -> float:
     (found,) = (each for each in plan.parts if (each.stage, each.part) == (stage, part))
     return found.expected.requests
+
+
+def test_where_options_decide_their_log_probabilities_are_planned_and_no_text(recipe: Recipe):
+    texts, options = (prompts_of_evaluation(recipe, options) for options in (0.0, 4.0))
+    assert texts and len(texts) == len(options)
+    for one, other in zip(texts, options, strict=True):
+        assert (one.part, one.calls, one.most) == (other.part, other.calls, other.most)
+        assert one.text and not other.text and other.answers == one.answers + 4
+
+
+def prompts_of_evaluation(recipe: Recipe, options: float) -> list[Prompts]:
+    return list(evaluation(Setting(recipe, USUAL, 100, options=options)))
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +160,25 @@ def test_prompt_tokens_are_those_of_the_prompts(recipe: Recipe, finished: Run, s
         real = sum(map(parts.collector.vlm.length, requests)) / len(requests)
     query = sizes.queries["train"]
     assert query.text + query.image + 2 * (sizes.text + sizes.image) == pytest.approx(real, rel=0.05)
+
+
+@pytest.mark.parametrize("over_budget", ["leave_out", "show_without_image"])
+def test_a_budget_bounds_the_tokens_of_every_prompt(recipe: Recipe, sizes: Sizes, over_budget: str) -> None:
+    query = max(size.text + size.image for size in sizes.queries.values())
+    most = round(query + 0.7 * (sizes.text + sizes.image))
+    for bound in ({"max_tokens": most}, {"max_images": 1}):
+        bounded = make_plan(changed(recipe, vlm={"prompt": {**bound, "over_budget": over_budget}}), sizes)
+        for part, whole in zip(bounded.parts, make_plan(recipe, sizes).parts, strict=True):
+            text, image, calls = part.expected.text_tokens, part.expected.image_tokens, part.expected.calls
+            assert (
+                calls == whole.expected.calls
+                and text + image <= whole.expected.text_tokens + whole.expected.image_tokens
+            )
+            if "max_tokens" in bound:
+                assert text + image <= calls * most * (1 + 1e-9)
+            else:
+                assert image <= calls * max(size.image for size in sizes.queries.values()) * (1 + 1e-9)
+                assert over_budget == "leave_out" or text == whole.expected.text_tokens
 
 
 def test_stored_bytes_are_those_of_the_store(recipe: Recipe, finished: Run, sizes: Sizes, tmp_path: Path) -> None:
@@ -310,6 +346,18 @@ def test_a_plan_needs_no_data_where_sizes_are_told(tmp_path: Path) -> None:
     assert CliRunner().invoke(app, ["plan", str(recipe)]).exit_code == 2
 
 
-def test_the_width_of_embeddings_is_that_of_the_encoder(recipe: Recipe, finished: Run) -> None:
+def test_without_embeddings_of_images_no_selector_by_image_is_planned(recipe: Recipe, tmp_path: Path) -> None:
+    np.savez(tmp_path / "both.npz", ids=[1], embeddings=np.ones((1, 64)))
+    texts = {"precomputed": {"texts": str(tmp_path / "both.npz")}}
+    both = {"precomputed": {**texts["precomputed"], "images": str(tmp_path / "both.npz")}}
+    model, files, alone = (plan_of(changed(recipe, encoder=encoder)) for encoder in ({}, both, texts))
+    planned = [made.total("evaluate").expected.requests for made in (model, files, alone)]
+    assert planned[2] < planned[1] == planned[0]
+    stored = [made.total("embed").expected.stored_bytes for made in (files, alone)]
+    assert stored[0] == 2 * stored[1] > 0
+
+
+def test_the_widths_of_embeddings_are_those_of_the_encoder(recipe: Recipe, finished: Run) -> None:
     with Parts(recipe, finished, Silent()) as parts:
-        assert parts.embeddings["val"].images.shape[1] == embedding_width(recipe.encoder)
+        embedded = parts.embeddings["val"]
+        assert embedding_widths(recipe.encoder, unknown=0) == (embedded.images.shape[1], embedded.questions.shape[1])

@@ -11,11 +11,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from small_encoders import save_bert, save_dinov2
 
 import shotsmith
+from shotsmith.encoders.embedded import Embedded
 from shotsmith.errors import CheckpointError, InputError
 from shotsmith.library.exported import CARD, load_card
+from shotsmith.recipe import EncoderSettings, PrecomputedSettings
+from shotsmith.records import Example
 from shotsmith.runs import Run
 
 _ELSEWHERE = """
@@ -106,6 +111,38 @@ def test_a_copied_encoder_is_used(trained: shotsmith.Selector, tmp_path: Path, p
     assert Path(loaded.card.encoder.path) == tmp_path / "saved" / "encoder"
     query = {"image": pictures[0], "question": "what is it for?"}
     assert loaded.select(**query).scores == trained.select(**query).scores
+
+
+def test_encoders_of_images_and_of_texts_are_copied_and_used(rows: list[Mapping[str, Any]], tmp_path: Path) -> None:
+    save_dinov2(tmp_path / "vision")
+    save_bert(tmp_path / "sentence")
+    settings = EncoderSettings(image=str(tmp_path / "vision"), text=str(tmp_path / "sentence"))
+    free = shotsmith.selector("mixed", encoder=settings).index(rows)
+    query = {"image": rows[1]["image"], "question": "what is this ?"}
+    expected = free.select(**query)
+    free.save(tmp_path / "saved")
+    for name in ("vision", "sentence"):
+        shutil.rmtree(tmp_path / name)
+    (tmp_path / "saved").rename(tmp_path / "moved")
+    assert not (tmp_path / "moved" / "encoder").exists(), "the package's own encoder is not used"
+    found = shotsmith.load(tmp_path / "moved").select(**query)
+    assert (found.ids, found.scores) == (expected.ids, expected.scores)
+
+
+def test_new_queries_of_a_bank_with_precomputed_embeddings_bring_their_own(
+    rows: list[Mapping[str, Any]], tmp_path: Path
+) -> None:
+    vectors = np.eye(12, 16, dtype=np.float32)
+    np.savez(tmp_path / "texts.npz", ids=np.arange(100, 112), embeddings=vectors)
+    numbered = [{**row, "id": 100 + number} for number, row in enumerate(rows)]
+    settings = EncoderSettings(precomputed=PrecomputedSettings(texts=tmp_path / "texts.npz"))
+    shotsmith.selector("text_similar", encoder=settings).index(numbered).save(tmp_path / "saved")
+    loaded = shotsmith.load(tmp_path / "saved")
+    with pytest.raises(InputError, match="give its embedding"):
+        loaded.select(question="what is it for?")
+    query = Example(0, (), 0, "what is it for?", ("",))
+    given = Embedded(np.zeros((1, 0), dtype=np.float32), vectors[[5]])
+    assert loaded.select_embedded((query,), given, shots=1)[0].ids == (105,)
 
 
 def test_images_left_behind_are_named_when_messages_need_them(

@@ -102,6 +102,31 @@ def test_pictures_may_be_paths_bytes_or_images(free: shotsmith.Selector, picture
     assert all(one.messages()[0]["content"][-2]["image_url"]["url"].startswith("data:image/png") for one in chosen)
 
 
+def test_queries_and_banks_may_have_several_images_or_none(pictures: list[Path], tmp_path: Path) -> None:
+    rows = [
+        {"id": "two", "image": [pictures[0], pictures[1].read_bytes()], "question": "what differs?", "answer": "red"},
+        {"id": "one", "images": [pictures[2]], "question": "what is it called?", "answer": "tarn"},
+        {"id": "none", "images": [], "question": "who keeps it?", "answer": "ada"},
+    ]
+    selector = shotsmith.selector("mixed").index(rows)
+    chosen = selector.select(image=[pictures[0], pictures[1]], question="what differs?", shots=3)
+    assert chosen.ids[-1] == "two" and chosen.scores[-1] == pytest.approx(2.0, abs=1e-5)
+    parts = chosen.messages(images="id")[0]["content"]
+    assert [one["image_url"]["url"] for one in parts if one["type"] == "image_url"][-4:-2] == ["0/0", "0/1"]
+    assert [len(one["images"]) for one in chosen.to_json()["examples"]] == [len(one.images) for one in chosen.examples]
+    selector.save(tmp_path / "saved", images=True)
+    again = shotsmith.load(tmp_path / "saved").select(
+        image=(pictures[0], pictures[1]), question="what differs?", shots=3
+    )
+    assert again.ids == chosen.ids
+    contents = [[image.read_bytes() for image in one.images] for one in again.examples]
+    assert contents == [[image.read_bytes() for image in one.images] for one in chosen.examples]
+    bare = selector.select(question="who keeps it?", shots=1)
+    assert bare.ids == ("none",) and bare.query.images == ()
+    with pytest.raises(InputError, match="NoneType"):
+        selector.select(image=[pictures[0], None], question="what differs?")  # type: ignore[list-item]
+
+
 def test_an_example_equal_to_the_query_comes_first_unless_it_is_excluded(
     free: shotsmith.Selector, pictures: list[Path]
 ) -> None:

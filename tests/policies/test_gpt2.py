@@ -5,14 +5,14 @@ import torch
 from torch.nn import functional
 
 from shotsmith.errors import InputError
-from shotsmith.policies.gpt2 import POSITIONS, Gpt2Memory
+from shotsmith.policies.gpt2 import Gpt2Memory
 
 HIDDEN = 16
 
 
 def built(dropout: float = 0.0, seed: int = 0) -> Gpt2Memory:
     torch.manual_seed(seed)
-    return Gpt2Memory(HIDDEN, layers=2, heads=2, dropout=dropout).eval()
+    return Gpt2Memory(HIDDEN, layers=2, heads=2, dropout=dropout, steps=18).eval()
 
 
 def drawn(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -95,10 +95,10 @@ def test_gradients_reach_every_parameter():
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
 
 
-def test_sixteen_demonstrations_are_followed_and_more_are_refused():
+def test_as_many_demonstrations_are_followed_as_it_was_made_for_and_more_are_refused():
     memory, state = built(), built().start(drawn(1)[:, None])
-    for choice in drawn(1, POSITIONS - 1, seed=1).unbind(1):
+    for choice in drawn(1, 18, seed=1).unbind(1):
         state = memory.advance(state, choice[:, None])
     assert memory.query(state).isfinite().all()
-    with pytest.raises(InputError, match="16 demonstrations"):
+    with pytest.raises(InputError, match="18 demonstrations"):
         memory.query(memory.advance(state, drawn(1, 1)))

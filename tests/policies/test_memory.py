@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional
 
 from shotsmith.policies.memory import MEMORIES
-from shotsmith.policies.parts import MAX_STEPS
+from shotsmith.policies.parts import STEPS
 from shotsmith.policies.slots import Slots
 from shotsmith.recipe import PolicySettings
 
@@ -19,7 +19,7 @@ def units(*shape: int, seed: int = 0) -> torch.Tensor:
 
 def built(name: str, start: str = "random"):
     torch.manual_seed(0)
-    memory = Slots(8) if name == "slots" else MEMORIES[name](SETTINGS.model_copy(update={"start": start}))
+    memory = Slots(8, STEPS) if name == "slots" else MEMORIES[name](SETTINGS.model_copy(update={"start": start}), STEPS)
     if name == "residual":
         nn.init.normal_(memory.down.weight)  # it starts at zero
     return memory.eval()
@@ -74,14 +74,14 @@ def test_the_residual_follows_its_formula_and_starts_without_a_move(start):
         )
     expected = functional.normalize(query + moved, dim=-1) if start == "random" else moved
     torch.testing.assert_close(residual.query(state), expected)
-    untrained = MEMORIES["residual"](SETTINGS)
+    untrained = MEMORIES["residual"](SETTINGS, STEPS)
     assert (untrained.query(untrained.advance(untrained.start(query), first)) == 0).all()
 
 
 def test_every_slot_asks_for_something_else_and_there_is_one_for_every_step():
     slots, query = built("slots"), units(1, 1)
     state, asked = slots.start(query), []
-    for step in range(MAX_STEPS):
+    for step in range(STEPS):
         state = slots.advance(state, units(1, 1, seed=step)) if step else state
         asked.append(slots.query(state)[0, 0])
     similarity = torch.stack(asked) @ torch.stack(asked).T

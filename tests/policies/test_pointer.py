@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 import pytest
 import torch
 from small_policy import NETWORK, SMALL, WIDTH, inputs_of, policy_of, some_sequences
 from torch.utils.flop_counter import FlopCounterMode
 
 from shotsmith.errors import InputError
-from shotsmith.policies.parts import MAX_STEPS
+from shotsmith.policies.parts import STEPS
 from shotsmith.policies.pointer import build_policy
 from shotsmith.policies.protocol import STOP, Inputs
-from shotsmith.recipe import PolicySettings, Shots
+from shotsmith.recipe import PolicySettings
 
 FIXED = PolicySettings(**SMALL)
 STOPPING = PolicySettings(**SMALL, length="stop")
@@ -126,12 +124,26 @@ def test_the_first_step_is_scored_once_per_query_however_many_sequences_it_has()
     assert costs[0] == costs[1]
 
 
-def test_there_is_a_step_for_every_shot_a_recipe_can_ask_for():
-    most = max(bound.le for bound in get_args(Shots)[1].metadata if hasattr(bound, "le"))
-    assert most == MAX_STEPS
+STEPWISE = [{"memory": "gpt2", "step_embedding": True}, {"memory": "none", "decoding": "parallel"}]
+
+
+@pytest.mark.parametrize("settings", STEPWISE)
+def test_a_policy_made_for_longer_sequences_chooses_them_and_others_refuse(settings):
+    settings = PolicySettings(**{**SMALL, **settings})
+    inputs = inputs_of(pool=24)
+    assert build_policy(settings, WIDTH, 0, steps=20).greedy(inputs, 20).shape == (3, 20)
+    with pytest.raises(InputError, match=f"17 shots are more than the {STEPS}"):
+        build_policy(settings, WIDTH, 0).greedy(inputs, STEPS + 1)
+
+
+def test_a_policy_that_learns_nothing_for_a_step_chooses_sequences_of_any_length():
+    assert build_policy(PolicySettings(**SMALL), WIDTH, 0).greedy(inputs_of(pool=24), 20).shape == (3, 20)
+
+
+def test_room_for_up_to_sixteen_steps_gives_the_weights_of_earlier_versions():
     settings = PolicySettings(**SMALL, memory="gpt2", step_embedding=True)
-    inputs = inputs_of(pool=MAX_STEPS + 2)
-    assert build_policy(settings, WIDTH, 0).greedy(inputs, MAX_STEPS).shape == (3, MAX_STEPS)
+    few, usual = (build_policy(settings, WIDTH, 0, steps=steps).state_dict() for steps in (1, STEPS))
+    assert all(torch.equal(value, usual[name]) for name, value in few.items())
 
 
 CHANGES = [

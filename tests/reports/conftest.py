@@ -176,14 +176,14 @@ def gallery_rows(folder: Path, number: int) -> tuple[GalleryRow, ...]:
         answers = (answer,) * 7 + ("unsure", "urn", "urn")
         zero = Attempt("zero_shot", (), "vessel", 0.0)
         rows.append(
-            GalleryRow(place, picture(folder, place + 500), question, kind, answers, answer, before, after, zero)
+            GalleryRow(place, (picture(folder, place + 500),), question, kind, answers, answer, before, after, zero)
         )
     return tuple(rows)
 
 
 def demonstration(folder: Path, number: int) -> Demonstration:
     question, _, answer = QUESTIONS[number % len(QUESTIONS)]
-    return Demonstration(picture(folder, number), question, answer)
+    return Demonstration((picture(folder, number),), question, answer)
 
 
 def picture(folder: Path, number: int) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from shotsmith.reports.pointing import Chosen, pointing
 
 
 def example(number: int, kind: str = "name") -> Example:
-    return Example(number, Path(f"{number}.png"), number, f"what is {number}?", (f"a{number}",) * 10, kind)
+    return Example(number, (Path(f"{number}.png"),), number, f"what is {number}?", (f"a{number}",) * 10, kind)
 
 
 QUERIES = [example(number, "name" if number < 20 else "use") for number in range(30)]
@@ -93,3 +94,13 @@ def test_pointing_counts_ranks_of_similarity() -> None:
     assert (questions.measure, questions.counts) == ("text_similarity", (1, 0, 0, 1))
     assert counted(2)[0].counts == (0, 1, 0, 0)
     assert counted(2, 2)[0].counts == (0, 2, 0, 0), "a repeated demonstration counts twice"
+
+
+def test_a_row_shows_what_the_budget_left_of_the_sequence() -> None:
+    rows = [replace(row, left_out=1, without_image=1) if row.selector == "grpo" else row for row in results([1.0], 3)]
+    found = gallery(rows, QUERIES[:1], INDEX, before="mixed")
+    assert found
+    shown = found.rows[0].after.demonstrations
+    assert [one.question for one in shown] == ["what is 101?", "what is 102?"]
+    assert [len(one.images) for one in shown] == [0, 1]
+    assert [len(one.images) for one in found.rows[0].before.demonstrations] == [1, 1, 1]

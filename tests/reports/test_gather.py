@@ -68,7 +68,7 @@ def test_gallery_pointing_and_failures_come_from_the_folder(evaluated: Run) -> N
     data = gather(evaluated.folder)
     assert data.gallery and data.failures == 1 and data.against is None
     assert data.gallery.counts == {"fixed": 5, "broken": 0, "unchanged": 0}
-    assert all(row.before.selector == "mixed" and row.image.exists() for row in data.gallery.rows)
+    assert all(row.before.selector == "mixed" and row.images[0].exists() for row in data.gallery.rows)
     images, questions = data.pointing
     assert images.counts == (6, *[0] * 15), "the policy takes the most similar picture"
     assert sum(questions.counts) == 6

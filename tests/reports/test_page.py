@@ -163,9 +163,21 @@ def test_every_row_shows_its_images_and_demonstrations_in_order(data: ReportData
     assert "VLM: Ostermund" in after and "accuracy 90 %" in after
 
 
+def test_every_image_of_an_example_is_shown_and_none_where_it_has_none(data: ReportData) -> None:
+    assert data.gallery
+    row = data.gallery.rows[0]
+    several = replace(row.after.demonstrations[0], images=row.images * 3)
+    bare = replace(row.after.demonstrations[0], images=())
+    before, after = replace(row.before, demonstrations=()), replace(row.after, demonstrations=(several, bare))
+    for images, count in ((row.images * 2, 5), ((), 3)):
+        rows = (replace(row, images=images, before=before, after=after),)
+        page = page_of(replace(data, gallery=replace(data.gallery, rows=rows)))
+        assert page.count("data:image/webp;base64,") == count
+
+
 def test_a_missing_image_is_named(data: ReportData) -> None:
     assert data.gallery
-    row = replace(data.gallery.rows[0], image=Path("absent.png"))
+    row = replace(data.gallery.rows[0], images=(Path("absent.png"),))
     gallery = replace(data.gallery, rows=(row,))
     with pytest.raises(DataError, match=r"absent\.png: no such image"):
         page_of(replace(data, gallery=gallery))

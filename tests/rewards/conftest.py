@@ -15,7 +15,7 @@ CAPTIONS = CiderScorer([ANSWERS, ("a red bus",), ("a cat",)])
 
 @pytest.fixture
 def query() -> Example:
-    return Example(7, Path("x.png"), 1, "what is it?", ANSWERS)
+    return Example(7, (Path("x.png"),), 1, "what is it?", ANSWERS)
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ from dataclasses import replace
 import pytest
 
 from shotsmith.errors import ShotsmithError
+from shotsmith.metrics.metric import Metric
+from shotsmith.metrics.table import METRICS
 from shotsmith.records import Completion
 from shotsmith.rewards import REWARDS, Answered
 
@@ -13,14 +15,23 @@ NO_LOG_PROBS = [math.nan, math.inf, -math.inf, 0.7]
 EVERY_REWARD = pytest.mark.parametrize("name", REWARDS)
 
 
+def suited(answered: Answered, name: str) -> Answered:
+    """The same, with numbers for the metrics of numbers, and with options for those of options."""
+    metric = METRICS.get(name, Metric(name))
+    truths = ("12",) if name in ("mean_absolute_error", "closeness") else answered.query.answers
+    options = ("jar", "glass bowl", "vase") if metric.by_likelihood else ()
+    return replace(answered, query=replace(answered.query, answers=truths, options=options))
+
+
 @EVERY_REWARD
 def test_a_complete_answer_has_every_reward(answered: Answered, name: str):
+    answered = suited(answered, name)
     assert math.isfinite(REWARDS[name].of(answered))
 
 
 @EVERY_REWARD
 def test_rewards_need_what_the_table_says_and_nothing_else(answered: Answered, name: str):
-    function = REWARDS[name]
+    function, answered = REWARDS[name], suited(answered, name)
     wanted = function.answers(answered.query)
     enough = replace(
         answered,
@@ -41,7 +52,7 @@ def test_rewards_need_what_the_table_says_and_nothing_else(answered: Answered, n
             function.of(replace(enough, captions=None))
 
 
-@pytest.mark.parametrize("name", ["vqa_accuracy", "correct", "answer_f1", "relevance", "cider"])
+@pytest.mark.parametrize("name", ["vqa_accuracy", "correct", "answer_f1", "relevance", "cider", "anls"])
 def test_a_missing_text_is_an_error_and_no_zero(answered: Answered, name: str):
     speechless = replace(answered, completion=Completion(None, answered.completion.log_probs))
     with pytest.raises(ShotsmithError, match=r"example 7.*generated answer"):
@@ -49,8 +60,9 @@ def test_a_missing_text_is_an_error_and_no_zero(answered: Answered, name: str):
 
 
 @pytest.mark.parametrize("log_prob", NO_LOG_PROBS)
-@pytest.mark.parametrize("name", ["answer_probability", "log_prob_gain", "gt_prob"])
+@pytest.mark.parametrize("name", ["answer_probability", "log_prob_gain", "gt_prob", "choice_likelihood"])
 def test_what_is_no_log_probability_is_an_error_and_no_number(answered: Answered, name: str, log_prob: float):
+    answered = suited(answered, name)
     spoilt = Completion("vase", {**answered.completion.log_probs, "jar": log_prob})
     with pytest.raises(ShotsmithError, match=r"example 7.*'jar', but got"):
         REWARDS[name].of(replace(answered, completion=spoilt))

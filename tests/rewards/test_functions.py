@@ -21,7 +21,7 @@ def saying(answered: Answered, text: str) -> Answered:
 
 
 def answering(answers: tuple[str, ...], text: str, *log_probs: float) -> Answered:
-    query = Example(1, None, 1, "?", answers)  # type: ignore[arg-type]
+    query = Example(1, (), 1, "?", answers)  # type: ignore[arg-type]
     return Answered(query, Completion(text, dict(zip(["jar", "glass jar", "vase"], log_probs, strict=False))))
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from shotsmith.errors import ShotsmithError
+from shotsmith.metrics.table import METRICS
 from shotsmith.recipe import RewardSettings
 from shotsmith.records import Completion, Example
 from shotsmith.rewards import (
@@ -13,6 +14,7 @@ from shotsmith.rewards import (
     REWARDS,
     Answered,
     highest_reward,
+    needed_figures,
     needs_captions,
     needs_zero_shot,
     reward,
@@ -22,7 +24,7 @@ from shotsmith.rewards import (
 NO_WEIGHTS = dict.fromkeys(
     ["vqa_accuracy", "answer_probability", "log_prob_gain", "answer_f1", "answer_rouge_l", "cider"], 0.0
 )
-NO_REWARDS = {"mode", "demonstration_cost", "hard_weight", "soft_weight", "relevance_weight"}
+NO_REWARDS = {"mode", "metrics", "demonstration_cost", "hard_weight", "soft_weight", "relevance_weight"}
 EVERY_MODE = pytest.mark.parametrize("mode", ["weighted_sum", *MODES])
 
 
@@ -32,6 +34,15 @@ def only(**weights: float) -> RewardSettings:
 
 def test_every_weight_of_the_recipe_names_a_reward():
     assert RewardSettings.model_fields.keys() - NO_REWARDS == NO_WEIGHTS.keys() <= REWARDS.keys()
+
+
+def test_every_metric_can_be_a_weight_by_its_name_alone(answered: Answered):
+    for name in METRICS.keys() - NO_WEIGHTS.keys():
+        settings = only(**{name: 0.5})
+        assert settings.metrics == {name: 0.5} and needed_figures(settings) == (name,)
+        assert settings == only(metrics={name: 0.5}) == RewardSettings.model_validate(settings.model_dump())
+        assert highest_reward(settings) == 0.5
+    assert reward(answered, only(anls=0.5)) == 0.5 * REWARDS["anls"].of(answered)
 
 
 @pytest.mark.parametrize("name", NO_WEIGHTS)

@@ -100,6 +100,17 @@ TABLE: Mapping[str, tuple[Any, ...]] = {
         BANKS["table"] | {"data.bank.table.file": LEAVING},
     ),
     "data.bank.hub.confined": (False, stages.hub_outside, BANKS["hub"] | {"data.bank.hub.columns.image": "outside"}),
+    **{
+        f"data.{name}.{key}": (value, look, context | ({f"data.{name}.options": "options"} if more else {}))
+        for name, look, context in (
+            ("table.columns", stages.data, TABLES),
+            ("hub.columns", stages.hub_data, HUB),
+            ("bank.table.columns", stages.data, BANKS["table"]),
+            ("bank.hub.columns", stages.hub_data, BANKS["hub"]),
+        )
+        for key, value, more in (("options", "options", False), ("answer_with", "option", True))
+    },
+    "data.texts.metric": ("token_f1", stages.measured, TEXTS),
     "data.table.metric": ("exact_match", stages.measured, TABLES),
     **{
         f"data.captions.{name}": (value, stages.data, CAPTIONS)

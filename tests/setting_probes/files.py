@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from small_clip import write_tiny_clip
+from small_encoders import save_bert, save_dinov2, save_in_hub_cache
 from small_import import write_import
 from small_vlm import save_plain
 
@@ -15,7 +20,7 @@ from shotsmith.recipe import WorldSettings
 
 
 def prepare_files(here: Path) -> None:
-    """What recipes name by path: two worlds in the official layout, another VLM, another CLIP, imported rollouts."""
+    """What recipes name by path: two worlds in the official layout, another VLM, other encoders, imported rollouts."""
     for seed, name in enumerate(("one", "other")):
         make_world(here / name, WorldSettings(seed=seed, bank=1, train=20, val=1, test=6))
     _write_tables(here / "tables")
@@ -24,7 +29,31 @@ def prepare_files(here: Path) -> None:
         _write_texts(here / "texts" / name)
     save_plain(here / "vlm")
     write_tiny_clip(here / "clip")
+    _write_encoders(here)
     write_import(here / "imported")
+
+
+def _write_encoders(here: Path) -> None:
+    """An encoder of either kind, each in two revisions on the hub, and embeddings of the examples of the tables."""
+    for name, save in {"vision": save_dinov2, "sentence": save_bert}.items():
+        save(here / name)
+    for name, save in {"clip": write_tiny_clip, "vision": save_dinov2, "sentence": save_bert}.items():
+        save_in_hub_cache(here / "hub", f"owner/{name}", {"main": save, "old": partial(_save_revised, save)})
+    numbers = np.arange(100)
+    for seed, name in enumerate(("one", "other")):
+        vectors = np.random.default_rng(seed).standard_normal((100, 6)).astype(np.float32)
+        np.savez(here / f"{name}.npz", ids=numbers, embeddings=vectors)
+        np.save(here / f"{name}.npy", vectors)
+    for name, ids in {"ids": numbers, "turned": numbers[::-1]}.items():
+        (here / f"{name}.txt").write_text("\n".join(map(str, ids)))
+
+
+def _save_revised(save: Callable[[Path], object], folder: Path) -> None:
+    """The model with its positions twice as large."""
+    save(folder)
+    weights = load_file(folder / "model.safetensors")
+    name = next(name for name in sorted(weights) if "position_embedding" in name)
+    save_file(weights | {name: 2 * weights[name]}, folder / "model.safetensors", {"format": "pt"})
 
 
 def _write_tables(folder: Path) -> None:
@@ -37,6 +66,7 @@ def _write_tables(folder: Path) -> None:
         rows = [
             {"number": number + 1000}
             | {"image": f"{number}.png", "question": f"what is {number}?", "answers": [f"it is {number}"]}
+            | {"options": [f"it is {number}", "it is not"]}
             | {"other_image": f"{number + 50}.png", "other_question": "what?", "other_answers": "it"}
             for number in numbers
         ]

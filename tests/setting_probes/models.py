@@ -6,15 +6,18 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from PIL import Image
 from small_vlm import write_adapter
 from transformers import AutoModelForImageTextToText
 
 from setting_probes.stages import Heard, parts_of, run_of
+from shotsmith.encoders.load import load_encoder
 from shotsmith.errors import InputError
 from shotsmith.experiment.parts import Parts
 from shotsmith.recipe import Recipe
 from shotsmith.records import Example, Request
 from shotsmith.vlms.load import load_vlm
+from shotsmith.vlms.pretrained.lengths import load_lengths
 from shotsmith.vlms.pretrained.loading import load_pretrained
 
 
@@ -29,6 +32,22 @@ def vlm(recipe: Recipe, folder: Path) -> object:
             return str(error)
         requests = [Request(examples[n], (examples[n + 1],), (examples[n].answer,)) for n in range(3)]
         return identity, str(parts.ask(requests, "here")), heard.amounts
+
+
+def fitted(recipe: Recipe, folder: Path) -> object:
+    """How many demonstrations and images the prompts of three demonstrations show."""
+    with Parts(recipe, run_of(recipe, folder), Heard()) as parts:
+        tasks = parts.tasks("test")
+        requests = [tasks.request(query, (0, 1, 2)) for query in range(len(tasks.queries))]
+        return [(len(request.demonstrations), len(request.images)) for request in requests]
+
+
+def counted(recipe: Recipe, folder: Path) -> object:
+    """How many tokens a prompt has before it is sent to a server."""
+    try:
+        return load_lengths(recipe.vlm)(Request(Example(1, (), 1, "what?", ("red",))))
+    except InputError as error:
+        return str(error)
 
 
 def placed(recipe: Recipe, folder: Path) -> object:
@@ -49,7 +68,7 @@ def adapted(recipe: Recipe, folder: Path) -> object:
     """What the VLM thinks of an answer with the adapter that is named, which is drawn at random, or with none."""
     if recipe.vlm.lora is not None:
         write_adapter(Path(recipe.vlm.lora), load_pretrained(recipe.vlm.model_copy(update={"lora": None})).model)
-    completion = load_vlm(recipe.vlm).complete([Request(Example(1, None, 1, "what?", ("red",)), answers=("red",))])
+    completion = load_vlm(recipe.vlm).complete([Request(Example(1, (), 1, "what?", ("red",)), answers=("red",))])
     return str(completion)
 
 
@@ -105,3 +124,20 @@ def encoder(recipe: Recipe, folder: Path) -> object:
     heard = Heard()
     with Parts(recipe, run_of(recipe, folder), heard) as parts:
         return parts.embeddings["test"].joined.tolist(), heard.amounts
+
+
+def encoder_of_the_hub(recipe: Recipe, folder: Path) -> object:
+    """The embeddings of a picture and a text, by models that are in the cache of the hub."""
+    Image.new("RGB", (9, 9), (200, 30, 90)).save(folder / "picture.png")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(folder.parent / "hub"))
+        loaded = load_encoder(recipe.encoder)
+    return loaded.embed_images([folder / "picture.png"]).tolist(), loaded.embed_texts(["what is this"]).tolist()
+
+
+def placed_encoder(recipe: Recipe, folder: Path) -> object:
+    """The encoder, or why there is none where it is to run."""
+    try:
+        return load_encoder(recipe.encoder).identity
+    except InputError as error:
+        return str(error)

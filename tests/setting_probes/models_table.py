@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from setting_probes import OTHERS, clustered, models
+from setting_probes.data_table import TABLES
 
+PRECOMPUTED = TABLES | {"encoder.precomputed.texts": "{here}/one.npz"}
 SERVED = {
     "vlm.server.url": "http://one/v1",
     "vlm.server.model": "one",
@@ -33,6 +35,10 @@ TABLE: Mapping[str, tuple[Any, ...]] = {
     "vlm.prompt.template": ("vqa", models.vlm),
     "vlm.prompt.layout": (OTHERS, models.vlm),
     "vlm.prompt.system": ("Be brief.", models.vlm),
+    "vlm.prompt.max_tokens": (40, models.fitted),
+    "vlm.prompt.max_images": (2, models.fitted),
+    "vlm.prompt.over_budget": (OTHERS, models.fitted, {"vlm.prompt.max_images": 2}),
+    "vlm.server.processor": ("builtin", models.counted, SERVED),
     "vlm.server.url": ("http://two/v1", models.served, SERVED),
     "vlm.server.model": ("two", models.served, SERVED),
     "vlm.server.kind": (OTHERS, models.served, SERVED),
@@ -48,7 +54,21 @@ TABLE: Mapping[str, tuple[Any, ...]] = {
     "vlm.ray.max_deaths": (5, clustered.hired, WORKING),
     "vlm.ray.start_seconds": (1.0, clustered.hired, WORKING),
     "encoder.path": ("{here}/clip", models.encoder),
+    "encoder.revision": ("old", models.encoder_of_the_hub, {"encoder.path": "owner/clip"}),
+    "encoder.image": ("{here}/vision", models.encoder),
+    "encoder.image_revision": ("old", models.encoder_of_the_hub, {"encoder.image": "owner/vision"}),
+    "encoder.text": ("{here}/sentence", models.encoder),
+    "encoder.text_revision": ("old", models.encoder_of_the_hub, {"encoder.text": "owner/sentence"}),
+    "encoder.precomputed.texts": ("{here}/other.npz", models.encoder, PRECOMPUTED),
+    "encoder.precomputed.images": ("{here}/other.npz", models.encoder, PRECOMPUTED),
+    "encoder.precomputed.ids": (
+        "{here}/turned.txt",
+        models.encoder,
+        PRECOMPUTED | {"encoder.precomputed.texts": "{here}/one.npy", "encoder.precomputed.ids": "{here}/ids.txt"},
+    ),
     "encoder.batch_size": (7, models.encoder),
+    "encoder.device": ("cuda:99", models.placed_encoder),
+    "encoder.dtype": ("bfloat16", models.encoder),
     "encoder.joined": ("mean", models.seen_by_policies),
 }
 """Setting -> (another value, the probe that shows it, and what else must be set for it to matter)."""

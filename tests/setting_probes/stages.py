@@ -99,7 +99,7 @@ def data(recipe: Recipe, folder: Path) -> object:
     """All examples with their pictures, the queries, their pools, and what is barred from them."""
     with parts_of(recipe, folder) as parts:
         examples = [
-            (split, one.id, one.question, one.answers, one.image and file_digest(one.image))
+            (split, one.id, one.question, one.answers, [*map(file_digest, one.images)])
             for split, part in {**parts.splits.named(), "bank": parts.splits.bank}.items()
             for one in part
         ]
@@ -154,6 +154,7 @@ def hub(outside: Path = Path("outside")) -> Iterator[list[object]]:
                 [
                     {"number": n + 1000, "image": {"bytes": _picture(n), "path": None}}
                     | {"question": f"what is {n}?", "answers": [f"it is {n}"]}
+                    | {"options": [f"it is {n}", "it is not"]}
                     | {"other_question": f"who is {n}?", "other_answers": "it"}
                     | {"other_image": {"bytes": _picture(n, blue=200), "path": None}}
                     | {"outside": str(outside / f"{n}.png")}

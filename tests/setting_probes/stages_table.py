@@ -31,6 +31,7 @@ TABLE: Mapping[str, tuple[Any, ...]] = {
     "reward.answer_f1": (0.5, rewarding.rewards),
     "reward.answer_rouge_l": (0.5, rewarding.rewards),
     "reward.cider": (0.5, rewarding.rewards),
+    "reward.metrics": ({"anls": 0.5}, rewarding.rewards),
     "reward.demonstration_cost": (0.1, rewarding.rewards),
     "reward.hard_weight": (0.5, rewarding.rewards, {"reward.mode": "hard_only"}),
     "reward.soft_weight": (0.5, rewarding.rewards, {"reward.mode": "soft_only"}),

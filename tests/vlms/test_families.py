@@ -62,7 +62,7 @@ def references(folders):
 
 @pytest.fixture(scope="session")
 def requests(examples):
-    bare = [replace(example, image=None) for example in examples[:4]]
+    bare = [replace(example, images=()) for example in examples[:4]]
     drawn = small_vlm.draw_requests(examples, 7, shots=3)
     return [*drawn, Request(bare[0], (bare[1],)), Request(examples[0], (bare[2],))]
 
@@ -116,6 +116,21 @@ class TestTokenExactness:
         reference = references("qwen2_5_vl" if family == "fast" else family)
         texts = [completion.text for completion in vlm.complete(requests[3:8:2])]
         assert texts == [generated(reference, vlm._prompts._prompt, request) for request in requests[3:8:2]]
+
+    @pytest.mark.parametrize("layout", LAYOUTS)
+    @pytest.mark.parametrize("family", EVERY)
+    def test_several_images_of_an_example_are_answered_as_by_processor_and_generate(
+        self, loaded, references, examples, family, layout
+    ):
+        two, other = (replace(one, images=one.images + examples[5].images) for one in examples[:2])
+        bare = replace(examples[2], images=())
+        requests = [Request(two), Request(examples[3], (other, bare)), Request(two, (examples[3], other))]
+        vlm, reference = made(loaded, family, layout=layout), references("qwen2_5_vl" if family == "fast" else family)
+        prompt = vlm._prompts._prompt
+        completions = vlm.complete([replace(request, answers=("red blue",)) for request in requests])
+        assert [one.text for one in completions] == [generated(reference, prompt, request) for request in requests]
+        expected = [scored(reference, family, "qwen", prompt, request, "red blue") for request in requests]
+        assert [one.log_probs["red blue"] for one in completions] == pytest.approx(expected, abs=1e-4)
 
     @pytest.mark.parametrize("family", EVERY)
     def test_length_is_that_of_the_processor_s_prompt(self, loaded, references, requests, family):
@@ -266,7 +281,7 @@ class TestTrouble:
     def test_a_prompt_the_processor_refuses_is_named_by_its_query(self, loaded, examples, tmp_path):
         image = tmp_path / "thin.png"
         Image.new("RGB", (1, 900)).save(image)
-        thin = Example(77, image, 77, "what?", ("a",))
+        thin = Example(77, (image,), 77, "what?", ("a",))
         with pytest.raises(DataError, match="row 77"):
             made(loaded, "qwen3_vl").complete([Request(examples[0]), Request(thin), Request(examples[1])])
 
@@ -275,7 +290,7 @@ class TestTrouble:
         Image.effect_noise((60, 60), 50).save(path)
         path.write_bytes(path.read_bytes()[:-400])
         with pytest.raises(DataError, match=r"torn\.png"):
-            vlm.complete([Request(Example(1, path, 1, "what?", ("a",)))])
+            vlm.complete([Request(Example(1, (path,), 1, "what?", ("a",)))])
 
     def test_logits_that_are_not_finite_are_failures(self, vlm, requests, monkeypatch):
         head = vlm._model.lm_head

@@ -31,8 +31,8 @@ def requests(examples):
     """Two to four images each, which many of them share; a single one; and none."""
     draws = random.Random(5)
     several = [Request(examples[0], tuple(draws.sample(examples[1:6], n)), ("red blue",)) for n in (1, 2, 3, 2, 1, 3)]
-    bare = replace(examples[0], image=None)
-    return [*several, Request(examples[1], (), ("red blue",)), Request(bare, (replace(examples[1], image=None),))]
+    bare = replace(examples[0], images=())
+    return [*several, Request(examples[1], (), ("red blue",)), Request(bare, (replace(examples[1], images=()),))]
 
 
 def counted(vlm):

@@ -15,6 +15,7 @@ from safetensors.torch import load, save
 
 from shotsmith.errors import CheckpointError, InputError
 from shotsmith.files import read_json, replacing_folder, write_json
+from shotsmith.policies.parts import STEPS
 from shotsmith.policies.pointer import build_policy
 from shotsmith.policies.protocol import Policy
 from shotsmith.recipe import Count, EncoderSettings, PolicySettings, Settings, Shots, VLMSettings
@@ -43,6 +44,8 @@ class Manifest(Settings):
     """The VLM by name, with its prompt; None in checkpoints of earlier versions."""
     shots: tuple[Shots, ...]
     """Lengths of the sequences it was trained to choose."""
+    steps: Count = STEPS
+    """Steps that parts which learn something for every step have room for."""
     recipe: str
     """Hash of the resolved recipe."""
     seed: int
@@ -69,7 +72,8 @@ class Manifest(Settings):
 
 def save_policy(folder: Path, policy: Policy, manifest: Manifest) -> None:
     """Write a checkpoint; the folder appears whole, in the place of any that was there."""
-    if (policy.settings, policy.embedding_width) != (manifest.policy, manifest.embedding_width):
+    described = manifest.policy, manifest.embedding_width, manifest.steps
+    if (policy.settings, policy.embedding_width, policy.steps) != described:
         raise CheckpointError("the manifest describes another policy", file=folder)
     data = save({name: value.contiguous() for name, value in policy.state_dict().items()})
     if folder.exists() and not (folder / MANIFEST).exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -88,7 +92,7 @@ def load_policy(folder: Path) -> tuple[Policy, Manifest]:
     Raises CheckpointError, naming file and key, where anything is missing, damaged or does not fit.
     """
     manifest = load_manifest(folder)
-    policy = build_policy(manifest.policy, manifest.embedding_width, seed=0)
+    policy = build_policy(manifest.policy, manifest.embedding_width, 0, manifest.steps)
     load_weights(policy, _read_weights(folder / WEIGHTS, manifest.weights), folder / WEIGHTS)
     return policy, manifest
 

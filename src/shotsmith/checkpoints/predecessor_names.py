@@ -15,7 +15,7 @@ from typing import Literal
 
 import torch
 
-from shotsmith.policies.parts import MAX_STEPS
+from shotsmith.policies.parts import STEPS
 from shotsmith.recipe import PolicySettings
 
 Weights = dict[str, torch.Tensor]
@@ -127,7 +127,7 @@ def network_of(shapes: Mapping[str, tuple[int, ...]]) -> tuple[Network, list[str
         layers=len(indices),
         memory="gru" if has("decoder_gru.") else "gate" if has("query_update_gate.") else "none",
         scorer="additive" if has("attn_W") or has("attn_v.") else "bilinear" if has("bilinear.") else "cosine",
-        steps=min(size("step_emb.weight", 0), MAX_STEPS) or int(has("step_emb.")),
+        steps=min(size("step_emb.weight", 0), STEPS) or int(has("step_emb.")),
     )
     expected = network.shapes()
     faults = [f"{name} is missing" for name in expected if name not in shapes]
@@ -184,7 +184,7 @@ def _same(value: torch.Tensor) -> torch.Tensor:
 
 def _all_steps(rows: torch.Tensor) -> torch.Tensor:
     """Steps it has no row for add nothing to the state."""
-    return torch.cat([rows, rows.new_zeros(MAX_STEPS - len(rows), rows.shape[1])])
+    return torch.cat([rows, rows.new_zeros(STEPS - len(rows), rows.shape[1])])
 
 
 def _known_steps(rows: torch.Tensor) -> torch.Tensor:

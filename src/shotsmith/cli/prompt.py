@@ -11,7 +11,7 @@ from shotsmith.cli.options import Json, Overrides, print_json
 
 if TYPE_CHECKING:
     from shotsmith.recipe import Recipe
-    from shotsmith.records import Request
+    from shotsmith.vlms.prompting.budget import Fitted
     from shotsmith.vlms.prompting.shown import ShownPrompt
 
 
@@ -37,7 +37,7 @@ def prompt(
     from shotsmith.cli.terminal import listening
     from shotsmith.errors import InputError
     from shotsmith.experiment.parts import Parts
-    from shotsmith.experiment.prompting import request_of, sent
+    from shotsmith.experiment.prompting import prompt_of, sent
     from shotsmith.runs import SPLITS, Run
 
     if split not in SPLITS:
@@ -49,9 +49,9 @@ def prompt(
         with Parts(recipe, run, progress) as parts:
             if not has_all:
                 parts.make_data()
-            request = request_of(parts, split, query, shots, selector)
-            shown = sent(parts, request)
-    told = _told(request, shown, split=split, selector=selector, ids=ids)
+            fitted = prompt_of(parts, split, query, shots, selector)
+            shown = sent(parts, fitted.request)
+    told = _told(fitted, shown, split=split, selector=selector, ids=ids)
     if as_json:
         print_json(told)
     else:
@@ -66,13 +66,15 @@ def _recipe(source: Path, overrides: list[str] | None) -> Recipe:
 
 
 def _told(
-    request: Request, shown: ShownPrompt | list[dict[str, object]], *, split: str, selector: str, ids: bool
+    fitted: Fitted, shown: ShownPrompt | list[dict[str, object]], *, split: str, selector: str, ids: bool
 ) -> dict[str, Any]:
     head: dict[str, Any] = {
         "split": split,
         "selector": selector,
-        "query": request.query.id,
-        "demonstrations": [example.id for example in request.demonstrations],
+        "query": fitted.request.query.id,
+        "demonstrations": [example.id for example in fitted.request.demonstrations],
+        "left_out": fitted.left_out,
+        "without_image": fitted.without_image,
     }
     if isinstance(shown, list):
         return head | {"messages": shown}
@@ -80,7 +82,7 @@ def _told(
         {"file": str(one.file), "width": one.width, "height": one.height, "grid": one.grid, "tokens": one.tokens}
         for one in shown.images
     ]
-    told = head | {"text": shown.text, "tokens": len(shown.ids), "images": images}
+    told = head | {"text": shown.text, "tokens": len(shown.ids), "most_tokens": shown.most_tokens, "images": images}
     return told | {"ids": list(shown.ids)} if ids else told
 
 
@@ -96,13 +98,16 @@ def _print(told: dict[str, Any]) -> None:
 
     shown = ", ".join(map(str, told["demonstrations"])) or "none"
     say(f"Query {told['query']} of the {told['split']} split; demonstrations chosen by {told['selector']}: {shown}")
+    if told["left_out"] or told["without_image"]:
+        say(f"The budget left out {told['left_out']} more, and has {told['without_image']} shown without their images")
     say("")
     if "messages" in told:
         print_json(told["messages"])
         return
     say(told["text"])
     say("")
-    say(f"{told['tokens']} tokens, of which {sum(image['tokens'] for image in told['images'])} are of images")
+    bound = f"; the VLM's context holds {told['most_tokens']} with an answer" if told["most_tokens"] else ""
+    say(f"{told['tokens']} tokens, of which {sum(image['tokens'] for image in told['images'])} are of images{bound}")
     table = Table("image", "size", "grid", "tokens", box=None, pad_edge=False, header_style="bold")
     for image in told["images"]:
         grid = " x ".join(map(str, image["grid"])) if image["grid"] else "-"

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from shotsmith.cli.console import Console
 from shotsmith.cli.terminal import epoch_table
+from shotsmith.metrics.table import METRICS
 from shotsmith.reports.facts import SELECTORS, facts, left_out
 from shotsmith.reports.language import LANGUAGES
 from shotsmith.reports.numbers import duration, p_value
@@ -24,6 +25,9 @@ def print_results(shown: Mapping[str, Any], console: Console) -> None:
         console.print(_left_out_line("evaluate", why) if why else "not evaluated yet", highlight=False)
         return
     console.print(results_table(shown["test"], console.width))
+    for metric in dict.fromkeys(row["metric"] for row in shown["test"]):
+        if METRICS[metric].stand_in is not None:  # what the recipe asks for, beside what decides
+            console.print(results_table((row for row in shown["test"] if row["metric"] == metric), console.width))
     for line in stopping_lines(shown["test"]):
         console.print(line, highlight=False)
 
@@ -47,8 +51,7 @@ def results_table(test: Iterable[Mapping[str, Any]], width: int) -> Table:
     cells = {(row["selector"], row["shots"]): row for row in rows if row["metric"] == rows[0]["metric"]}
     shots = sorted({shots for _, shots in cells}, key=lambda s: (s == "mean", s))
     gaps = (0, 2 if width >= _WIDE else 1, 0, 0)
-    captions = bool(rows) and rows[0]["metric"] == "cider"
-    title = "CIDEr times 100, with its interval" if captions else "Accuracy in percent, with its interval"
+    title = f"{_heading(rows[0]['metric'] if rows else 'vqa_accuracy')}, with its interval"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=gaps)
     table.add_column("Selector", no_wrap=True)
     for number in shots:
@@ -112,6 +115,14 @@ def contrasts_table(contrasts: Iterable[Mapping[str, Any]]) -> Table:
         interval = f"{row['low']:+.1f} to {row['high']:+.1f}"
         table.add_row(row["a"], row["b"], str(row["shots"]), f"{row['difference']:+.1f}", interval, p_value(row["p"]))
     return table
+
+
+def _heading(metric: str) -> str:
+    """A metric with its unit."""
+    if metric in ("vqa_accuracy", "exact_match"):
+        return "Accuracy in percent"
+    unit = {"percent": " in percent", "times_100": " times 100", "itself": ""}[METRICS[metric].unit]
+    return f"{METRICS[metric].title}{unit}"
 
 
 def _accuracy(row: Mapping[str, Any] | None, with_interval: bool) -> str:

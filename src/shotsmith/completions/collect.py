@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from shotsmith.completions.order import Measured, in_order
 from shotsmith.completions.store import Store, request_key
+from shotsmith.errors import InputError
 from shotsmith.progress import Progress, Silent
 from shotsmith.records import Completion, Failure, Request
-from shotsmith.vlms.protocol import VLM
+from shotsmith.vlms.protocol import VLM, Bounded
 
 Asked = tuple[str, Request]
 """A request under its key."""
@@ -32,13 +33,15 @@ class Collector:
 
         The VLM is asked once for each distinct prompt, and only for the parts that are not stored; `origin` is on
         record as having paid. Prompts that fail are asked once more at the end, and come back as failures (which the
-        store counts) if they fail again. Raises VLMError, StoreError and DataError; what is stored by then stays.
+        store counts) if they fail again. Raises VLMError, StoreError and DataError; what is stored by then stays. Where
+        a prompt exceeds the VLM's context, nothing of `requests` is asked (InputError).
         """
         keys = [request_key(request, self.vlm.identity) for request in requests]
         known = self.store.get_many(keys)
         missing: list[Measured] = []
         if lacking := _missing(zip(keys, requests, strict=True), known):
             missing = in_order(lacking, dict(zip(keys, requests, strict=True)), self.vlm)
+            _check_context(missing, self.vlm)
         failed: dict[str, Failure] = {}
         if missing:
             with self._progress.task(origin, len(missing), "prompt") as advance:
@@ -93,6 +96,20 @@ def _missing(asked: Iterator[Asked], known: Mapping[str, Completion]) -> dict[st
         if text or answers:
             missing[key] = Request(request.query, request.demonstrations, tuple(answers), text)
     return missing
+
+
+def _check_context(missing: Sequence[Measured], vlm: VLM) -> None:
+    most = vlm.most_tokens if isinstance(vlm, Bounded) else None
+    if most is None:
+        return
+    for length, _, request in missing:
+        if length > most:
+            raise InputError(
+                f"the prompt of query {request.query.id} with {len(request.demonstrations)} demonstrations has "
+                f"{length:,} tokens, and the VLM's context holds {most:,} with room for the answer: set "
+                f"vlm.prompt.max_tokens={most} to leave out demonstrations where a prompt is longer, or show fewer",
+                field="vlm.prompt.max_tokens",
+            )
 
 
 def _part(known: Completion, request: Request) -> Completion | None:

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from shotsmith.files import file_digest
-from shotsmith.records import Example, Request
+from shotsmith.records import Example, Request, images_digest
 from shotsmith.vlms.protocol import VLM
 
 Measured = tuple[int, str, Request]
@@ -21,7 +20,7 @@ _WORTH = 1 / 16
 """The share of a batch that a beginning must save, computed once, for its prompts to stand together."""
 
 Path = tuple[tuple[str, str, str], ...]
-"""What demonstrations show: image (by content), question, answer."""
+"""What demonstrations show: images (by content), question, answer."""
 
 
 def in_order(missing: Mapping[str, Request], asked: Mapping[str, Request], vlm: VLM) -> list[Measured]:
@@ -49,7 +48,7 @@ def _paths(asked: Mapping[str, Request]) -> dict[str, Path]:
 
 
 def _shown(example: Example) -> tuple[str, str, str]:
-    return "" if example.image is None else file_digest(example.image), example.question, example.answer
+    return images_digest(example), example.question, example.answer
 
 
 def _shared(path: Path, length: int, beginnings: Mapping[Path, int], worth: float) -> Path:

@@ -14,8 +14,8 @@ from pathlib import Path
 from shotsmith.completions.read_ahead import read_ahead
 from shotsmith.completions.soundness import check_schema, check_values
 from shotsmith.errors import StoreError
-from shotsmith.files import digest, file_digest
-from shotsmith.records import Completion, Example, Failure, Request
+from shotsmith.files import digest
+from shotsmith.records import Completion, Failure, Request, images_digest
 
 SCHEMA_VERSION = 1
 
@@ -52,13 +52,8 @@ def request_key(request: Request, identity: str) -> str:
     """
     parts = [identity]
     for example in request.demonstrations:
-        parts += [_shown(example), example.question, example.answer]
-    return digest(*parts, _shown(request.query), request.query.question)
-
-
-def _shown(example: Example) -> str:
-    """The image's content, empty where there is none."""
-    return "" if example.image is None else file_digest(example.image)
+        parts += [images_digest(example), example.question, example.answer]
+    return digest(*parts, images_digest(request.query), request.query.question)
 
 
 class Store:

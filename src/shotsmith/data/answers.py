@@ -1,77 +1,82 @@
-"""How the texts of a row become a question and its answers."""
+"""Whether the answers of a data set can be scored as the recipe asks, and whether every score can be reached.
+
+What a metric cannot score is an error. What it scores, but never fully, is a warning that names the metric that fits.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+import logging
+from collections.abc import Iterator, Sequence
 
-from shotsmith.data.containers import texts_in
-from shotsmith.data.rows import Row, shown
+from shotsmith.data.splits import Splits
+from shotsmith.errors import DataError
+from shotsmith.metrics.numbers import not_numbers
+from shotsmith.metrics.table import METRICS
+from shotsmith.metrics.vqa import normalise
+from shotsmith.recipe import Recipe
+from shotsmith.records import Example
 
+ENOUGH = 4
+"""Answers from which on the official VQA accuracy of a prediction can be 1: three others must agree with each."""
+_OFFICIAL = frozenset({"vqa_accuracy", "vqa_accuracy_normalised", "vqa_accuracy_stemmed"})
+_SHORT = 3
+"""Words up to which an answer is right or wrong as a whole."""
 
-@dataclass(frozen=True, slots=True)
-class Wording:
-    """What is asked, and the answers that labels stand for."""
-
-    question: str = "{text}"
-    """What is asked; {text} stands for the text of the question column."""
-    labels: Mapping[str, str] = field(default_factory=dict)
-    """The answer that each value stands for; empty: values are the answers."""
-
-    def asked(self, text: str) -> str:
-        """The question."""
-        return self.question.replace("{text}", text)
-
-    def answer(self, row: Row, value: object, column: str) -> str:
-        """The answer. Raises DataError for a value that stands for none."""
-        if not self.labels:
-            return row.checked_text(value, column)
-        if isinstance(value, bool | float) or str(value) not in self.labels:
-            raise row.fault(f"is none of the labels {', '.join(self.labels)}: {shown(value)}", column)
-        return self.labels[str(value)]
+logger = logging.getLogger(__name__)
 
 
-PLAIN = Wording()
-"""Texts as they are."""
+def check_answers(recipe: Recipe, splits: Splits) -> None:
+    """Check the answers of all queries. Raises DataError for answers that a weight of the reward cannot score.
 
-
-def answers_of(row: Row, column: str, wording: Wording) -> tuple[str, ...]:
-    """One value or a list of them, as answers; a list that was written as its text is read as the list it is.
-
-    `COLUMN.FIELD` names a field of records: a list of them, one record, or one of lists. Raises DataError naming the
-    column.
+    Logs a warning for every kind of score that cannot be reached: fewer than four answers under the official VQA
+    accuracy, a mixture of few and many, and one answer to all queries.
     """
-    name, _, inner = column.partition(".") if column not in row.fields else (column, "", "")
-    value = row.present(name)
-    if inner:
-        value = _field(row, value, inner, name)
-    if isinstance(value, str) and not wording.labels and (texts := texts_in(value)) is not None:
-        value = texts
-    if isinstance(value, str) or (wording.labels and not isinstance(value, list)):
-        return (wording.answer(row, value, column),)
-    if isinstance(value, dict):
-        value = [value]
-    if not isinstance(value, list):
-        raise row.fault(f"is not a text, and not a list of them: {shown(value)}", column)
-    if not value:
-        raise row.fault("is empty", column)
-    for item in value:
-        if isinstance(item, dict):
-            named = " or ".join(f"{name}.{key}" for key in item)
-            raise row.fault(f"holds records; name one of their fields in the column map: answers: {named}", column)
-    return tuple(wording.answer(row, item, f"{column}[{position}]") for position, item in enumerate(value))
+    _check_rewards(recipe, splits)
+    queries = splits.val + splits.test
+    for told in unreachable(recipe.data.metric, queries):
+        logger.warning("%s", told)
+    weighted = recipe.reward.mode == "weighted_sum" and recipe.reward.vqa_accuracy
+    if weighted and recipe.data.metric not in _OFFICIAL and all(len(one.answers) == 1 for one in splits.train):
+        metric = recipe.data.metric
+        told = "every training query has one answer, so that reward.vqa_accuracy always earns 0; set it to 0"
+        logger.warning("%s and reward.%s to 1", told, metric)
 
 
-def column_of(name: str, columns: Collection[str]) -> str:
-    """The column that a name stands for: itself, or the part before a dot where it names a field of records."""
-    before = name.partition(".")[0]
-    return before if name not in columns and before in columns else name
+def unreachable(metric: str, queries: Sequence[Example]) -> Iterator[str]:
+    """What about the scores of these queries cannot be reached or says nothing, a sentence each."""
+    few = [query for query in queries if len(query.answers) < ENOUGH]
+    if metric in _OFFICIAL and few:
+        yield _few(metric, few, queries)
+    if len(queries) > 1 and len({normalise(query.answer) for query in queries}) == 1:
+        yield (
+            f"all {len(queries)} validation and test queries have the answer '{queries[0].answer}': showing it once is "
+            "enough, and no selector can be better than another; are these the answers that were meant?"
+        )
 
 
-def _field(row: Row, value: object, inner: str, name: str) -> object:
-    """The field `inner` of one record, of each of a list, or of a record of lists."""
-    if isinstance(value, list):
-        return [_field(row, item, inner, f"{name}[{position}]") for position, item in enumerate(value)]
-    if not isinstance(value, dict) or inner not in value:
-        raise row.fault(f"is not a record with the field '{inner}': {shown(value)}", name)
-    return value[inner]
+def fitting(queries: Sequence[Example]) -> str:
+    """The metric that fits answers of which there are few."""
+    if all(not_numbers(query.answers) is None for query in queries):
+        return "relaxed_accuracy or mean_absolute_error"
+    if all(query.options for query in queries):
+        return "choice_letter or choice_likelihood"
+    longest = max(len(answer.split()) for query in queries for answer in query.answers)
+    return "exact_match" if longest <= _SHORT else "token_f1 or anls"
+
+
+def _few(metric: str, few: Sequence[Example], queries: Sequence[Example]) -> str:
+    most, least = (max(len(query.answers) for query in some) for some in (queries, few))
+    what = f"{len(few)} of {len(queries)} validation and test queries have fewer than {ENOUGH} answers"
+    ceiling = "always 0" if least == 1 else f"at most {least - 1}/3"
+    mixed = f"; others have up to {most}, so that scores are not comparable" if most >= ENOUGH else ""
+    return f"{what}, so that their {metric} is {ceiling}{mixed}: the metric {fitting(few)} fits them (see docs/data.md)"
+
+
+def _check_rewards(recipe: Recipe, splits: Splits) -> None:
+    for name, weight in recipe.reward.metrics.items():
+        for query in splits.train + splits.val if weight and recipe.reward.mode == "weighted_sum" else ():
+            problem = METRICS[METRICS[name].stand_in or name].problem(query.answers)
+            if METRICS[name].by_likelihood and not query.options:
+                problem = "the question has no options (columns.options)"
+            if problem is not None:
+                raise DataError(f"{problem}; the reward has the metric {name}", row=query.id, field="answers")

@@ -1,6 +1,7 @@
-"""Which entries of the bank a query must not be shown: itself, its image, and duplicates of it.
+"""Which entries of the bank a query must not be shown: itself, its images, and duplicates of it.
 
 A duplicate has the same content under another name: an image file of the same bytes or, without images, the same text.
+Of an example with several images each counts: an entry that shares one of them with the query is barred.
 Where a threshold is given, an entry whose embedding is nearly the same is a duplicate too.
 """
 
@@ -64,10 +65,13 @@ class BarringIndex:
     def __init__(self, bank: Sequence[Example]) -> None:
         self._by_id = _rows_by(example.id for example in bank)
         self._by_image = _rows_by(example.image_id for example in bank)
-        self._by_text = _rows_by(None if example.image else _text(example) for example in bank)
-        self._by_file = _rows_by(example.image for example in bank)
+        self._by_text = _rows_by(None if example.images else _text(example) for example in bank)
+        self._by_file: defaultdict[Path, list[int]] = defaultdict(list)
         self._files: defaultdict[int | None, list[Path]] = defaultdict(list)
-        for image in dict.fromkeys(example.image for example in bank if example.image is not None):
+        for row, example in enumerate(bank):
+            for image in dict.fromkeys(example.images):
+                self._by_file[image].append(row)
+        for image in self._by_file:
             self._files[_size(image)].append(image)
         self._by_digest: dict[int, Mapping[Hashable, list[int]]] = {}
 
@@ -77,7 +81,7 @@ class BarringIndex:
         reasons: Counter[Reason] = Counter()
         for query in queries:
             found: dict[int, Reason] = dict.fromkeys(self._same_content(query), "content")
-            if query.image is not None:
+            if query.images:
                 found |= dict.fromkeys(self._same_image(query, found), "image")
             found |= dict.fromkeys(self._by_id.get(query.id, ()), "itself")
             reasons.update(found.values())
@@ -89,30 +93,35 @@ class BarringIndex:
         rows = self._by_image.get(query.image_id, ())
         if not set(rows) & set(same_content) or not follows_content(query):
             return rows
-        return [row for row in rows if row not in same_content or row in self._by_file.get(query.image, ())]
+        own = {row for image in query.images for row in self._by_file.get(image, ())}
+        return [row for row in rows if row not in same_content or row in own]
 
     def _same_content(self, query: Example) -> Iterable[int]:
-        """Rows with the bytes of the query's image file or, without an image, with its text.
+        """Rows with the bytes of one of the query's image files or, without images, with its text."""
+        if not query.images:
+            return {*self._by_text.get(_text(query), ()), *self._by_image.get(query.image_id, ())}
+        return {row for image in query.images for row in self._same_file(image)}
+
+    def _same_file(self, image: Path) -> Iterable[int]:
+        """Rows with an image file of the same bytes.
 
         Files are read only where another one has the same size. A file that is missing equals no other: reading it for
         an embedding or a prompt is the error.
         """
-        if query.image is None:
-            return {*self._by_text.get(_text(query), ()), *self._by_image.get(query.image_id, ())}
-        size = _size(query.image)
+        size = _size(image)
         files = self._files.get(size, [])
-        if size is None or not files or files == [query.image]:
-            return self._by_file.get(query.image, ())
+        if size is None or not files or files == [image]:
+            return self._by_file.get(image, ())
         if size not in self._by_digest:
             by_digest: defaultdict[Hashable, list[int]] = defaultdict(list)
             for file in files:
                 by_digest[file_digest(file)] += self._by_file[file]
             self._by_digest[size] = by_digest
-        return self._by_digest[size].get(file_digest(query.image), ())
+        return self._by_digest[size].get(file_digest(image), ())
 
 
 def barred_rows(queries: Sequence[Example], bank: Sequence[Example]) -> list[Rows]:
-    """For each query the rows of the bank with its id, its image or its content, ascending."""
+    """For each query the rows of the bank with its id, one of its images or its content, ascending."""
     return BarringIndex(bank).barred(queries).rows
 
 

@@ -5,7 +5,7 @@ Data sets with image ids of their own (COCO) keep those.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -16,19 +16,20 @@ ImageIds = Literal["content", "place"]
 """What image ids follow from where the data set gives none. `place` (the absolute path) is that of older runs."""
 
 
-def picture_number(image: Path) -> int:
-    """The id (60 bits) of an image file's content. Raises InputError where it cannot be read."""
-    return int(file_digest(image)[:15], 16)
+def picture_number(images: Sequence[Path]) -> int:
+    """The id (60 bits) of the contents of image files in their order. Raises InputError where one cannot be read."""
+    contents = [file_digest(image) for image in images]
+    return int((contents[0] if len(contents) == 1 else digest(*contents))[:15], 16)
 
 
-def place_number(image: Path) -> int:
-    """The id (60 bits) that older runs gave an image: it follows from the absolute path."""
-    return int(digest(str(image))[:15], 16)
+def place_number(images: Sequence[Path]) -> int:
+    """The id (60 bits) that older runs gave images: it follows from the absolute paths."""
+    return int(digest(*map(str, images))[:15], 16)
 
 
-def written_number(image: Path) -> int:
-    """The id (60 bits) of a picture that was written as a file named for its content."""
-    return int(digest(image.name)[:15], 16)
+def written_number(images: Sequence[Path]) -> int:
+    """The id (60 bits) of pictures that were written as files named for their content."""
+    return int(digest(*(image.name for image in images))[:15], 16)
 
 
 def text_number(text: str) -> int:
@@ -36,14 +37,15 @@ def text_number(text: str) -> int:
     return int(digest("text", text)[:15], 16)
 
 
-def numbering(ids: ImageIds) -> Callable[[Path], int]:
-    """What gives an image file its id."""
+def numbering(ids: ImageIds) -> Callable[[Sequence[Path]], int]:
+    """What gives image files their id."""
     return picture_number if ids == "content" else place_number
 
 
 def follows_content(example: Example) -> bool:
-    """Whether the image id says only what the image shows, so that two files of one content share it."""
-    image = example.image
-    if image is None:
+    """Whether the image id says only what the images show, so that two files of one content share it."""
+    if not example.images:
         return False
-    return example.image_id == written_number(image) or (image.is_file() and example.image_id == picture_number(image))
+    if example.image_id == written_number(example.images):
+        return True
+    return all(image.is_file() for image in example.images) and example.image_id == picture_number(example.images)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from shotsmith.data.answers import Wording
 from shotsmith.data.hub import read_hub
 from shotsmith.data.identity import ImageIds
 from shotsmith.data.karpathy import read_karpathy
@@ -17,10 +17,13 @@ from shotsmith.data.skipped import Skipped
 from shotsmith.data.splits import Splits, check_disjoint, split_by_image
 from shotsmith.data.table import read_table
 from shotsmith.data.usable import Objection, check_usable
+from shotsmith.data.wording import Wording
 from shotsmith.errors import DataError
 from shotsmith.recipe import DataSettings, OkvqaSettings, TableColumns
 from shotsmith.recipe.data import BankSettings, CaptionsSettings, HubDataset, TableFormat, TextsFormat
 from shotsmith.records import Example
+
+logger = logging.getLogger(__name__)
 
 Named = TypeVar("Named", Path, str)
 
@@ -68,6 +71,7 @@ def load_splits(
         _check_bank(splits.own_bank, splits)
     if check:
         check_disjoint(splits)
+    _tell_bare(splits)
     return splits
 
 
@@ -94,13 +98,13 @@ def _read_splits(settings: DataSettings, way: _Way) -> Splits:
     if settings.okvqa is not None:
         return _okvqa(settings.okvqa, settings.seed, way.on_fault)
     if settings.table is not None:
-        return _numbered(settings.table, _table_reader(settings.table, way), settings.seed)
+        return _numbered(settings.table, _table_reader(settings.table, way, settings.metric), settings.seed)
     if settings.texts is not None:
-        return _numbered(settings.texts, _texts_reader(settings.texts, way), settings.seed)
+        return _numbered(settings.texts, _texts_reader(settings.texts, way, settings.metric), settings.seed)
     if settings.captions is not None:
         return _captions(settings.captions, way.on_fault)
     if settings.hub is not None:
-        return _numbered(settings.hub, _hub_reader(settings.hub, way), settings.seed)
+        return _numbered(settings.hub, _hub_reader(settings.hub, way, settings.metric), settings.seed)
     folder = way.pictures
     if folder is None:
         raise DataError("the built-in data set has not been written yet")
@@ -135,31 +139,40 @@ def _check_bank(bank: Sequence[Example], splits: Splits) -> None:
     """Raise DataError for a bank that cannot serve the queries."""
     if not bank:
         raise DataError("has no examples", field="data.bank")
-    with_image, queries_with = (any(one.image is not None for one in part) for part in (bank, splits.test))
+    with_image, queries_with = (any(one.images for one in part) for part in (bank, splits.test))
     if with_image != queries_with:
         what = "has no images, but the queries have" if queries_with else "has images, but the queries have none"
         raise DataError(what, field="data.bank")
+
+
+def _tell_bare(splits: Splits) -> None:
+    """Log how many examples have no image, where others have: a field may be empty by mistake."""
+    parts = {**splits.named(), "bank": splits.own_bank or ()}
+    bare = {name: sum(not one.images for one in part) for name, part in parts.items()}
+    if any(bare.values()) and any(one.images for part in parts.values() for one in part):
+        logger.info("examples without an image: %s", ", ".join(f"{name} {n}" for name, n in bare.items() if n))
 
 
 def _captions(settings: CaptionsSettings, on_fault: OnFault) -> Splits:
     return read_karpathy(settings.file, settings.images, settings.question, on_fault)
 
 
-def _table_reader(settings: TableFormat, way: _Way) -> Callable[[Path, int], list[Example]]:
-    ids, confined = way.image_ids, settings.confined
+def _table_reader(settings: TableFormat, way: _Way, metric: str | None = None) -> Callable[[Path, int], list[Example]]:
+    """Queries are read with the metric that scores them; a bank is only shown."""
+    wording, ids, confined = Wording(metric=metric), way.image_ids, settings.confined
     return lambda table, first: read_table(
-        table, settings.columns, settings.images, first, way.on_fault, image_ids=ids, confined=confined
+        table, settings.columns, settings.images, first, way.on_fault, wording, image_ids=ids, confined=confined
     )
 
 
-def _texts_reader(settings: TextsFormat, way: _Way) -> Callable[[Path, int], list[Example]]:
+def _texts_reader(settings: TextsFormat, way: _Way, metric: str | None = None) -> Callable[[Path, int], list[Example]]:
     columns = TableColumns(image=None, question=settings.text, answers=settings.label)
-    wording = Wording(settings.question, settings.label_names)
+    wording = Wording(settings.question, settings.label_names, metric)
     return lambda table, first: read_table(table, columns, None, first, way.on_fault, wording)
 
 
-def _hub_reader(settings: HubDataset, way: _Way) -> Callable[[str, int], list[Example]]:
-    return lambda split, first: read_hub(settings, split, way.pictures, first, way.on_fault, way.image_ids)
+def _hub_reader(settings: HubDataset, way: _Way, metric: str | None = None) -> Callable[[str, int], list[Example]]:
+    return lambda split, first: read_hub(settings, split, way.pictures, first, way.on_fault, metric, way.image_ids)
 
 
 def _numbered(settings: _Parts[Named], read: Callable[[Named, int], list[Example]], seed: int) -> Splits:

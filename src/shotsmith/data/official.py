@@ -91,9 +91,9 @@ def _example(
     if annotations is not None and annotation.image_id not in (None, question.image_id):
         fault = Row(annotations, annotation.number, {}).fault
         raise fault(f"differs from the question's image {question.image_id}", "image_id")
-    image = None if paths is None else paths.find(question.image_id, row)
+    images = () if paths is None else (paths.find(question.image_id, row),)
     asked, kind = question.question, annotation.question_type
-    return Example(number, image, question.image_id, asked, annotation.answers, kind, place=row.where)
+    return Example(number, images, question.image_id, asked, annotation.answers, kind, place=row.where)
 
 
 def _question(row: Row) -> _Question:

@@ -12,7 +12,7 @@ from shotsmith.data.images import DAMAGE, open_image
 from shotsmith.files import digest, replacing
 
 NONE = "-"
-"""Stands in a list where a row has no picture."""
+"""Stands in a list where a row holds something that is no picture."""
 
 
 def write_picture(folder: Path, content: bytes) -> str:

@@ -45,7 +45,7 @@ class Skipped:
         self._note(fault)
 
     def without_unusable(self, splits: Splits, objection: Objection | None = None) -> Splits:
-        """The splits without the examples whose image cannot be decoded, or that `objection` is about.
+        """The splits without the examples of which an image cannot be decoded, or that `objection` is about.
 
         Decodes each image, once for a list.
         """
@@ -55,7 +55,7 @@ class Skipped:
                 if objection is None:
                     continue
                 for example in examples:
-                    if example.image not in bad and (found := objection(example)) is not None:
+                    if bad.isdisjoint(example.images) and (found := objection(example)) is not None:
                         self(found)
         kept = _Kept(self.faults)
         own_bank = None if splits.own_bank is None else kept.of(splits.own_bank)
@@ -85,8 +85,8 @@ class Skipped:
         """Note each image that cannot be decoded, with the questions about it and their rows; returns them."""
         asking: dict[Path, list[Example]] = defaultdict(list)
         for example in examples:
-            if example.image is not None:
-                asking[example.image].append(example)
+            for image in dict.fromkeys(example.images):
+                asking[image].append(example)
         bad = set()
         for image, those in asking.items():
             try:
@@ -110,11 +110,9 @@ class _Kept:
         self._contents = {fault.get(_CONTENT) for fault in moved} - {None}
 
     def of(self, part: Sequence[Example]) -> tuple[Example, ...]:
-        return tuple(one for one in part if one.place not in self._rows and not self._is_bad(one.image))
+        return tuple(one for one in part if one.place not in self._rows and not any(map(self._is_bad, one.images)))
 
-    def _is_bad(self, image: Path | None) -> bool:
-        if image is None:
-            return False
+    def _is_bad(self, image: Path) -> bool:
         return str(image) in self._images or (bool(self._contents) and _content(image) in self._contents)
 
 

@@ -6,11 +6,12 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations, zip_longest
+from pathlib import Path
 
 import numpy as np
 
 from shotsmith.data.rows import shown
-from shotsmith.data.twins import are_twins, refuse_many_twins
+from shotsmith.data.twins import are_twins, is_inside, refuse_many_twins
 from shotsmith.errors import DataError
 from shotsmith.records import Example
 
@@ -44,6 +45,7 @@ def check_disjoint(splits: Splits) -> None:
         where = f"the {name} and {other_name} splits"
         _refuse_shared_questions(examples, others, where)
         _refuse_shared_images(examples, others, where)
+        _refuse_shared_files(examples, others, where)
     refuse_many_twins(splits.named())
 
 
@@ -59,9 +61,17 @@ def _refuse_shared_images(examples: Sequence[Example], others: Sequence[Example]
     for other in others:
         if (one := seen.get(other.image_id)) is None or are_twins(one, other):
             continue
-        if other.image is None:
+        if not other.images:
             raise DataError(f"the text {shown(other.question)} is in {where}", row=other.id, field="question")
         raise DataError(f"image {other.image_id} is in {where}", file=other.image, field="image_id")
+
+
+def _refuse_shared_files(examples: Sequence[Example], others: Sequence[Example], where: str) -> None:
+    """Compare the paths of examples with several images: these may share one, and each has an image id of its own."""
+    files = {image for example in examples for image in example.images}
+    for image in (image for other in others if not is_inside(other) for image in other.images):
+        if image in files:
+            raise DataError(f"is in {where}", file=image)
 
 
 def split_by_image(
@@ -69,15 +79,34 @@ def split_by_image(
 ) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
     """Set aside all questions of a random `share` (0 to 1) of the images: (kept, set aside), order unchanged.
 
-    Examples without images are set aside by their texts.
+    Examples with several images stay together with all that share one of them, directly or through others. Examples
+    without images are set aside by their texts.
     """
-    images = np.array(sorted({example.image_id for example in examples}), dtype=np.int64)
+    groups = _by_shared_images(examples)
+    images = np.array(sorted(set(groups)), dtype=np.int64)
     count = round(share * len(images))
     aside = set(np.random.default_rng(seed).permutation(images)[:count].tolist())
     return (
-        tuple(example for example in examples if example.image_id not in aside),
-        tuple(example for example in examples if example.image_id in aside),
+        tuple(example for example, group in zip(examples, groups, strict=True) if group not in aside),
+        tuple(example for example, group in zip(examples, groups, strict=True) if group in aside),
     )
+
+
+def _by_shared_images(examples: Sequence[Example]) -> list[int]:
+    """For each example the least image id of all that are connected with it by shared images."""
+    leads: dict[int, int] = {}  # image id -> one nearer to the least, itself for the least
+
+    def least(number: int) -> int:
+        while leads.setdefault(number, number) != number:
+            leads[number] = number = leads.setdefault(leads[number], leads[number])
+        return number
+
+    first: dict[Path, int] = {}  # image file -> image id of the first example that has it
+    for example in examples:
+        for image in example.images:
+            one, other = least(example.image_id), least(first.setdefault(image, example.image_id))
+            leads[max(one, other)] = min(one, other)
+    return [least(example.image_id) for example in examples]
 
 
 def choose_queries(

@@ -10,12 +10,12 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from shotsmith.data.answers import PLAIN, Wording, answers_of, column_of
 from shotsmith.data.arrow_rows import plain_rows, refuse_types
 from shotsmith.data.confined import refuse_outside
 from shotsmith.data.delimited import delimited_rows
 from shotsmith.data.identity import ImageIds, numbering, text_number
 from shotsmith.data.rows import OnFault, Row, refuse, shown
+from shotsmith.data.wording import PLAIN, Wording, asked_of, column_of
 from shotsmith.errors import DataError, InputError
 from shotsmith.files import read_json
 from shotsmith.recipe import TableColumns
@@ -38,8 +38,9 @@ def read_table(
     """The examples of a table (a suffix of READERS) or of a folder with a `metadata.jsonl`, in its order.
 
     Image paths start from `images`, or else from the table's folder; an image's id follows from the content of the
-    file, wherever it lies. Where no column holds images, that id follows from the question. Where none holds ids, they
-    are the rows' numbers, counted from `first`. With `confined` an image outside that folder is a fault of its row.
+    file, wherever it lies, that of several images from all of them. A row without images has an id that follows from
+    its question. Where no column holds ids, they are the rows' numbers, counted from `first`. With `confined` an image
+    outside that folder is a fault of its row.
 
     Raises DataError for a table that cannot be read or lacks a column. Rows at fault are handed to `on_fault`, which
     raises at the first unless told otherwise; of rows with one id the first is kept.
@@ -62,14 +63,16 @@ def read_table(
 
 
 def _example(row: Row, columns: TableColumns, folders: _Folders, first: int, wording: Wording) -> Example:
-    image = None if columns.image is None else folders.find(row, columns.image)
-    question = wording.asked(row.text(columns.question))
+    column = columns.image_among(row.fields)
+    images = () if column is None else folders.find(row, column)
+    question, answers, options = asked_of(row, columns, wording)
     return Example(
         id=row.integer(columns.id) if columns.id is not None else first + row.number,
-        image=image,
-        image_id=text_number(question) if image is None else folders.number(row, columns.image, image),
+        images=images,
+        image_id=folders.number(row, column, images) if images else text_number(question),
         question=question,
-        answers=answers_of(row, columns.answers, wording),
+        answers=answers,
+        options=options,
         place=row.where,
     )
 
@@ -82,11 +85,18 @@ class _Folders:
         self._confined = confined
         self._numbered = numbering(image_ids)
         self._names: dict[str, tuple[Path, frozenset[str]]] = {}
-        self._numbers: dict[Path, int] = {}
+        self._numbers: dict[tuple[Path, ...], int] = {}
 
-    def find(self, row: Row, column: str) -> Path:
-        """The image that a row names. Raises DataError where it is not there."""
+    def find(self, row: Row, column: str) -> tuple[Path, ...]:
+        """The images that a row names: a path, a list of paths, or null. Raises DataError where one is not there."""
         value = row.present(column)
+        if value is None:
+            return ()
+        if isinstance(value, list):
+            return tuple(self._file(row, one, f"{column}[{place}]") for place, one in enumerate(value))
+        return (self._file(row, value, column),)
+
+    def _file(self, row: Row, value: object, column: str) -> Path:
         if isinstance(value, bytes | dict):
             raise row.fault("holds a picture and not the path of one; write the pictures to files", column)
         parent, slash, name = row.checked_text(value, column).rpartition("/")
@@ -100,14 +110,17 @@ class _Folders:
             refuse_outside(row, folder / name, (self._start,), column)
         return folder / name
 
-    def number(self, row: Row, column: str | None, image: Path) -> int:
-        """An id (60 bits) that an image has in every table that names it. Raises DataError for an unreadable file."""
-        if image not in self._numbers:
+    def number(self, row: Row, column: str | None, images: tuple[Path, ...]) -> int:
+        """An id (60 bits) that images have in every table that names them in this order.
+
+        Raises DataError for a file that cannot be read.
+        """
+        if images not in self._numbers:
             try:
-                self._numbers[image] = self._numbered(image)
+                self._numbers[images] = self._numbered(images)
             except InputError as error:
-                raise row.fault(f"the image {image} {error.problem}", column) from error
-        return self._numbers[image]
+                raise row.fault(f"the image {error.file} {error.problem}", column) from error
+        return self._numbers[images]
 
     def _listed(self, parent: str) -> tuple[Path, frozenset[str]]:
         folder = (self._start / parent).resolve()
@@ -162,10 +175,12 @@ def _parquet(file: Path, columns: TableColumns, _on_fault: OnFault) -> Iterator[
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    named = list(dict.fromkeys(name for name in columns.model_dump().values() if name is not None))
     try:
         with pq.ParquetFile(file) as table:
-            wanted = [column_of(name, table.schema_arrow.names) for name in named]
+            image = columns.image_among(table.schema_arrow.names)
+            named = (columns.id, image, columns.question, columns.answers, columns.options)
+            there = table.schema_arrow.names
+            wanted = list(dict.fromkeys(column_of(name, there) for name in named if name is not None))
             for name in wanted:
                 if name not in table.schema_arrow.names:
                     raise DataError("there is no such column", file=file, field=name)
@@ -178,7 +193,7 @@ def _parquet(file: Path, columns: TableColumns, _on_fault: OnFault) -> Iterator[
 
 
 def _delimited(file: Path, columns: TableColumns, on_fault: OnFault) -> Iterator[Row]:
-    return delimited_rows(file, columns.id, on_fault)
+    return delimited_rows(file, columns, on_fault)
 
 
 READERS = {".jsonl": _json_lines, ".json": _json, ".parquet": _parquet, ".tsv": _delimited, ".csv": _delimited}

@@ -31,8 +31,12 @@ def are_twins(one: Example, other: Example) -> bool:
     """
     if not follows_content(one) or not follows_content(other):
         return False
-    inside = other.image is not None and other.image_id == written_number(other.image)
-    return one.image != other.image or inside
+    return one.images != other.images or is_inside(other)
+
+
+def is_inside(example: Example) -> bool:
+    """Whether the images of an example were held inside the data set and are named for their content."""
+    return bool(example.images) and example.image_id == written_number(example.images)
 
 
 def shared_pictures(examples: Iterable[Example], others: Iterable[Example]) -> Twins:
@@ -53,7 +57,7 @@ def refuse_many_twins(splits: Mapping[str, Sequence[Example]]) -> None:
     """Raise DataError where half of a split's pictures are in another split under other names."""
     for (name, examples), (other_name, others) in combinations(splits.items(), 2):
         twins = shared_pictures(examples, others)
-        smaller = min(len({one.image for one in part if one.image is not None}) for part in (examples, others))
+        smaller = min(len({image for one in part for image in one.images}) for part in (examples, others))
         if twins and len(twins) >= _TOO_MANY * smaller:
             raise DataError(
                 f"is the same picture as {twins[0][0]}; so are {len(twins)} across the {name} and {other_name} "
@@ -78,13 +82,14 @@ def twin_rows(splits: Mapping[str, Sequence[Example]]) -> dict[str, frozenset[in
 
 
 def _has_content(example: Example, sizes: set[int], contents: set[str]) -> bool:
-    image = example.image
-    return image is not None and bool(sizes) and image.stat().st_size in sizes and file_digest(image) in contents
+    return bool(sizes) and any(
+        image.stat().st_size in sizes and file_digest(image) in contents for image in example.images
+    )
 
 
 def _images_by_size(examples: Iterable[Example]) -> dict[int, list[Path]]:
     by_size: dict[int, list[Path]] = defaultdict(list)
-    for image in dict.fromkeys(example.image for example in examples if example.image is not None):
+    for image in dict.fromkeys(image for example in examples for image in example.images):
         try:
             by_size[image.stat().st_size].append(image)
         except OSError as error:

@@ -21,7 +21,7 @@ def answers_all_wrong(evidence: Evidence) -> Finding | None:
     if not answered:
         return None
     metric = measured(answered)[0]
-    if any(getattr(result, metric) for result in answered):
+    if any(result.value(metric) for result in answered):
         return None
     text, count = Counter(result.text or "" for result in answered).most_common(1)[0]
     values = _counted(answered, text) | {"share": 100 * count / len(answered)}

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from shotsmith.errors import InputError
+
 Floats = npt.NDArray[np.float32]
 
 
@@ -20,6 +22,13 @@ class Embedded:
     """[N, Dt]."""
     averaged: bool = False
     """Whether policies see one mean of image and question; then Di = Dt, or Di = 0."""
+
+    def __post_init__(self) -> None:
+        """Raise InputError where a mean is wanted of embeddings that differ in width."""
+        images, questions = self.images.shape[1], self.questions.shape[1]
+        if self.averaged and images not in (0, questions):
+            problem = f"a mean needs one width, and images have {images} numbers, questions {questions}"
+            raise InputError(f"{problem}: set side_by_side", field="encoder.joined")
 
     @property
     def has_images(self) -> bool:

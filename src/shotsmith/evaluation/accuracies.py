@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from shotsmith.evaluation.results import Result
+from shotsmith.metrics.table import METRICS, leading
 
-Metric = Literal["vqa_accuracy", "vqa_accuracy_normalised", "vqa_accuracy_stemmed", "cider", "exact_match"]
+Metric = str
+"""A name in the table of metrics."""
 Shots = int | Literal["mean"]
 Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Accuracies:
-    """One metric times 100: accuracies in percent, CIDEr as papers give it.
+    """One metric, higher is better: accuracies in percent, CIDEr times 100 as papers give it, an error times -1.
 
-    NaN where a query is excluded (a completion of it could not be had).
+    NaN where a query is excluded (its completion failed, or its answer has no figure in this metric).
     """
 
     by_selector: dict[str, dict[Shots, Floats]]
@@ -34,10 +36,19 @@ class Accuracies:
 
 
 def measured(results: Sequence[Result]) -> tuple[Metric, ...]:
-    """The metrics that results hold, the leading one first; VQA accuracy where nothing is scored."""
-    every: tuple[Metric, ...] = get_args(Metric)
-    found = tuple(name for name in every if any(getattr(result, name) is not None for result in results))
-    return found or every[:1]
+    """The metrics of one answer that results hold, the leading one first; VQA accuracy where nothing is scored."""
+    found = {name for name in METRICS if any(result.value(name) is not None for result in results)}
+    return tuple(leading(found)) or ("vqa_accuracy",)
+
+
+def signed_scale(metric: Metric) -> float:
+    """What a figure is multiplied by to be compared: its scale, negative where lower is better."""
+    return -METRICS[metric].scale if METRICS[metric].lower_is_better else METRICS[metric].scale
+
+
+def as_reported(metric: Metric, value: float) -> float:
+    """A compared value as it is reported: an error is positive again."""
+    return -value if METRICS[metric].lower_is_better else value
 
 
 def accuracies(results: Sequence[Result], metric: Metric) -> Accuracies:
@@ -47,6 +58,7 @@ def accuracies(results: Sequence[Result], metric: Metric) -> Accuracies:
     """
     queries = {number: column for column, number in enumerate(sorted({result.query_id for result in results}))}
     by_selector: dict[str, dict[Shots, Floats]] = {}
+    scale = signed_scale(metric)
     for selector in dict.fromkeys(result.selector for result in results):
         own = [result for result in results if result.selector == selector]
         shots = {number: row for row, number in enumerate(sorted({result.shots for result in own}))}
@@ -54,9 +66,9 @@ def accuracies(results: Sequence[Result], metric: Metric) -> Accuracies:
         draws = {draw: row for row, draw in enumerate(sorted({result.draw for result in own}))}
         values = np.full((len(shots), len(seeds), len(draws), len(queries)), np.nan)
         for result in own:
-            value: float | None = getattr(result, metric)
+            value = result.value(metric)
             place = shots[result.shots], seeds[_seed(result)], draws[result.draw], queries[result.query_id]
-            values[place] = np.nan if value is None else 100 * value
+            values[place] = np.nan if value is None else scale * value
         per_query: Floats = values.mean(axis=2)
         by_selector[selector] = {number: per_query[row] for number, row in shots.items()}
         by_selector[selector]["mean"] = per_query.mean(axis=0)

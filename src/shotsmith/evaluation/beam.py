@@ -8,7 +8,7 @@ from shotsmith.evaluation.evaluate import result_of
 from shotsmith.evaluation.results import Result
 from shotsmith.progress import Progress
 from shotsmith.recipe import BeamSettings
-from shotsmith.records import Failure, Request
+from shotsmith.records import Failure
 from shotsmith.selectors.beam_search import BeamResult, beam_search
 from shotsmith.selectors.protocol import Ask, Tasks
 
@@ -38,7 +38,7 @@ def evaluate_beam(
         for result in found
     ]
     scored = [(row, sequence) for _, row, sequence in best if sequence is not None]
-    requests = [Request(tasks.queries[row], tasks.demonstrations(row, sequence)) for row, sequence in scored]
+    requests = [tasks.request(row, sequence) for row, sequence in scored]
     completions = dict(zip(scored, ask(requests, origin), strict=True))
     return [
         result_of(tasks, row, (), _unscored(found[row]), BEAM, number)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, cast, get_args
+from typing import Any
 
 import numpy as np
 
 from shotsmith.errors import InputError
 from shotsmith.evaluation.accuracies import Floats, Metric, Shots, accuracies, measured
 from shotsmith.evaluation.results import Result
+from shotsmith.metrics.table import METRICS
 from shotsmith.runs import PHASES
 from shotsmith.statistics import holm, paired_difference, smallest_detectable
 
@@ -21,7 +22,7 @@ Sides = tuple[tuple[str, str], Shots, Floats, Floats]
 
 @dataclass(frozen=True, slots=True)
 class ComparedRow:
-    """One selector of a run minus one of the base, at one number of shots, in points (percent of accuracy)."""
+    """One selector of a run minus one of the base, at one number of shots, in points of the metric as reported."""
 
     a: str
     """'run: selector'."""
@@ -29,7 +30,7 @@ class ComparedRow:
     """'run: selector' of the base."""
     shots: Shots
     difference: float
-    """a - b: positive where a is better."""
+    """a - b, or b - a where lower is better: positive where a is better."""
     low: float
     high: float
     """Interval of the difference, over queries and, where there are several, over seeds."""
@@ -127,10 +128,10 @@ def compare(
 
 def as_metric(name: str) -> Metric:
     """The metric of that name. Raises InputError naming all where there is none."""
-    for metric in get_args(Metric):
-        if metric == name:
-            return cast(Metric, metric)
-    raise InputError(f"no metric is called '{name}'; there are {', '.join(get_args(Metric))}")
+    if name not in METRICS or METRICS[name].of_data_set is not None:
+        there = (known for known, metric in METRICS.items() if metric.of_data_set is None)
+        raise InputError(f"no metric is called '{name}'; there are {', '.join(there)}")
+    return name
 
 
 def _row(

@@ -6,12 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 from collections.abc import Sequence as ManyOf
 from dataclasses import dataclass
-from typing import get_args
 
-from shotsmith.evaluation.accuracies import Metric
-from shotsmith.evaluation.results import Result
+from shotsmith.evaluation.results import Result, result_with
 from shotsmith.progress import Progress
-from shotsmith.records import Completion, Failure, Request, Sequence
+from shotsmith.records import Completion, Failure, Sequence
 from shotsmith.selectors.oracle import NEAREST, OracleResult, Trial, oracle
 from shotsmith.selectors.protocol import Ask, Selector, Tasks
 from shotsmith.selectors.random import Random
@@ -54,7 +52,7 @@ def evaluate(
         (entrant, number, entrant.selector.select(tasks, number)) for entrant in entrants for number in sorted(shots)
     ]
     asked = dict.fromkeys((row, chosen) for _, _, sequences in choices for row, chosen in enumerate(sequences))
-    requests = [Request(tasks.queries[row], tasks.demonstrations(row, chosen)) for row, chosen in asked]
+    requests = [tasks.request(row, chosen) for row, chosen in asked]
     completions = dict(zip(asked, ask(requests, origin), strict=True))
     return [
         result_of(
@@ -86,11 +84,11 @@ def evaluate_oracle(
 def oracle_results(tasks: Tasks, found: Iterable[OracleResult]) -> list[Result]:
     """What an oracle found, as rows of results."""
     return [
-        result_of(
+        answered(
             tasks,
             result.query,
             result.best.sequence if result.best else (),
-            Completion(result.best.text) if result.best else Failure("all completions of the oracle failed"),
+            result.best.text if result.best else Failure("all completions of the oracle failed"),
             ORACLE,
             result.shots,
         )
@@ -109,11 +107,29 @@ def result_of(
     draw: int = 0,
 ) -> Result:
     """One row of the results: a completion, scored by every metric of the data, or a failure, scored by none."""
+    prediction = completion if isinstance(completion, Failure) else tasks.prediction(row, completion)
+    given = Failure("no answer") if prediction is None else prediction
+    return answered(tasks, row, sequence, given, selector, shots, seed, draw)
+
+
+def answered(
+    tasks: Tasks,
+    row: int,
+    sequence: Sequence,
+    prediction: str | Failure,
+    selector: str,
+    shots: int,
+    seed: int | None = None,
+    draw: int = 0,
+) -> Result:
+    """The same from a prediction that is known: one a selector or a search has read from a completion already."""
     query = tasks.queries[row]
-    text = None if isinstance(completion, Failure) else completion.text
+    text = None if isinstance(prediction, Failure) else prediction
     scores = {} if text is None else tasks.measure.scores(text, query.answers)
-    failure = completion.reason if isinstance(completion, Failure) else None if text is not None else "no text"
-    return Result(
+    failure = prediction.reason if isinstance(prediction, Failure) else None
+    fitted = tasks.fitted(row, sequence)
+    return result_with(
+        scores,
         query_id=query.id,
         selector=selector,
         seed=seed,
@@ -123,7 +139,9 @@ def result_of(
         text=text,
         question_type=query.question_type,
         failure=failure,
-        **{name: scores.get(name) for name in get_args(Metric)},
+        left_out=fitted.left_out,
+        without_image=fitted.without_image,
+        truth=None if tasks.measure.of_data_set is None else query.answer,
     )
 
 
@@ -138,7 +156,7 @@ def tried_already(tasks: Tasks, results: Iterable[Result]) -> dict[tuple[int, in
         ]
     tried: defaultdict[tuple[int, int], list[Trial]] = defaultdict(list)
     for result in results:
-        score = getattr(result, tasks.measure.name)
+        score = result.value(tasks.measure.name)
         if result.text is not None and score is not None:
             row = rows[result.query_id]
             sequence = tuple(positions[row][number] for number in result.sequence)

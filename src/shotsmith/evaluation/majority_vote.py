@@ -6,10 +6,9 @@ from collections import Counter
 from collections.abc import Iterable
 from collections.abc import Sequence as ManyOf
 
-from shotsmith.evaluation.evaluate import result_of
+from shotsmith.evaluation.evaluate import answered
 from shotsmith.evaluation.results import Result
 from shotsmith.metrics.vqa import normalise
-from shotsmith.records import Completion
 from shotsmith.selectors.protocol import Selector, Tasks
 
 MAJORITY_VOTE = "majority_vote"
@@ -22,7 +21,7 @@ def majority_votes(tasks: Tasks, selector: Selector, shots: Iterable[int]) -> li
     that won. It is never handed to the oracle, which may only know what the VLM has answered.
     """
     return [
-        result_of(tasks, row, sequence, Completion(vote(_answers(tasks, row, sequence))), MAJORITY_VOTE, number)
+        answered(tasks, row, sequence, vote(_answers(tasks, row, sequence)), MAJORITY_VOTE, number)
         for number in sorted(shots)
         for row, sequence in enumerate(selector.select(tasks, number))
     ]

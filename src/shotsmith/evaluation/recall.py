@@ -49,7 +49,7 @@ def known(tasks: Tasks, results: Iterable[Result], found: Iterable[OracleResult]
     """Every sequence whose answer is known: what selectors showed, and what the oracle tried."""
     there: defaultdict[tuple[int, int], list[tuple[frozenset[int], float]]] = defaultdict(list)
     for result in results:
-        score = getattr(result, tasks.measure.name)
+        score = result.value(tasks.measure.name)
         if score is not None:
             there[result.query_id, result.shots].append((frozenset(result.sequence), score))
     for one in found:
@@ -72,7 +72,7 @@ def recall(
     kind = {query.id: query.question_type for query in tasks.queries}
     ceiling = {query.id: tasks.measure.highest(query.answers) for query in tasks.queries}
     own = {
-        (result.selector, result.seed, result.shots, result.query_id): getattr(result, tasks.measure.name)
+        (result.selector, result.seed, result.shots, result.query_id): result.value(tasks.measure.name)
         for result in results
         if not result.draw
     }

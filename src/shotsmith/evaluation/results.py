@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import MISSING, asdict, dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shotsmith.errors import DataError, InputError
 from shotsmith.files import replacing
+from shotsmith.metrics.table import METRICS
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,30 @@ class Result:
     """CIDEr-D of a caption, 0 to 10."""
     exact_match: float | None = None
     """1 where the answer is the label, else 0."""
+    scores: Mapping[str, float] = field(default_factory=dict)
+    """Every other metric by its name in the table of metrics; what has no figure is absent."""
+    truth: str | None = None
+    """The query's true class, where a metric of all answers together needs it."""
+    left_out: int = 0
+    """Demonstrations of the sequence, the first of it, that the budget of a prompt left out."""
+    without_image: int = 0
+    """Demonstrations, the first that have images, that it had shown without them."""
+
+    def value(self, metric: str) -> float | None:
+        """The figure in a metric of the table; None where there is none."""
+        figure: float | None = getattr(self, metric) if metric in _OWN else self.scores.get(metric)
+        return figure
+
+
+_OWN = frozenset(one.name for one in fields(Result)) & METRICS.keys()
+"""The metrics that are fields of their own."""
+_OTHERS = tuple(name for name, metric in METRICS.items() if name not in _OWN and metric.of_data_set is None)
+
+
+def result_with(scores: Mapping[str, float], **others: Any) -> Result:
+    """A result with these figures, each in its place; `others` are its other fields."""
+    own: dict[str, Any] = {name: scores.get(name) for name in _OWN}
+    return Result(**others, **own, scores={name: scores[name] for name in _OTHERS if name in scores})
 
 
 _SCHEMA = pa.schema(
@@ -59,13 +85,17 @@ _SCHEMA = pa.schema(
         pa.field("vqa_accuracy_stemmed", pa.float64()),
         pa.field("cider", pa.float64()),
         pa.field("exact_match", pa.float64()),
+        *(pa.field(name, pa.float64()) for name in _OTHERS),
+        pa.field("truth", pa.string()),
+        pa.field("left_out", pa.int32()),
+        pa.field("without_image", pa.int32()),
     ]
 )
 
 
 def write_results(path: Path, results: Iterable[Result]) -> None:
     """Write the results atomically."""
-    table = pa.Table.from_pylist([asdict(result) for result in results], schema=_SCHEMA)
+    table = pa.Table.from_pylist([_row(result) for result in results], schema=_SCHEMA)
     with replacing(path) as temporary:
         pq.write_table(table, temporary)
 
@@ -78,8 +108,19 @@ def read_results(path: Path) -> list[Result]:
         raise InputError("no such file", file=path) from error
     except pa.ArrowInvalid as error:
         raise DataError(f"is not a Parquet file: {error}", file=path) from error
-    wanted = fields(Result)
-    if missing := [f.name for f in wanted if f.default is MISSING and f.name not in table.column_names]:
+    wanted = [one for one in fields(Result) if one.name != "scores"]
+    if missing := [one.name for one in wanted if one.default is MISSING and one.name not in table.column_names]:
         raise DataError("is missing", file=path, field=missing[0])
-    rows = table.select([f.name for f in wanted if f.name in table.column_names]).to_pylist()
-    return [Result(**{**row, "sequence": tuple(row["sequence"])}) for row in rows]
+    known = [name for name in (*(one.name for one in wanted), *_OTHERS) if name in table.column_names]
+    return [_result(row) for row in table.select(known).to_pylist()]
+
+
+def _row(result: Result) -> dict[str, Any]:
+    named = {one.name: getattr(result, one.name) for one in fields(Result) if one.name != "scores"}
+    return named | dict(result.scores)
+
+
+def _result(row: Mapping[str, Any]) -> Result:
+    scores = {name: row[name] for name in _OTHERS if row.get(name) is not None}
+    named = {name: value for name, value in row.items() if name not in _OTHERS}
+    return Result(**(named | {"sequence": tuple(row["sequence"]), "scores": scores}))

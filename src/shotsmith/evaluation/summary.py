@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from shotsmith.evaluation.accuracies import Accuracies, Metric, accuracies, measured
+from shotsmith.evaluation.accuracies import Accuracies, Metric, accuracies, as_reported, measured
 from shotsmith.evaluation.beam import BEAM
+from shotsmith.evaluation.data_set import data_set_rows
 from shotsmith.evaluation.evaluate import ORACLE
 from shotsmith.evaluation.free import best_free, is_free, place
 from shotsmith.evaluation.results import Result
@@ -27,16 +28,18 @@ def summarise(
 ) -> Row:
     """The tables `test`, `contrasts`, `validation`, `recall` and `excluded`, and `best_free`, as plain values.
 
-    test: the metric times 100 (an accuracy in percent, CIDEr as papers give it) under `accuracy`, of every
-    selector, number of shots (and 'mean': each query's mean over them) and metric, with its interval over the n
-    queries, and the mean number of demonstrations shown. validation: the same of the free selectors on validation
+    test: the metric as it is reported (an accuracy in percent, CIDEr times 100, an error as it is) under `accuracy`,
+    of every selector, number of shots (and 'mean': each query's mean over them) and metric, with its interval over
+    the n queries, and the mean number of demonstrations shown. validation: the same of the free selectors on validation
     queries, in the leading metric; best_free: the best of these. Without `validation` it is the best on the results
     themselves, which favours it (`chosen_on` says so). contrasts: a minus b on the same queries in points of the
     data's leading metric, p after Holm's correction over the whole table. recall: see evaluation.recall. excluded:
-    every failed completion; its query counts neither for nor against.
+    every failed completion; its query counts neither for nor against. An answer without a figure in one metric (no
+    number in it) is left out of that metric's rows, whose n tells so.
     """
     tables = {metric: accuracies(results, metric) for metric in measured(results)}
     test = [row for metric, table in tables.items() for row in _test_rows(metric, table, _shown(results), settings)]
+    test += data_set_rows(results, settings, _shown(results))
     best = best_free(validation) if validation else best_free(results, "test")
     return {
         "test": test,
@@ -55,11 +58,12 @@ def validation_rows(results: Sequence[Result], settings: EvaluationSettings) -> 
 
 
 def _shown(results: Sequence[Result]) -> dict[tuple[str, int | str], float]:
-    """The mean number of demonstrations shown; fewer than the number of shots where a policy stopped by itself."""
+    """The mean number of demonstrations shown; fewer than the number of shots where a policy stopped by itself, or the
+    budget of a prompt left some out."""
     counts: dict[tuple[str, int | str], list[int]] = {}
     for result in results:
         for shots in (result.shots, "mean"):
-            counts.setdefault((result.selector, shots), []).append(len(result.sequence))
+            counts.setdefault((result.selector, shots), []).append(len(result.sequence) - result.left_out)
     return {cell: fmean(numbers) for cell, numbers in counts.items()}
 
 
@@ -72,13 +76,14 @@ def _test_rows(
             if values.shape[1] < 2:
                 continue
             interval = mean_interval(values, confidence=settings.confidence, resamples=settings.resamples)
+            low, high = sorted(as_reported(metric, end) for end in (interval.low, interval.high))
             yield {
                 "selector": selector,
                 "shots": shots,
                 "metric": metric,
-                "accuracy": interval.mean,
-                "low": interval.low,
-                "high": interval.high,
+                "accuracy": as_reported(metric, interval.mean),
+                "low": low,
+                "high": high,
                 "n": interval.n,
                 "demonstrations": shown[selector, shots],
             }

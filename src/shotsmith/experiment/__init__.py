@@ -110,8 +110,15 @@ def _do(parts: Parts, name: str) -> None:
         left_out = IMPORTED_STAGES[name](parts)
         parts.run.record(name, time.perf_counter() - started, 0, 0, left_out=left_out)
         return
-    before = parts.work()
+    before, shortened = parts.work(), parts.shortened()
     requests = _STAGES[name](parts)
     seconds = time.perf_counter() - started
     calls = sum(parts.calls(origin) for origin in ORIGINS.get(name, ()))
-    parts.run.record(name, seconds, calls, requests - calls, work=parts.work().since(before))
+    budget = {kind: count - shortened[kind] for kind, count in parts.shortened().items()}
+    if any(budget.values()):
+        logger.info(
+            "%s: of %d demonstrations the budget of a prompt left out %d, and had %d shown without their images",
+            *(name, budget["demonstrations"], budget["left_out"], budget["without_image"]),
+        )
+    work = parts.work().since(before)
+    parts.run.record(name, seconds, calls, requests - calls, work=work, budget=budget if any(budget.values()) else {})

@@ -26,10 +26,11 @@ _log = logging.getLogger(__name__)
 
 
 def few_shot_accuracies(parts: Parts, policy: Policy, manifest: Manifest) -> dict[int, float]:
-    """Official VQA accuracy (0 to 1) by number of shots; the results per query are kept in the run.
+    """The metric of the data (official VQA accuracy: 0 to 1) by number of shots.
 
-    A failed completion is counted and left out. Raises InputError where the policy reads other embeddings than the
-    recipe's encoder gives, ShotsmithError where no completion of a number of shots could be had.
+    The results per query are kept in the run. A failed completion is counted and left out. Raises InputError where
+    the policy reads other embeddings than the recipe's encoder gives, ShotsmithError where no completion of a number
+    of shots could be had.
     """
     _check_embeddings(parts, manifest)
     test = parts.tasks("test")
@@ -37,7 +38,7 @@ def few_shot_accuracies(parts: Parts, policy: Policy, manifest: Manifest) -> dic
     entrant = Entrant(PolicySelector(manifest.phase, policy.to(parts.inputs("test").device)))
     results = evaluate(test, [entrant], parts.recipe.evaluation.shots, parts.ask)
     write_results(parts.run.results, results)
-    return {shots: _accuracy(results, shots) for shots in sorted(parts.recipe.evaluation.shots)}
+    return {shots: _accuracy(results, shots, test.measure.name) for shots in sorted(parts.recipe.evaluation.shots)}
 
 
 def append_metrics(file: Path, accuracies: Mapping[int, float], queries: int) -> str:
@@ -57,7 +58,7 @@ def _check_embeddings(parts: Parts, manifest: Manifest) -> None:
         joined = parts.recipe.encoder.joined
         raise InputError(
             f"the policy reads embeddings of width {manifest.embedding_width}; with encoder.joined={joined} "
-            f"{parts.recipe.encoder.path} gives {width}"
+            f"{parts.recipe.encoder.named} gives {width}"
         )
     if manifest.encoder.startswith(UNKNOWN):
         _log.warning(
@@ -67,8 +68,8 @@ def _check_embeddings(parts: Parts, manifest: Manifest) -> None:
         raise InputError(f"the policy was trained with the encoder {manifest.encoder}, not {parts.encoder.identity}")
 
 
-def _accuracy(results: list[Result], shots: int) -> float:
-    values = [result.vqa_accuracy for result in results if result.shots == shots]
+def _accuracy(results: list[Result], shots: int, metric: str) -> float:
+    values = [result.value(metric) for result in results if result.shots == shots]
     scored = [value for value in values if value is not None]
     if not scored:
         raise ShotsmithError(f"no completion with {shots} demonstrations could be had")

@@ -121,7 +121,7 @@ def first_queries(tasks: Tasks, count: int) -> Tasks:
 
 def verdict(gap: Mapping[str, Any], results: ManyOf[Result], best: BestFree) -> Verdict:
     """Worth it where the whole interval of the gap reaches WORTH, not where none of it does."""
-    if not any(getattr(result, best.metric) for result in results):
+    if not any(result.value(best.metric) for result in results):
         return "nothing_right"
     if gap["low"] >= WORTH:
         return "worth"

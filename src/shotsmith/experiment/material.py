@@ -9,6 +9,7 @@ from typing import Protocol
 from shotsmith.experiment.parts import Parts
 from shotsmith.experiment.rollouts import record_rollouts, stop_below
 from shotsmith.experiment.scoring import Scorer
+from shotsmith.metrics.table import METRICS
 from shotsmith.policies.inputs import InputsTable
 from shotsmith.policies.protocol import Policy
 from shotsmith.runs import Phase, Split
@@ -20,9 +21,6 @@ from shotsmith.training.rollouts import Scorer as RewardsOf
 
 Answered = Callable[[Policy], dict[str, float]]
 """Figures of a policy that need the VLM."""
-
-_MEASURED = {"vqa_accuracy": "val/vqa_accuracy", "cider": "val/cider", "exact_match": "val/exact_match"}
-"""Metric -> the column of the log that it goes to."""
 
 
 class Material(Protocol):
@@ -139,7 +137,8 @@ class Asked:
             metrics = {"val/failures": float(len(pairs) - len(outcomes))}
             if outcomes:
                 metrics["val/reward"] = fmean(outcome.reward for outcome in outcomes)
-                metrics[_MEASURED[tasks.measure.name]] = 100 * fmean(outcome.accuracy for outcome in outcomes)
+                accuracy = fmean(outcome.accuracy for outcome in outcomes)
+                metrics[f"val/{tasks.measure.name}"] = METRICS[tasks.measure.name].scale * accuracy
             metrics["vlm/requests"] = float(parts.requests - before)
             before = parts.requests
             return metrics

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,7 @@ from transformers.utils import logging as transformers_logging
 
 from shotsmith.completions.collect import Collector
 from shotsmith.completions.store import Store
+from shotsmith.data.answers import check_answers
 from shotsmith.data.barring import Barred, BarringIndex
 from shotsmith.data.load import load_splits
 from shotsmith.data.sizes import check_sizes, fewest_left
@@ -21,8 +23,10 @@ from shotsmith.data.splits import Splits, choose_queries
 from shotsmith.data.twins import twin_rows
 from shotsmith.data.world import make_world
 from shotsmith.encoders.cached import embed_examples
-from shotsmith.encoders.clip import ClipEncoder, load_encoder
 from shotsmith.encoders.embedded import Embedded, Floats
+from shotsmith.encoders.load import load_encoder
+from shotsmith.encoders.protocol import Encoder
+from shotsmith.experiment.fitting import check_context, check_queries
 from shotsmith.metrics.measure import measure_of
 from shotsmith.policies.inputs import InputsTable
 from shotsmith.progress import Progress
@@ -32,7 +36,10 @@ from shotsmith.runs import SPLITS, Run, Split
 from shotsmith.samplers.pools import load_or_draw
 from shotsmith.selectors.protocol import Tasks
 from shotsmith.vlms.load import load_vlm
+from shotsmith.vlms.pretrained.lengths import load_budget, load_lengths
 from shotsmith.vlms.prompting.acceptance import objection
+from shotsmith.vlms.prompting.budget import PromptBudget
+from shotsmith.vlms.protocol import VLM, Bounded
 from shotsmith.vlms.work import Counting, Work
 
 
@@ -91,15 +98,15 @@ class Parts:
         return self._loaded[2]
 
     @cached_property
-    def encoder(self) -> ClipEncoder:
-        """The frozen image and text encoder."""
+    def encoder(self) -> Encoder:
+        """The frozen encoder of images and texts."""
         return load_encoder(self.recipe.encoder)
 
     @cached_property
     def embeddings(self) -> dict[str, Embedded]:
         """Image and question embeddings of every example, by split, and of the bank."""
         named = self.splits.named()
-        text_only = all(example.image is None for part in named.values() for example in part)
+        text_only = not any(example.images for part in named.values() for example in part)
         averaged = self.recipe.encoder.joined == "mean"
         fixed = self.run.image_ids == "place" and self.run.is_done("embed")  # its splits depend on where the data lie
         if self.splits.own_bank is not None:
@@ -119,6 +126,11 @@ class Parts:
             for split, examples in named.items()
         }
         return {"bank": embedded["train"]} | embedded
+
+    @cached_property
+    def budget(self) -> PromptBudget | None:
+        """What prompts must fit into; None where the recipe sets no bound."""
+        return load_budget(self.recipe.vlm)
 
     def query_rows(self, split: Split) -> tuple[int, ...]:
         """Which examples of a split are its queries, in their order."""
@@ -151,6 +163,7 @@ class Parts:
         file = self.recipe.store or self.run.completions
         self._store = Store.open(file)
         vlm = load_vlm(_with_vision_cache(self.recipe.vlm, file.with_suffix(".vision")))
+        self._check_prompts(vlm)
         if isinstance(vlm, Counting):
             self._work = vlm.work
         return Collector(self._store, vlm, self.progress)
@@ -158,6 +171,10 @@ class Parts:
     def work(self) -> Work:
         """What a VLM in this process has done so far; nothing where there is none."""
         return replace(self._work)
+
+    def shortened(self) -> Counter[str]:
+        """How many prompts, demonstrations chosen, left out and shown without images the budget has seen so far."""
+        return Counter({} if self.budget is None else self.budget.counts)
 
     def ask(self, requests: list[Request], origin: str) -> list[Completion | Failure]:
         """Completions in the order of the requests."""
@@ -190,6 +207,7 @@ class Parts:
             examples = splits.named()[split]
             barred[split] = bank.barred(examples[row] for row in self._query_rows(splits, split, twins))
         check_sizes(self.recipe, splits, barred.values())
+        check_answers(self.recipe, splits)
         return splits, barred, twins
 
     def _query_rows(self, splits: Splits, split: Split, twins: Mapping[str, frozenset[int]]) -> tuple[int, ...]:
@@ -197,6 +215,21 @@ class Parts:
         counts: dict[Split, int] = {"train": data.train_queries, "val": data.val_queries, "test": data.test_queries}
         balance = data.balance_train_queries and split == "train"
         return choose_queries(splits.named()[split], counts[split], data.seed, balance, twins.get(split, ()))
+
+    def _check_prompts(self, vlm: VLM) -> None:
+        """Raise DataError or InputError where prompts do not fit into their budget or the VLM's context."""
+        queries = [self.splits.named()[split][row] for split in SPLITS for row in self.query_rows(split)]
+        budget, settings = self.budget, self.recipe.vlm
+        if budget is not None:
+            check_queries(queries, budget)
+        length: Callable[[Request], int] = vlm.length
+        most = vlm.most_tokens if isinstance(vlm, Bounded) else None
+        if settings.server is not None and settings.server.processor is not None:
+            length = lengths = load_lengths(settings)
+            most = lengths.most_tokens
+        if most is not None:
+            shots = min(self.recipe.longest, len(self.splits.bank))
+            check_context(queries, self.splits.bank, shots, length, most, budget)
 
     def _draw_tasks(self, split: Split) -> Tasks:
         examples, rows = self.splits.named()[split], self.query_rows(split)
@@ -208,7 +241,7 @@ class Parts:
         if (settings := self.pool_settings) is not None:
             file = self.run.pools(split)
             pools = load_or_draw(file, settings, queries, bank, embedded, bank_embedded, barred=barred)
-        return Tasks(tuple(queries), bank, pools, embedded, bank_embedded, measure, barred)
+        return Tasks(tuple(queries), bank, pools, embedded, bank_embedded, measure, barred, self.budget)
 
 
 def _compared(embedded: Embedded) -> Floats:

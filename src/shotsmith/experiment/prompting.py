@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from shotsmith.encoders.embedded import Embedded
@@ -12,21 +14,21 @@ from shotsmith.runs import Split
 from shotsmith.samplers.pools import draw_random_pools
 from shotsmith.selectors.protocol import Tasks
 from shotsmith.selectors.training_free import TRAINING_FREE
+from shotsmith.vlms.pretrained.lengths import most_prompt_tokens
 from shotsmith.vlms.pretrained.loading import load_processor_and_prompt, model_folder
+from shotsmith.vlms.prompting.budget import Fitted
 from shotsmith.vlms.prompting.prompts import load_prompt
 from shotsmith.vlms.prompting.shown import ShownPrompt, show_prompt
 
 _BLIND = ("random", "zero_shot")
 """Selectors that look at no embeddings."""
-_MOST = 16
-"""Demonstrations of the longest sequence that a recipe may ask for."""
 
 
-def request_of(parts: Parts, split: Split, number: int, shots: int, selector: str) -> Request:
-    """The request that a selector's sequence for the query of this number (from 0) makes.
+def prompt_of(parts: Parts, split: Split, number: int, shots: int, selector: str) -> Fitted:
+    """The prompt that a selector's sequence for the query of this number (from 0) makes, within its budget.
 
-    It chooses from the query's pool, or from the whole bank where the recipe has no pools. Raises InputError where
-    there is no such query or selector, or there are fewer candidates than `shots`.
+    The selector chooses from the query's pool, or from the whole bank where the recipe has no pools. Raises InputError
+    where there is no such query or selector, or there are fewer candidates than `shots`.
     """
     if selector not in TRAINING_FREE:
         known = ", ".join(TRAINING_FREE)
@@ -36,11 +38,11 @@ def request_of(parts: Parts, split: Split, number: int, shots: int, selector: st
         raise InputError(f"the {split} split has the queries 0 to {count - 1}", field="--query")
     pools = parts.pool_settings
     left = len(parts.splits.bank) - len(parts.barred[split].rows[number]) if pools is None else pools.size
-    if not 0 <= shots <= min(_MOST, left):
-        raise InputError(f"between 0 and {min(_MOST, left)} can be shown", field="--shots")
+    if not 0 <= shots <= left:
+        raise InputError(f"between 0 and {left} can be shown", field="--shots")
     tasks = _task(parts, split, number, blind=selector in _BLIND and (pools is None or pools.sampler == "random"))
     (sequence,) = TRAINING_FREE[selector]().select(tasks, shots)
-    return Request(tasks.queries[0], tasks.demonstrations(0, sequence))
+    return replace(tasks, budget=parts.budget).fitted(0, sequence)
 
 
 def sent(parts: Parts, request: Request) -> ShownPrompt | list[dict[str, object]]:
@@ -48,8 +50,9 @@ def sent(parts: Parts, request: Request) -> ShownPrompt | list[dict[str, object]
     settings = parts.recipe.vlm
     if settings.server is not None:
         return load_prompt(settings.prompt).messages(request)
-    processor, prompt = load_processor_and_prompt(model_folder(settings.path, weights=False), settings)
-    return show_prompt(processor, prompt, request)
+    folder = model_folder(settings.path, weights=False)
+    processor, prompt = load_processor_and_prompt(folder, settings)
+    return show_prompt(processor, prompt, request, most_prompt_tokens(folder, settings))
 
 
 def _task(parts: Parts, split: Split, number: int, *, blind: bool) -> Tasks:

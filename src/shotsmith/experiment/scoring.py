@@ -46,7 +46,9 @@ class Scorer:
 
     def _request(self, query: int, sequence: Sequence) -> Request:
         example = self._tasks.queries[query]
-        return Request(example, self._tasks.demonstrations(query, sequence), wanted_answers(example, self._settings))
+        options = self._tasks.measure.options(example)
+        wanted = dict.fromkeys((*options, *wanted_answers(example, self._settings)))
+        return self._tasks.prompt(query, sequence, tuple(wanted))
 
     def _zero_shot(self, queries: set[int], origin: str) -> dict[int, float | Failure]:
         """The log-probability of each query's true answer with no demonstrations, where the reward needs it."""
@@ -54,7 +56,7 @@ class Scorer:
             return {}
         asked = sorted(queries)
         examples = [self._tasks.queries[query] for query in asked]
-        requests = [Request(example, (), (example.answer,), text=False) for example in examples]
+        requests = [self._tasks.prompt(query, (), (self._tasks.queries[query].answer,), text=False) for query in asked]
         completions = self._parts.ask(requests, origin)
         return {
             query: completion if isinstance(completion, Failure) else completion.log_probs[example.answer]
@@ -64,8 +66,9 @@ class Scorer:
     def _outcome(
         self, query: int, demonstrations: int, completion: Completion | Failure, zero_shot: float | Failure | None
     ) -> Outcome | None:
-        if isinstance(completion, Failure) or isinstance(zero_shot, Failure) or completion.text is None:
+        prediction = self._tasks.prediction(query, completion)
+        if isinstance(completion, Failure) or isinstance(zero_shot, Failure) or prediction is None:
             return None
         example = self._tasks.queries[query]
         answered = Answered(example, completion, demonstrations, zero_shot, self._captions)
-        return Outcome(reward(answered, self._settings), self._tasks.measure.score(completion.text, example.answers))
+        return Outcome(reward(answered, self._settings), self._tasks.score(query, prediction))

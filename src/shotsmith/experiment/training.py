@@ -10,6 +10,7 @@ from shotsmith.checkpoints.ranking import rank as best_epochs
 from shotsmith.experiment.material import Asked, Material
 from shotsmith.experiment.parts import Parts
 from shotsmith.files import digest, write_json
+from shotsmith.policies.parts import STEPS
 from shotsmith.policies.pointer import build_policy
 from shotsmith.policies.protocol import Policy
 from shotsmith.recipe import Recipe, dump_recipe
@@ -65,7 +66,8 @@ class _Seed:
     def train(self) -> int:
         """All phases. Returns the completions asked for."""
         recipe = self.recipe
-        policy = build_policy(recipe.policy, self.inputs.embedding_width, self.seed).to(self.inputs.device)
+        policy = build_policy(recipe.policy, self.inputs.embedding_width, self.seed, self.parts.recipe.longest)
+        policy = policy.to(self.inputs.device)
         self.val_rollouts = located(self.val_rollouts, policy, self.val_inputs)
         supervised = policy = self._supervised(policy)
         rollouts, asked = None, 0
@@ -110,6 +112,7 @@ class _Seed:
             encoder_settings=self.recipe.encoder,
             vlm_settings=self.recipe.vlm,
             shots=shots,
+            steps=max(self.parts.recipe.longest, STEPS),
             recipe=digest(dump_recipe(self.parts.recipe)),
             seed=self.seed,
             phase=phase,

@@ -8,16 +8,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from shotsmith.data.answers import Wording, answers_of
-from shotsmith.data.identity import text_number
+from shotsmith.data.hub import encoded_pictures
+from shotsmith.data.identity import picture_number, text_number
 from shotsmith.data.rows import Row
 from shotsmith.data.table import read_table
+from shotsmith.data.wording import PLAIN, answers_of
 from shotsmith.errors import DataError, InputError
-from shotsmith.files import digest, file_digest
+from shotsmith.files import digest
 from shotsmith.library.cache import cache_folder
-from shotsmith.library.pictures import picture_file
+from shotsmith.library.pictures import picture_files
 from shotsmith.recipe import TableColumns
-from shotsmith.records import Example
+from shotsmith.records import Example, images_digest
 
 Id: TypeAlias = int | str
 """What the owner of an example calls it."""
@@ -69,7 +70,7 @@ class Bank:
     @property
     def has_images(self) -> bool:
         """Whether any example has an image."""
-        return any(example.image is not None for example in self.examples)
+        return any(example.images for example in self.examples)
 
     def row(self, one: Id) -> int:
         """Where an example stands. Raises InputError for an id that is not in the bank."""
@@ -123,7 +124,8 @@ class Bank:
         first: int = 0,
     ) -> Bank:
         """Examples, or mappings with the keys `question`, `answers` (or `answer`: one text or a list of them) and,
-        where there are any, `image` (a path, bytes or an image of Pillow) and `id` (a whole number or a text)."""
+        where there are any, `image` (or `images`: a path, bytes, an image of Pillow, or a list of these) and `id` (a
+        whole number or a text)."""
         examples: list[Example] = []
         ids: list[Id] = []
         for number, row in enumerate(rows):
@@ -141,19 +143,19 @@ class Bank:
 
 def _example(row: Row, columns: Mapping[str, str | None], number: int) -> tuple[Example, Id]:
     """The example of a mapping, and its id: that of the row, or else `number`."""
-    name = {key: columns.get(key, key) for key in ("id", "image", "question")}
+    name = {key: columns.get(key, key) for key in ("id", "question")}
+    named = TableColumns(image=columns.get("image", "image")).image_among(row.fields)
     question = row.text(str(name["question"]))
-    held = row.fields.get(str(name["image"])) if name["image"] else None
     try:
-        image = picture_file(held, cache_folder() / "pictures")
+        images = picture_files(None if named is None else row.fields.get(named), cache_folder() / "pictures")
     except InputError as error:
-        raise row.fault(error.problem, name["image"]) from error
+        raise row.fault(error.problem, named) from error
     found = row.fields.get(str(name["id"]), number) if name["id"] else number
     if isinstance(found, bool) or not isinstance(found, int | str):
         raise row.fault(f"is neither a whole number nor a text: {found!r}", name["id"])
-    answers = answers_of(row, _answers_column(row, columns), Wording())
-    image_id = text_number(question) if image is None else int(file_digest(image)[:15], 16)
-    return Example(found if isinstance(found, int) else number, image, image_id, question, answers), found
+    answers = answers_of(row, _answers_column(row, columns), PLAIN)
+    image_id = picture_number(images) if images else text_number(question)
+    return Example(found if isinstance(found, int) else number, images, image_id, question, answers), found
 
 
 def _answers_column(row: Row, columns: Mapping[str, str | None]) -> str:
@@ -164,14 +166,10 @@ def _answers_column(row: Row, columns: Mapping[str, str | None]) -> str:
 
 def _rows_of(dataset: Any, columns: Mapping[str, str | None] | None) -> Iterator[Mapping[str, Any]]:
     """The rows of a `datasets.Dataset`; pictures stay encoded."""
-    import datasets
-
-    image = (columns or {}).get("image", "image")
-    if image in dataset.column_names and isinstance(dataset.features[image], datasets.Image):
-        dataset = dataset.cast_column(image, datasets.Image(decode=False))
-    yield from dataset
+    image = TableColumns(image=(columns or {}).get("image", "image")).image_among(dataset.column_names)
+    has_column = image is not None and image in dataset.column_names
+    yield from encoded_pictures(dataset, image) if has_column else dataset
 
 
 def _content(one: Id, example: Example) -> Sequence[str]:
-    image = "" if example.image is None else file_digest(example.image)
-    return repr(one), image, example.question, digest(*example.answers)
+    return repr(one), images_digest(example), example.question, digest(*example.answers)

@@ -4,7 +4,7 @@ selector.json         the card, with the digest of every other file
 manifest.json, policy.safetensors     the checkpoint (of a trained selector)
 bank.jsonl, bank.safetensors          examples of the bank, and their embeddings
 queries.safetensors   embeddings of training queries, by which unfamiliar queries are told
-encoder/, images/     where they are copied
+encoder/, image-encoder/, text-encoder/, images/     where they are copied
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,21 +22,23 @@ from pydantic import ValidationError
 from safetensors.numpy import load_file, save_file
 
 from shotsmith.checkpoints.native import MANIFEST, WEIGHTS, save_policy
-from shotsmith.encoders.clip import encoder_folder
 from shotsmith.encoders.embedded import Embedded
+from shotsmith.encoders.folder import local_folder, model_folder
 from shotsmith.errors import CheckpointError, InputError
 from shotsmith.files import file_digest, read_json, replacing_folder, write_json
 from shotsmith.library.bank import Bank, Id
 from shotsmith.library.card import BankNote, Card
 from shotsmith.library.choosing import Chooser, PolicyChooser
 from shotsmith.library.familiar import Familiar
-from shotsmith.recipe import EncoderSettings
+from shotsmith.recipe import EncoderSettings, Side
 from shotsmith.records import Example
 
 CARD = "selector.json"
 _BANK, _EMBEDDINGS, _QUERIES = "bank.jsonl", "bank.safetensors", "queries.safetensors"
-_ENCODER, _IMAGES = "encoder", "images"
-_OWN = (CARD, MANIFEST, WEIGHTS, _BANK, _EMBEDDINGS, _QUERIES, _ENCODER, _IMAGES)
+_IMAGES = "images"
+_COPIES: Mapping[Side, str] = {"path": "encoder", "image": "image-encoder", "text": "text-encoder"}
+"""Where a copied model lies, by the setting that names it."""
+_OWN = (CARD, MANIFEST, WEIGHTS, _BANK, _EMBEDDINGS, _QUERIES, _IMAGES, *_COPIES.values())
 """What an export may hold."""
 
 
@@ -70,9 +72,7 @@ def save(contents: Contents, folder: Path, *, images: bool, encoder: bool | None
         _write_bank(temporary, bank, contents.embedded, images=images)
         if contents.familiar is not None:
             save_file({"queries": np.ascontiguousarray(contents.familiar.queries)}, temporary / _QUERIES)
-        if encoder or (encoder is None and Path(settings.path).expanduser().is_dir()):
-            shutil.copytree(encoder_folder(settings), temporary / _ENCODER)
-            settings = settings.model_copy(update={"path": _ENCODER})
+        settings = _with_copies(settings, temporary, encoder)
         files = {name: file_digest(temporary / name) for name in _files(temporary)}
         note = BankNote(digest=bank.digest, size=len(bank))
         more = {"bank": note, "encoder": settings, "encoder_identity": contents.encoder_identity, "files": files}
@@ -119,16 +119,19 @@ def _told(one: Id, example: Example, copy_to: Path | None) -> dict[str, Any]:
         "question_type": example.question_type,
         "image_id": example.image_id,
     }
-    if example.image is None:
-        return told
-    digest = file_digest(example.image)
-    image = example.image.absolute()
-    if copy_to is not None:
-        image = Path(_IMAGES) / f"{digest}{example.image.suffix}"
-        (copy_to / _IMAGES).mkdir(exist_ok=True)
-        if not (copy_to / image).exists():
-            shutil.copyfile(example.image, copy_to / image)
-    return {**told, "image": str(image), "sha256": digest}
+    images = [str(_placed(image, copy_to)) for image in example.images]
+    return {**told, "images": images, "sha256": [file_digest(image) for image in example.images]}
+
+
+def _placed(image: Path, copy_to: Path | None) -> Path:
+    """Where an image lies: where it is, or in the folder that it is copied to (a path relative to that)."""
+    if copy_to is None:
+        return image.absolute()
+    placed = Path(_IMAGES) / f"{file_digest(image)}{image.suffix}"
+    (copy_to / _IMAGES).mkdir(exist_ok=True)
+    if not (copy_to / placed).exists():
+        shutil.copyfile(image, copy_to / placed)
+    return placed
 
 
 def read_bank(folder: Path, card: Card) -> tuple[Bank, Embedded]:
@@ -143,11 +146,12 @@ def read_bank(folder: Path, card: Card) -> tuple[Bank, Embedded]:
 
 
 def _example(told: dict[str, Any], folder: Path, row: int) -> Example:
-    image = None if "image" not in told else folder / told["image"]
-    if image is not None and not Path(told["image"]).is_absolute() and _sha256(image) != told["sha256"]:
-        raise CheckpointError("is missing or was changed", file=image, row=row)
+    for image, sha256 in zip(told["images"], told["sha256"], strict=True):
+        if not Path(image).is_absolute() and _sha256(folder / image) != sha256:
+            raise CheckpointError("is missing or was changed", file=folder / image, row=row)
+    images = tuple(folder / image for image in told["images"])
     return Example(
-        told["number"], image, told["image_id"], told["question"], tuple(told["answers"]), told["question_type"]
+        told["number"], images, told["image_id"], told["question"], tuple(told["answers"]), told["question_type"]
     )
 
 
@@ -162,11 +166,22 @@ def read_queries(folder: Path, card: Card) -> Familiar | None:
     return Familiar(load_file(folder / _QUERIES)["queries"], card.unfamiliar_below)
 
 
+def _with_copies(settings: EncoderSettings, folder: Path, wanted: bool | None) -> EncoderSettings:
+    """The settings with the models that were copied into `folder`: all that are wanted, or (None) local folders."""
+    for side, (path, revision) in settings.models.items():
+        local = path != "builtin" and local_folder(path) is not None
+        if wanted or (wanted is None and local):
+            shutil.copytree(model_folder(path, revision, f"encoder.{side}"), folder / _COPIES[side])
+            settings = settings.with_folder(side, _COPIES[side])
+    return settings
+
+
 def encoder_of(settings: EncoderSettings, folder: Path) -> EncoderSettings:
-    """The encoder of an exported selector, where it is on this machine: a copied one lies in the folder."""
-    if settings.path != _ENCODER or not (folder / _ENCODER).is_dir():
-        return settings
-    return settings.model_copy(update={"path": str(folder / _ENCODER)})
+    """The encoder of an exported selector, where it is on this machine: copied models lie in the folder."""
+    for side, (path, _revision) in settings.models.items():
+        if path == _COPIES[side] and (folder / path).is_dir():
+            settings = settings.with_folder(side, str(folder / path))
+    return settings
 
 
 def _files(folder: Path) -> Iterator[str]:

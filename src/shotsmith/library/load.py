@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from shotsmith.checkpoints.native import MANIFEST, load_policy
-from shotsmith.encoders.clip import load_encoder
+from shotsmith.encoders.load import load_encoder
 from shotsmith.errors import InputError
 from shotsmith.library.card import Card
 from shotsmith.library.choosing import Chooser, FreeChooser, PolicyChooser
@@ -57,7 +57,8 @@ def selector(
     """A selector that needs no training: 'mixed', 'image_similar', 'text_similar', 'diverse', 'mmices', 'random', ...
 
     It has the interface of a trained one, so that an application can begin with it and replace it later. `encoder` is
-    a folder or hub id of an image and text encoder; `vlm` a model or settings whose prompt `messages` uses.
+    a folder or hub id of an encoder of images and texts, or settings; `vlm` a model or settings whose prompt `messages`
+    uses.
     """
     settings = _encoder_settings(encoder)
     prompted = VLMSettings(path=vlm) if isinstance(vlm, str) else vlm
@@ -92,7 +93,7 @@ def _checkpoint(folder: Path, encoder: str | EncoderSettings | None, device: tor
     card = Card(
         name=f"{manifest.phase}-{manifest.epoch}",
         encoder=settings,
-        encoder_identity=manifest.encoder if manifest.encoder.startswith("clip:") else "",
+        encoder_identity=manifest.encoder if ":" in manifest.encoder else "",
         vlm=manifest.vlm_settings,
         vlm_identity=manifest.vlm,
         shots=manifest.shots,

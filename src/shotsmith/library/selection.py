@@ -77,6 +77,7 @@ class Selection:
                     "question": example.question,
                     "answer": example.answer,
                     "image": None if example.image is None else str(example.image),
+                    "images": [str(image) for image in example.images],
                 }
                 for one, example in zip(self.ids, self.examples, strict=True)
             ],

@@ -13,8 +13,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from shotsmith.encoders.cached import Encoder, embed_examples
+from shotsmith.encoders.cached import embed_examples, pooled
 from shotsmith.encoders.embedded import Embedded
+from shotsmith.encoders.protocol import Encoder
 from shotsmith.errors import InputError
 from shotsmith.library.bank import Bank, Id, Source
 from shotsmith.library.cache import cache_folder
@@ -22,7 +23,7 @@ from shotsmith.library.card import Card
 from shotsmith.library.choosing import Asked, Choice, Chooser, FreeChooser, Rows
 from shotsmith.library.exported import Contents, save
 from shotsmith.library.familiar import Familiar
-from shotsmith.library.pictures import Picture, picture_file
+from shotsmith.library.pictures import Pictures, picture_files
 from shotsmith.library.prompting import Prompting
 from shotsmith.library.selection import Selection, Stopped
 from shotsmith.progress import Progress, Silent
@@ -34,10 +35,10 @@ FALLBACK = "mixed"
 
 @dataclass(frozen=True)
 class Query:
-    """A question about an image, or about none."""
+    """A question about an image, about several, or about none."""
 
     question: str
-    image: Picture | None = None
+    image: Pictures = None
     exclude: tuple[Id, ...] = ()
     """Examples of the bank that must not be shown."""
 
@@ -182,7 +183,7 @@ class Selector:
         self,
         *,
         question: str,
-        image: Picture | None = None,
+        image: Pictures = None,
         shots: int | Literal["auto"] = 4,
         pool: Iterable[Id] | None = None,
         exclude: Iterable[Id] = (),
@@ -191,10 +192,11 @@ class Selector:
     ) -> Selection:
         """The demonstrations to show for one query.
 
-        `image` is a path, an encoded file in memory or an image of Pillow. `shots` is the number of demonstrations, 0
-        included; 'auto' lets a policy decide that has learned to stop. `pool` are the ids of the only examples that
-        may be shown, `exclude` of those that must not be. `max_tokens` bounds the prompt: the demonstrations farthest
-        from the query are left out first. An unfamiliar query is flagged, or ('fallback') gets similarity search.
+        `image` is a path, an encoded file in memory, an image of Pillow, or a list of these. `shots` is the number of
+        demonstrations, 0 included; 'auto' lets a policy decide that has learned to stop. `pool` are the ids of the only
+        examples that may be shown, `exclude` of those that must not be. `max_tokens` bounds the prompt: the
+        demonstrations farthest from the query are left out first. An unfamiliar query is flagged, or ('fallback') gets
+        similarity search.
 
         Raises InputError for an empty question, an image that is not there, an unknown id, or more shots than there
         are examples; DataError for a damaged image.
@@ -211,7 +213,7 @@ class Selector:
         max_tokens: int | None = None,
         unfamiliar: Literal["flag", "fallback"] = "flag",
     ) -> list[Selection]:
-        """As `select`, for many queries at a time: of `Query`, or mappings with `question` and, perhaps, `image`."""
+        """As `select`, for many queries: `Query`s, or mappings with `question` and perhaps `image` (or `images`)."""
         asked = [_query(query, number) for number, query in enumerate(queries)]
         examples = tuple(self._example(query, number) for number, query in enumerate(asked))
         embedded = self._embed_few(examples) if examples else None
@@ -279,7 +281,7 @@ class Selector:
         if self.card.encoder_identity and encoder.identity != self.card.encoder_identity:
             raise InputError(
                 f"the selector was trained with the encoder {self.card.encoder_identity[:23]}..., and "
-                f"{self.card.encoder.path} is {encoder.identity[:23]}..."
+                f"{self.card.encoder.named} is {encoder.identity[:23]}..."
             )
         return encoder
 
@@ -343,10 +345,10 @@ class Selector:
         """Embeddings that are kept nowhere, as wide as those of the bank."""
         bank = self.embedded
         images = np.zeros((len(examples), bank.images.shape[1]), dtype=np.float32)
-        paths = [example.image for example in examples if example.image is not None]
+        paths = {image: row for row, image in enumerate(dict.fromkeys(i for one in examples for i in one.images))}
         if paths and bank.has_images:
-            having = [place for place, example in enumerate(examples) if example.image is not None]
-            images[having] = self.encoder.embed_images(paths)
+            embedded = self.encoder.embed_images(list(paths))
+            images = pooled(embedded, [[paths[image] for image in example.images] for example in examples])
         questions = self.encoder.embed_texts([example.question for example in examples])
         return Embedded(images, questions, bank.averaged)
 
@@ -354,10 +356,10 @@ class Selector:
         if not isinstance(query.question, str) or not query.question.strip():
             raise InputError("is empty", row=number, field="question")
         try:
-            image = picture_file(query.image, Path(self._pictures.name))
+            images = picture_files(query.image, Path(self._pictures.name))
         except InputError as error:
             raise InputError(error.problem, file=error.file, row=number, field="image") from error
-        return Example(number, image, number, query.question, ("",))
+        return Example(number, images, number, query.question, ("",))
 
 
 _NONE: Rows = np.empty(0, dtype=np.int64)
@@ -368,7 +370,7 @@ def _query(query: Query | Mapping[str, Any], number: int) -> Query:
         return query
     if not isinstance(query, Mapping) or "question" not in query:
         raise InputError("is neither a Query nor a mapping with a question", row=number)
-    return Query(query["question"], query.get("image"), tuple(query.get("exclude", ())))
+    return Query(query["question"], query.get("image", query.get("images")), tuple(query.get("exclude", ())))
 
 
 def _rows(bank: Bank, ids: Iterable[Id]) -> Rows:

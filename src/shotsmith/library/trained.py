@@ -13,8 +13,8 @@ from shotsmith.checkpoints.native import Manifest, load_policy
 from shotsmith.checkpoints.ranking import best_checkpoint, rank
 from shotsmith.data.load import load_splits
 from shotsmith.encoders.cached import read_embedded
-from shotsmith.encoders.clip import load_encoder
 from shotsmith.encoders.embedded import Embedded
+from shotsmith.encoders.load import load_encoder
 from shotsmith.errors import InputError
 from shotsmith.files import read_json
 from shotsmith.library.bank import Bank
@@ -72,7 +72,7 @@ def _bank(run: Run, selector: Selector) -> tuple[Bank, Embedded | None]:
     splits = load_splits(run.recipe.data, run.world, check=False, skipped=run.skipped)
     examples = splits.bank
     named = splits.named()
-    text_only = all(example.image is None for part in (*named.values(), examples) for example in part)
+    text_only = not any(example.images for part in (*named.values(), examples) for example in part)
     file = run.embeddings("train" if splits.own_bank is None else "bank")
     embedded = read_embedded(examples, selector.encoder, file, text_only=text_only)
     if embedded is not None:

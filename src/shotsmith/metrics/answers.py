@@ -6,7 +6,9 @@ Both sides are normalised as the official VQA evaluation does, so that "The dogs
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
+from shotsmith.metrics.metric import some
 from shotsmith.metrics.vqa import normalise
 
 LONGEST = 256
@@ -26,6 +28,16 @@ def token_f1(answer: str, truth: str) -> float:
     return 2 * shared / (len(given) + len(true))
 
 
+def nearest_token_f1(prediction: str, answers: Sequence[str]) -> float:
+    """`token_f1` with the nearest answer, 0 to 1. Raises DataError if there are no answers."""
+    return max(token_f1(prediction, answer) for answer in dict.fromkeys(some(answers)))
+
+
+def nearest_rouge_l(prediction: str, answers: Sequence[str]) -> float:
+    """`rouge_l` with the nearest answer, 0 to 1. Raises DataError if there are no answers."""
+    return max(rouge_l(prediction, answer) for answer in dict.fromkeys(some(answers)))
+
+
 def rouge_l(answer: str, truth: str) -> float:
     """Harmonic mean of precision and recall of the longest common subsequence of words (Lin 2004, ROUGE-L), 0 to 1.
 
@@ -42,7 +54,7 @@ def edit_similarity(answer: str, truth: str) -> float:
     """1 - Levenshtein distance / length of the longer text, in characters, 0 to 1. Two empty answers are the same."""
     given, true = normalise(answer)[:LONGEST], normalise(truth)[:LONGEST]
     longer = max(len(given), len(true))
-    return 1 - _levenshtein(given, true) / longer if longer else 1.0
+    return 1 - levenshtein(given, true) / longer if longer else 1.0
 
 
 def _common_subsequence(a: list[str], b: list[str]) -> int:
@@ -56,7 +68,7 @@ def _common_subsequence(a: list[str], b: list[str]) -> int:
     return above[-1]
 
 
-def _levenshtein(a: str, b: str) -> int:
+def levenshtein(a: str, b: str) -> int:
     """Fewest characters to insert, delete or replace (Wagner and Fischer 1974), a row of the table at a time."""
     above = list(range(len(b) + 1))
     for i, x in enumerate(a, start=1):

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
-from shotsmith.metrics.cider import CiderScorer
-from shotsmith.metrics.exact_match import exact_match
-from shotsmith.metrics.vqa import best_accuracy, vqa_accuracy, vqa_accuracy_normalised, vqa_accuracy_stemmed
-from shotsmith.recipe.data import MetricName
-
-Metric = Callable[[str, Sequence[str]], float]
-"""(prediction, answers) -> how good it is; higher is better, 0 is worst."""
+from shotsmith.metrics.choice import likeliest
+from shotsmith.metrics.metric import PerAnswer
+from shotsmith.metrics.table import METRICS, leading
+from shotsmith.records import Completion, Example
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A leading metric, and others reported beside it."""
+    """A leading metric, by which selectors are compared, and others reported beside it."""
 
-    metrics: Mapping[str, Metric]
-    """By name, the leading one first."""
+    metrics: Mapping[str, PerAnswer]
+    """Those of one answer, by name, the leading one first."""
     highest: Callable[[Sequence[str]], float]
     """What no prediction can exceed in the leading metric, given the answers."""
+    by_likelihood: bool = False
+    """Whether a query's options are asked about, and the likeliest one is the prediction."""
+    of_data_set: str | None = None
+    """A metric of all answers together that is reported too; results then keep each query's true class."""
 
     @property
     def name(self) -> str:
@@ -29,35 +31,53 @@ class Measure:
         return next(iter(self.metrics))
 
     def score(self, text: str, answers: Sequence[str]) -> float:
-        """The leading metric of a prediction."""
-        return self.metrics[self.name](text, answers)
+        """The leading metric of a prediction: higher is better, 0 is worst."""
+        value = self.metrics[self.name](text, answers)
+        assert value is not None, f"{self.name} gives every prediction a figure"
+        return value
 
     def scores(self, text: str, answers: Sequence[str]) -> dict[str, float]:
-        """Every metric of a prediction, by name."""
-        return {name: metric(text, answers) for name, metric in self.metrics.items()}
+        """Every metric of a prediction, by name; without those in which it has no figure."""
+        figures = {name: metric(text, answers) for name, metric in self.metrics.items()}
+        return {name: figure for name, figure in figures.items() if figure is not None}
+
+    def options(self, query: Example) -> tuple[str, ...]:
+        """The answers whose log-probability decides the prediction; none where the generated text is it."""
+        return query.options if self.by_likelihood else ()
+
+    def prediction(self, query: Example, completion: Completion) -> str | None:
+        """What the VLM answered: its text, or the likeliest option. None where the completion lacks it."""
+        return likeliest(query.options, completion.log_probs) if self.by_likelihood else completion.text
 
 
-VQA = Measure(
-    {
-        "vqa_accuracy": vqa_accuracy,
-        "vqa_accuracy_normalised": vqa_accuracy_normalised,
-        "vqa_accuracy_stemmed": vqa_accuracy_stemmed,
-    },
-    best_accuracy,
-)
+def options_of(metric: str) -> Callable[[Example], tuple[str, ...]]:
+    """The options of a query that decide its prediction in data of this metric, without a measure of the data."""
+    by_likelihood = METRICS[metric].by_likelihood
+    return lambda query: query.options if by_likelihood else ()
+
+
+def measure_of(name: str, references: Iterable[Sequence[str]] = ()) -> Measure:
+    """The measure of data whose `metric` is this; `references` are the answers to every example of the split.
+
+    Raises DataError where the metric needs references and they do not suffice (CIDEr: two examples).
+    """
+    metric = METRICS[name]
+    if metric.fitted is None:
+        return _measure(name)
+    return Measure({name: metric.fitted(references)}, metric.highest)
+
+
+@lru_cache
+def _measure(name: str) -> Measure:
+    metric = METRICS[name]
+    reported = leading({name, *metric.beside} | ({metric.stand_in} if metric.stand_in else set()))
+    functions = {one: function for one in reported if (function := METRICS[one].of) is not None}
+    of_data_set = name if metric.of_data_set is not None else None
+    return Measure(functions, metric.highest, metric.by_likelihood, of_data_set)
+
+
+VQA = measure_of("vqa_accuracy")
 """Questions with the answers of several annotators: the official accuracy, and its variants beside it."""
 
-LABELS = Measure({"exact_match": exact_match}, lambda _answers: 1.0)
+LABELS = measure_of("exact_match")
 """Classification."""
-
-
-def captions(references: Iterable[Sequence[str]]) -> Measure:
-    """CIDEr-D against the captions of all examples of a split. Raises DataError for fewer than two examples."""
-    return Measure({"cider": CiderScorer(references).score}, lambda _answers: 10.0)
-
-
-def measure_of(name: MetricName, references: Iterable[Sequence[str]]) -> Measure:
-    """The measure that `name` leads; `references` are the answers to every example of the split."""
-    if name == "cider":
-        return captions(references)
-    return LABELS if name == "exact_match" else VQA

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from functools import lru_cache
-
-import snowballstemmer
-
-_PORTER = snowballstemmer.stemmer("porter")
+from typing import Any
 
 
 @lru_cache(maxsize=200_000)
 def stemmed(text: str) -> str:
     """The text with every word cut to its stem. Words are what spaces part, and are taken to be lower case."""
-    return " ".join(_PORTER.stemWords(text.split()))
+    return " ".join(_porter().stemWords(text.split()))
+
+
+@lru_cache
+def _porter() -> Any:
+    import snowballstemmer  # reads the stemmers of all its languages
+
+    return snowballstemmer.stemmer("porter")

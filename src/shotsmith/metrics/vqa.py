@@ -9,7 +9,7 @@ must be that text. Annotators are left out by position: the official code compar
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from shotsmith.errors import DataError
@@ -50,9 +50,9 @@ def vqa_accuracy_stemmed(prediction: str, answers: Sequence[str]) -> float:
     return _agreement(stemmed(normalise(prediction)), [stemmed(normalise(answer)) for answer in answers])
 
 
-def best_accuracy(answers: Sequence[str]) -> float:
-    """The highest `vqa_accuracy` that any prediction can reach: 1 only if enough annotators agree."""
-    return max(vqa_accuracy(answer, answers) for answer in _some(answers))
+def best_accuracy(answers: Sequence[str], accuracy: Callable[[str, Sequence[str]], float] = vqa_accuracy) -> float:
+    """The highest accuracy of the three that any prediction can reach: 1 only if enough annotators agree."""
+    return max(accuracy(answer, answers) for answer in _some(answers))
 
 
 @lru_cache(maxsize=200_000)

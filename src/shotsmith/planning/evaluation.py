@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 from shotsmith.planning.draws import drawn_alike, drawn_at_random
 from shotsmith.planning.prompts import Prompts
@@ -20,7 +21,16 @@ _FIXED = "fixed on validation"
 
 
 def evaluation(setting: Setting) -> Iterator[Prompts]:
-    """All parts. Test queries are asked about nowhere else, so that nothing is in the store."""
+    """All parts. Test queries are asked about nowhere else, so that nothing is in the store.
+
+    Where options decide, their log-probabilities are asked for instead of a text.
+    """
+    for prompts in _parts(setting):
+        by_options = setting.options and prompts.text
+        yield replace(prompts, text=False, answers=prompts.answers + setting.options) if by_options else prompts
+
+
+def _parts(setting: Setting) -> Iterator[Prompts]:
     recipe = setting.recipe
     settings, queries = recipe.evaluation, recipe.data.test_queries
     shown_to = min(settings.fixed_queries, recipe.data.val_queries)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from shotsmith.errors import InputError
 from shotsmith.recipe import VLMSettings
-from shotsmith.records import Request
+from shotsmith.records import Example, Request
 from shotsmith.vlms.pretrained.loading import load_processor_and_prompt, model_folder
 from shotsmith.vlms.prompting.image_tokens import ImageTokens
 from shotsmith.vlms.prompting.prompt_tokens import PromptTokens
@@ -28,9 +26,9 @@ class Lengths:
         """Text tokens of a prompt."""
         return sum(map(len, self._prompts.prompt(request)))
 
-    def image(self, path: Path | None) -> int:
-        """Tokens of an image among others, from its size; 0 where there is none. Raises DataError if it is no image."""
-        return 0 if path is None else self._images(path, alone=False)
+    def images(self, example: Example) -> int:
+        """Tokens of an example's images among others, from their sizes. Raises DataError if one is no image."""
+        return sum(self._images(image, alone=False) for image in example.images)
 
     def answer(self, answer: str) -> int:
         """Tokens of an answer and its end."""

@@ -26,7 +26,7 @@ from shotsmith.completions.store import Store
 from shotsmith.data.barring import barred_rows
 from shotsmith.data.splits import Splits, choose_queries
 from shotsmith.encoders.cached import embed_examples
-from shotsmith.encoders.clip import load_encoder
+from shotsmith.encoders.load import load_encoder
 from shotsmith.errors import InputError, VLMError
 from shotsmith.evaluation.evaluate import evaluate_oracle
 from shotsmith.evaluation.free import evaluate_free
@@ -48,6 +48,7 @@ from shotsmith.selectors.named import AT_BANK
 from shotsmith.selectors.protocol import Tasks
 from shotsmith.selectors.training_free import TRAINING_FREE
 from shotsmith.vlms.load import load_vlm
+from shotsmith.vlms.pretrained.lengths import load_budget
 from shotsmith.vlms.protocol import VLM
 
 logger = logging.getLogger(__name__)
@@ -188,7 +189,7 @@ def _tasks(recipe: Recipe, splits: Splits, count: int, folder: Path, progress: P
     if len(bank) < len(splits.bank):
         logger.info("the pilot chooses from %d of the %d entries of the bank", len(bank), len(splits.bank))
     encoder = load_encoder(recipe.encoder)
-    text_only = all(example.image is None for example in (*queries, *bank))
+    text_only = not any(example.images for example in (*queries, *bank))
     embedded, bank_embedded = (
         replace(
             embed_examples(part, encoder, folder / f"{name}.safetensors", progress, text_only=text_only),
@@ -203,7 +204,7 @@ def _tasks(recipe: Recipe, splits: Splits, count: int, folder: Path, progress: P
         settings = recipe.pools.model_copy(update={"size": size})
         pools = draw_pools(settings, queries, bank, embedded, bank_embedded, barred=barred)
     measure = measure_of(recipe.data.metric, (example.answers for example in splits.val))
-    return Tasks(queries, bank, pools, embedded, bank_embedded, measure, barred)
+    return Tasks(queries, bank, pools, embedded, bank_embedded, measure, barred, load_budget(recipe.vlm))
 
 
 def _some(examples: int) -> Rows:

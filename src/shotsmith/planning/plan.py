@@ -14,11 +14,12 @@ from shotsmith.planning.behaviour import USUAL, Behaviour
 from shotsmith.planning.evaluation import evaluation
 from shotsmith.planning.prompts import Prompts, Stage
 from shotsmith.planning.searching import beam_search
-from shotsmith.planning.sizes import Sizes
+from shotsmith.planning.sizes import QuerySize, Sizes
 from shotsmith.planning.speed import Speeds
 from shotsmith.planning.stored import bytes_per_completion, other_bytes
 from shotsmith.planning.training import Setting, training
 from shotsmith.recipe import Recipe
+from shotsmith.recipe.models import PromptSettings
 from shotsmith.rewards import needs_zero_shot
 from shotsmith.runs import SPLITS, Split
 
@@ -120,9 +121,10 @@ def prompts_of(recipe: Recipe, sizes: Sizes, behaviour: Behaviour) -> list[Promp
         recipe,
         behaviour,
         sizes.bank,
-        has_images=sizes.has_images,
+        has_images=sizes.has_images and recipe.encoder.embeds_images,
         answers=sizes.queries["train"].answers,
         zero_shot=needs_zero_shot(recipe.reward),
+        options=sizes.queries["test"].options,
     )
     beam = recipe.beam
     candidates = setting.nearest(beam.candidates)
@@ -159,14 +161,33 @@ def _cost(prompts: Prompts, factor: float, recipe: Recipe, sizes: Sizes) -> Figu
     origin = f"{recipe.name}:{_ORIGIN[prompts.stage]}" if recipe.store else _ORIGIN[prompts.stage]
     text_bytes = round(query.answer_bytes) if prompts.text else 0
     stored = bytes_per_completion(origin, text_bytes, round(prompts.answers), round(query.answer_bytes))
+    shown, with_image = _shown(prompts.demonstrations, query, sizes, recipe.vlm.prompt)
     return Figures(
         requests=prompts.requests,
         calls=calls,
-        text_tokens=calls * (query.text + prompts.demonstrations * sizes.text),
-        image_tokens=calls * (query.image + prompts.demonstrations * sizes.image),
+        text_tokens=calls * (query.text + shown * sizes.text),
+        image_tokens=calls * (query.image + with_image * sizes.image),
         generated_tokens=calls * query.generated * prompts.text,
         stored_bytes=calls * stored,
     )
+
+
+def _shown(demonstrations: float, query: QuerySize, sizes: Sizes, settings: PromptSettings) -> tuple[float, float]:
+    """Demonstrations of a prompt of mean size that its budget leaves, and how many of them are shown with their image.
+
+    Taken are one image an example and demonstrations of one size.
+    """
+    whole = with_image = demonstrations
+    if settings.max_images is not None and sizes.has_images:
+        with_image = min(with_image, settings.max_images - 1)
+    left = math.inf if settings.max_tokens is None else max(0.0, settings.max_tokens - query.text - query.image)
+    if settings.over_budget == "leave_out":
+        each = sizes.text + sizes.image
+        whole = with_image = min(with_image, left / each if each else math.inf)
+        return whole, with_image
+    whole = min(whole, left / sizes.text if sizes.text else math.inf)
+    spare = max(0.0, left - whole * sizes.text)
+    return whole, min(with_image, whole, spare / sizes.image if sizes.image else math.inf)
 
 
 def _split(prompts: Prompts) -> Split:

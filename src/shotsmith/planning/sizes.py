@@ -15,6 +15,7 @@ from shotsmith.data.load import load_splits
 from shotsmith.data.splits import Splits, choose_queries
 from shotsmith.data.world import make_world
 from shotsmith.errors import InputError
+from shotsmith.metrics.measure import options_of
 from shotsmith.planning.lengths import Lengths
 from shotsmith.recipe import Recipe
 from shotsmith.records import Example, Request
@@ -40,7 +41,9 @@ class QuerySize:
     answer_bytes: float
     """UTF-8 bytes of the most common true answer."""
     answers: float
-    """Answers whose log-probability the reward wants."""
+    """Answers whose log-probability training wants: those of the reward, and the options where they decide."""
+    options: float = 0.0
+    """Options whose log-probability decides what was answered; 0 where the generated text does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +104,8 @@ def sampled_sizes(recipe: Recipe, splits: Splits, seed: int = 0) -> Sizes:
         examples=_examples(recipe, splits),
         queries=queries,
         text=fmean(added),
-        image=fmean(lengths.image(one.image) for one in shown),
-        has_images=any(example.image is not None for example in shown),
+        image=fmean(lengths.images(one) for one in shown),
+        has_images=any(example.images for example in shown),
     )
 
 
@@ -145,13 +148,14 @@ def _queries(recipe: Recipe, split: Split, examples: Sequence[Example]) -> list[
 
 
 def _query_size(recipe: Recipe, queries: Sequence[Example], lengths: Lengths) -> QuerySize:
-    longest = recipe.vlm.max_new_tokens
+    longest, options = recipe.vlm.max_new_tokens, options_of(recipe.data.metric)
     return QuerySize(
         text=fmean(lengths.text(Request(query)) for query in queries),
-        image=fmean(lengths.image(query.image) for query in queries),
+        image=fmean(lengths.images(query) for query in queries),
         generated=fmean(min(lengths.answer(query.answer), longest) for query in queries),
         answer_bytes=fmean(len(query.answer.encode()) for query in queries),
-        answers=fmean(len(wanted_answers(query, recipe.reward)) for query in queries),
+        answers=fmean(len({*options(query), *wanted_answers(query, recipe.reward)}) for query in queries),
+        options=fmean(len(options(query)) for query in queries),
     )
 
 

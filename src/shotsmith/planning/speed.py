@@ -14,6 +14,7 @@ from shotsmith.completions.collect import Collector
 from shotsmith.completions.store import Store
 from shotsmith.data.splits import Splits
 from shotsmith.errors import InputError, VLMError
+from shotsmith.metrics.measure import options_of
 from shotsmith.planning.prompts import STAGES, Stage
 from shotsmith.recipe import Recipe
 from shotsmith.records import Failure, Request
@@ -61,11 +62,12 @@ def measured(recipe: Recipe, splits: Splits, shots: int) -> Speeds:
     where one cannot be answered.
     """
     vlm, rng = load_vlm(recipe.vlm), np.random.default_rng(0)
-    requests = []
+    requests, options = [], options_of(recipe.data.metric)
     for number in range(_MEASURED):
         query = splits.train[rng.integers(len(splits.train))]
         shown = tuple(splits.bank[row] for row in rng.permutation(len(splits.bank))[: number % (shots + 1)])
-        requests.append(Request(query, shown, wanted_answers(query, recipe.reward)))
+        wanted = dict.fromkeys((*options(query), *wanted_answers(query, recipe.reward)))
+        requests.append(Request(query, shown, tuple(wanted)))
     seconds = 0.0
     for _ in range(2):
         with tempfile.TemporaryDirectory() as folder, Store.open(Path(folder) / "completions.sqlite") as store:

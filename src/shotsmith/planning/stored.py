@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from shotsmith.builtin import CLIP_PATH
 from shotsmith.completions.store import Store
-from shotsmith.files import digest, read_json
+from shotsmith.encoders.load import embedding_widths
+from shotsmith.files import digest
 from shotsmith.planning.sizes import Sizes
 from shotsmith.policies.pointer import build_policy
-from shotsmith.recipe import EncoderSettings, Recipe
+from shotsmith.recipe import Recipe
 from shotsmith.records import Completion
 from shotsmith.runs import PHASES, SPLITS
 
@@ -41,22 +41,16 @@ def bytes_per_completion(origin: str, text_bytes: int, answers: int, answer_byte
 
 def other_bytes(recipe: Recipe, sizes: Sizes) -> Iterator[tuple[str, float]]:
     """Stage and bytes of embeddings, pools and checkpoints."""
-    width = embedding_width(recipe.encoder)
-    yield "embed", 4.0 * width * (1 + sizes.has_images) * sum(sizes.examples.values())
+    images, texts = embedding_widths(recipe.encoder, unknown=_WIDTH)
+    images *= sizes.has_images
+    yield "embed", 4.0 * (images + texts) * sum(sizes.examples.values())
     if recipe.pools is not None:
         yield "pools", 8.0 * recipe.pools.size * sum(getattr(recipe.data, f"{split}_queries") for split in SPLITS)
-    joined = 1 if recipe.encoder.joined == "mean" or not sizes.has_images else 2
-    policy = build_policy(recipe.policy, joined * width, 0).state_dict().values()
+    width = texts if recipe.encoder.joined == "mean" else images + texts
+    policy = build_policy(recipe.policy, width, 0, recipe.longest).state_dict().values()
     trained = [settings for phase in PHASES if (settings := getattr(recipe, phase)).epochs]
     starts = len(trained) * (recipe.policy.start == "similarity")  # the start is kept as an epoch
     checkpoints = sum(settings.epochs for settings in trained) + starts
     states = sum(3 + (settings.average_decay > 0) for settings in trained)  # weights, AdamW's two moments, average
     weights = sum(value.numel() * value.element_size() for value in policy)
     yield "train", float(weights * (checkpoints + states) * len(recipe.seeds))
-
-
-def embedding_width(settings: EncoderSettings) -> int:
-    """Numbers in an embedding of an image or of a text."""
-    folder = CLIP_PATH if settings.path == "builtin" else Path(settings.path)
-    file = folder / "config.json"
-    return int(read_json(file).get("projection_dim", _WIDTH)) if file.exists() else _WIDTH

@@ -30,6 +30,8 @@ class Setting:
     """Answers of a query whose log-probability the reward wants."""
     zero_shot: bool = False
     """Whether the reward wants the log-probability without demonstrations."""
+    options: float = 0.0
+    """Options of a test query whose log-probability decides what was answered; 0 where the generated text does."""
 
     @property
     def candidates(self) -> int:

@@ -9,11 +9,8 @@ import torch
 from torch import nn
 
 from shotsmith.errors import InputError
-from shotsmith.policies.parts import MAX_STEPS, State
+from shotsmith.policies.parts import State
 from shotsmith.policies.unit_length import unit_length
-
-POSITIONS = 1 + MAX_STEPS
-"""The query and up to sixteen demonstrations."""
 
 
 class Gpt2Memory(nn.Module):
@@ -22,15 +19,16 @@ class Gpt2Memory(nn.Module):
     h starts at half the query's length, so that an untrained memory mostly looks for what the query says.
     """
 
-    def __init__(self, hidden: int, layers: int, heads: int, dropout: float) -> None:
-        """`hidden` is H, `dropout` that on embeddings, attention weights and residual branches alike."""
+    def __init__(self, hidden: int, layers: int, heads: int, dropout: float, steps: int) -> None:
+        """`hidden` is H, `dropout` that on embeddings, attention weights and residual branches alike; after the query
+        it reads at most `steps` demonstrations."""
         from transformers import GPT2Config, GPT2Model  # takes seconds, and only this memory needs it
 
         super().__init__()
         self.transformer = GPT2Model(
             GPT2Config(
                 vocab_size=1,
-                n_positions=POSITIONS,
+                n_positions=1 + steps,
                 n_embd=hidden,
                 n_layer=layers,
                 n_head=heads,
@@ -49,8 +47,8 @@ class Gpt2Memory(nn.Module):
     def query(self, state: State) -> torch.Tensor:
         """[B, G, H], unit length. Raises InputError after more choices than there are positions for."""
         tokens = state["gpt2.tokens"]
-        if tokens.shape[2] > POSITIONS:
-            raise InputError(f"the GPT-2 memory follows at most {POSITIONS - 1} demonstrations")
+        if tokens.shape[2] > (positions := self.transformer.config.n_positions):
+            raise InputError(f"the GPT-2 memory follows at most {positions - 1} demonstrations")
         read = self.transformer(inputs_embeds=tokens.flatten(0, 1), use_cache=False).last_hidden_state
         said: torch.Tensor = read[:, -1].view_as(tokens[:, :, 0])
         return unit_length(tokens[:, :, 0] + said)

@@ -114,13 +114,13 @@ class Residual(nn.Module):
         return {"residual.query": query, "residual.moved": moved + self.down(functional.gelu(self.up(seen)))}
 
 
-MEMORIES: dict[str, Callable[[PolicySettings], Memory]] = {
-    "none": lambda _settings: Static(),
-    "gate": lambda settings: Gate(settings.hidden_size),
-    "gru": lambda settings: Gru(settings.hidden_size),
-    "residual": lambda settings: Residual(settings.hidden_size, whole=settings.start == "random"),
-    "gpt2": lambda settings: Gpt2Memory(
-        settings.hidden_size, settings.memory_layers, settings.heads, settings.attention_dropout
+MEMORIES: dict[str, Callable[[PolicySettings, int], Memory]] = {
+    "none": lambda _settings, _steps: Static(),
+    "gate": lambda settings, _steps: Gate(settings.hidden_size),
+    "gru": lambda settings, _steps: Gru(settings.hidden_size),
+    "residual": lambda settings, _steps: Residual(settings.hidden_size, whole=settings.start == "random"),
+    "gpt2": lambda settings, steps: Gpt2Memory(
+        settings.hidden_size, settings.memory_layers, settings.heads, settings.attention_dropout, steps
     ),
 }
-"""Every memory by its name in `policy.memory`."""
+"""Every memory by its name in `policy.memory`, made for sequences of so many steps."""

@@ -21,8 +21,9 @@ decoder can repeat, cut and reorder sequences without knowing what the entries m
 sequences of a query are the same: G is 1, and `advance` spreads it over the sequences it is given choices of.
 """
 
-MAX_STEPS = 16
-"""The most demonstrations a sequence can have; no recipe asks for more (recipe.Shots)."""
+STEPS = 16
+"""The least size of what a policy learns for every step (positions, slots, step embeddings): that of all policies of
+earlier versions. A recipe with longer sequences has policies with more."""
 
 
 @dataclass(frozen=True, slots=True)

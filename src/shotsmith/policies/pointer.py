@@ -30,7 +30,7 @@ from shotsmith.policies.encoder import CrossAttentionEncoder
 from shotsmith.policies.entries import entries_of
 from shotsmith.policies.gains import GAINS
 from shotsmith.policies.memory import MEMORIES
-from shotsmith.policies.parts import MAX_STEPS, Encoded, Gain, Memory, State
+from shotsmith.policies.parts import STEPS, Encoded, Gain, Memory, State
 from shotsmith.policies.pool_walk import PoolWalk
 from shotsmith.policies.protocol import BankInputs, Chosen, Inputs, Policy, pick, rows_of
 from shotsmith.policies.refinement import Refinement
@@ -42,22 +42,27 @@ from shotsmith.policies.unit_length import unit_length
 from shotsmith.recipe import PolicySettings
 
 
-def build_policy(settings: PolicySettings, embedding_width: int, seed: int) -> Policy:
-    """An untrained policy in eval mode. The same seed gives the same weights; the global generator is left alone."""
+def build_policy(settings: PolicySettings, embedding_width: int, seed: int, steps: int = STEPS) -> Policy:
+    """An untrained policy in eval mode, for sequences of up to `steps` demonstrations where a part learns each step.
+
+    The same seed gives the same weights; the global generator is left alone.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return PointerPolicy(settings, embedding_width).eval()
+        return PointerPolicy(settings, embedding_width, steps).eval()
 
 
 class PointerPolicy(Policy):
     """A policy put together from parts (policies.protocol.Policy)."""
 
-    def __init__(self, settings: PolicySettings, embedding_width: int) -> None:
-        """`embedding_width` is D, the width of the embeddings it will be given."""
+    def __init__(self, settings: PolicySettings, embedding_width: int, steps: int = STEPS) -> None:
+        """`embedding_width` is D, the width of the embeddings it will be given; `steps` is what parts that learn
+        something for every step have room for (at least STEPS)."""
         super().__init__()
         hidden = settings.hidden_size
         self.settings = settings
         self.embedding_width = embedding_width
+        self.steps = max(steps, STEPS)
         self.encoder: CrossAttentionEncoder | ResidualEncoder
         self.encoder = (ResidualEncoder if self.similar else CrossAttentionEncoder)(settings, embedding_width)
         self.refinement = (
@@ -66,11 +71,11 @@ class PointerPolicy(Policy):
             else None
         )
         parallel = settings.decoding == "parallel"
-        self.memory: Memory = Slots(hidden) if parallel else MEMORIES[settings.memory](settings)
+        self.memory: Memory = Slots(hidden, self.steps) if parallel else MEMORIES[settings.memory](settings, self.steps)
         self.shift = nn.Linear(hidden, hidden, bias=False) if self.similar and settings.memory != "residual" else None
         if self.shift is not None:
             nn.init.zeros_(self.shift.weight)
-        self.step_embedding = nn.Embedding(MAX_STEPS, hidden) if settings.step_embedding else None
+        self.step_embedding = nn.Embedding(self.steps, hidden) if settings.step_embedding else None
         if self.step_embedding is not None:
             nn.init.normal_(self.step_embedding.weight, std=0.0 if self.similar else 0.02)
         self.scorer: Scorer = build_scorer(settings)
@@ -83,6 +88,12 @@ class PointerPolicy(Policy):
     def can_stop(self) -> bool:
         """Whether the distributions have a last column for STOP."""
         return self.stop is not None
+
+    @property
+    def learns_steps(self) -> bool:
+        """Whether a part has learned something for every step, so that no sequence can have more than `steps`."""
+        settings = self.settings
+        return settings.decoding == "parallel" or settings.memory == "gpt2" or settings.step_embedding
 
     @property
     def outwards(self) -> bool:
@@ -313,11 +324,17 @@ class PointerPolicy(Policy):
         if isinstance(inputs, BankInputs):
             excluded = inputs.bank.excluded(inputs.barred)
             left = len(inputs.bank) - int((excluded >= 0).sum(1).max()) if len(inputs.queries) else shots
+            left = min(left, self.settings.shortlist) if self._sees_each_other else left
         else:
             left = int(inputs.mask.sum(1).min()) if len(inputs.mask) else shots
         if shots > left and not self.can_stop:
             what = "bank" if isinstance(inputs, BankInputs) else "pool"
             raise InputError(f"{shots} shots cannot be taken from a {what} of {left}")
+        if shots > self.steps and self.learns_steps:
+            raise InputError(
+                f"{shots} shots are more than the {self.steps} for which the policy was made: train one with a recipe "
+                "that asks for so many, or without step_embedding, parallel decoding and the GPT-2 memory"
+            )
         return self.walk(inputs)
 
     def _teacher_forced(self, inputs: Inputs, sequences: torch.Tensor) -> Iterator[torch.Tensor]:

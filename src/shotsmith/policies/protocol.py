@@ -81,6 +81,8 @@ class Policy(nn.Module, ABC):
     """What it was built from."""
     embedding_width: int
     """D: the width of the embeddings it reads."""
+    steps: int
+    """What parts that learn something for every step have room for."""
 
     @property
     @abstractmethod

@@ -18,12 +18,19 @@ from shotsmith.policies.pointer import PointerPolicy
 from shotsmith.policies.protocol import BankInputs
 
 
-@torch.no_grad()
 def choose(policy: PointerPolicy, inputs: BankInputs, shots: int) -> list[int]:
     """The rows of the bank chosen for the one query of `inputs`, in the order of choice.
 
     Raises InputError where the bank has fewer than `shots` entries for a policy that cannot stop.
     """
+    with torch.no_grad():  # what the bank keeps of this may be needed with gradient later
+        if inputs.bank.search(policy) is None:
+            inputs.bank.candidates(policy)
+    with torch.inference_mode():
+        return _chosen(policy, inputs, shots)
+
+
+def _chosen(policy: PointerPolicy, inputs: BankInputs, shots: int) -> list[int]:
     walk = None if policy.gain_parts or policy.can_stop else policy.walk(inputs)
     if not isinstance(walk, BankWalk) or policy.scorer.vectors(walk.query) is None:
         return [row for row in policy.greedy(inputs, shots)[0].tolist() if row >= 0]

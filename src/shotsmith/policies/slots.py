@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from shotsmith.policies.parts import MAX_STEPS, State
+from shotsmith.policies.parts import State
 from shotsmith.policies.unit_length import unit_length
 
 
@@ -16,11 +16,11 @@ class Slots(nn.Module):
     Only the rule that nothing is chosen twice ties the slots together.
     """
 
-    def __init__(self, hidden: int) -> None:
-        """`hidden` is H."""
+    def __init__(self, hidden: int, steps: int) -> None:
+        """`hidden` is H, `steps` the number of slots."""
         super().__init__()
         self.up = nn.Linear(hidden, hidden)
-        self.slots = nn.Embedding(MAX_STEPS, hidden)
+        self.slots = nn.Embedding(steps, hidden)
         self.down = nn.Linear(hidden, hidden)
 
     def start(self, query: torch.Tensor) -> State:

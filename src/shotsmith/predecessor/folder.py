@@ -167,5 +167,6 @@ def _example_row(example: Example) -> dict[str, Any]:
 
 
 def _example(row: dict[str, Any]) -> Example:
-    image = None if row["image"] is None else Path(row["image"])
-    return Example(**{**row, "image": image, "answers": tuple(row["answers"])})
+    image = row.pop("image")
+    images = () if image is None else (Path(image),)
+    return Example(**row | {"images": images, "answers": tuple(row["answers"])})

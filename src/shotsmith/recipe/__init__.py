@@ -15,10 +15,11 @@ from shotsmith.recipe.data import (
     TextsSettings,
     WorldSettings,
 )
+from shotsmith.recipe.encoder import EncoderSettings, PrecomputedSettings, Side
 from shotsmith.recipe.evaluation import EvaluationSettings
 from shotsmith.recipe.experiment import Recipe
 from shotsmith.recipe.grpo import AdvantageSettings, GrpoSettings, KlSettings, ReferenceSettings, SamplingSettings
-from shotsmith.recipe.models import BeamSettings, EncoderSettings, VLMSettings
+from shotsmith.recipe.models import BeamSettings, VLMSettings
 from shotsmith.recipe.policy import PolicySettings
 from shotsmith.recipe.pools import PoolSettings
 from shotsmith.recipe.presets import PRESETS
@@ -50,6 +51,7 @@ __all__ = [
     "OptimizerSettings",
     "PolicySettings",
     "PoolSettings",
+    "PrecomputedSettings",
     "RceSettings",
     "Recipe",
     "ReferenceSettings",
@@ -58,6 +60,7 @@ __all__ = [
     "SamplingSettings",
     "Settings",
     "Shots",
+    "Side",
     "SupervisedSettings",
     "TableColumns",
     "TableSettings",

@@ -19,7 +19,8 @@ Layers = Annotated[int, Field(strict=True, ge=0, le=64)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, le=1e12)]
 NonNegative = Annotated[float, Field(ge=0, le=1e12)]
-Shots = Annotated[int, Field(strict=True, ge=1, le=16)]
+Shots = Count
+"""Demonstrations of a prompt: as many as the VLM's context and the bank hold."""
 Lengths = Annotated[tuple[Shots, ...], Field(min_length=1)]
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
+from shotsmith.metrics.table import METRICS, check_metric
 from shotsmith.recipe.base import Count, Seed, Settings, Share
 
-MetricName = Literal["vqa_accuracy", "cider", "exact_match"]
+MetricName = Annotated[str, AfterValidator(check_metric)]
+"""A name in the table of metrics."""
 Wording = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 SplitSize = Annotated[int, Field(strict=True, ge=1, le=100_000)]
 
@@ -92,10 +94,21 @@ class TableColumns(Settings):
     id: str | None = None
     """Whole numbers; without it, rows are numbered through train, validation and test."""
     image: str | None = "image"
-    """Path of an image file; null: the question is all there is."""
+    """Path of an image file, or a list of them; a row with an empty list or null has no image. Where there is no column
+    `image`, a column `images` takes its place. Null: no row has an image."""
     question: str = "question"
     answers: str = "answers"
     """One text or a list of them; `COLUMN.FIELD` names a field of records, as `answers.answer`."""
+    options: str | None = None
+    """What a multiple-choice question offers, a list of texts; they are shown below the question, with letters. An
+    answer is then an option's text, its letter, or its number counted from 0."""
+    answer_with: Literal["letter", "option"] = "letter"
+    """What answers such a question, in demonstrations too: the letter of an option, or its text."""
+
+    def image_among(self, names: Collection[str]) -> str | None:
+        """What the image column is called among columns of these names."""
+        replaced = self.image == "image" and "image" not in names and "images" in names
+        return "images" if replaced else self.image
 
 
 class TableFormat(Settings):
@@ -153,7 +166,7 @@ class TextsFormat(Settings):
 
 
 class TextsSettings(TextsFormat):
-    """Texts with a label each, without images (SST-2 as GLUE ships it), measured by exact match of the label."""
+    """Texts with a label each, without images (SST-2 as GLUE ships it)."""
 
     train: Path
     """A table of any kind that `table` reads: .tsv, .csv, ..."""
@@ -163,6 +176,8 @@ class TextsSettings(TextsFormat):
     """Without it, a share of the train texts is set aside."""
     val_share: Share = 0.1
     """Share of the train texts that are set aside for validation, where there is no `val`."""
+    metric: MetricName = "exact_match"
+    """What answers are measured by."""
 
 
 class HubDataset(Settings):
@@ -278,6 +293,9 @@ class DataSettings(Settings):
     @model_validator(mode="after")
     def _one_source(self) -> DataSettings:
         _check_one_of(self, SOURCES)
+        chosen = self.table or self.hub
+        if METRICS[self.metric].by_likelihood and (chosen is None or chosen.columns.options is None):
+            raise ValueError(f"the metric {self.metric} needs 'columns.options', the column of the options")
         return self
 
     @property
@@ -290,9 +308,7 @@ class DataSettings(Settings):
         """What answers to these data are measured by."""
         if self.captions is not None:
             return "cider"
-        if self.texts is not None:
-            return "exact_match"
-        chosen = self.table or self.hub
+        chosen = self.table or self.hub or self.texts
         return "vqa_accuracy" if chosen is None else chosen.metric
 
 

@@ -7,11 +7,13 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from shotsmith.metrics.table import METRICS
 from shotsmith.recipe.base import Seed, Settings
 from shotsmith.recipe.data import DataSettings
+from shotsmith.recipe.encoder import EncoderSettings
 from shotsmith.recipe.evaluation import EvaluationSettings
 from shotsmith.recipe.grpo import GrpoSettings
-from shotsmith.recipe.models import BeamSettings, EncoderSettings, VLMSettings
+from shotsmith.recipe.models import BeamSettings, VLMSettings
 from shotsmith.recipe.policy import PolicySettings
 from shotsmith.recipe.pools import PoolSettings
 from shotsmith.recipe.rewards import RewardSettings
@@ -43,9 +45,8 @@ class Recipe(Settings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
-        longest = max(self.beam.shots, *self.rollouts.shots, *self.grpo.shots, *self.evaluation.shots)
-        if self.pools is not None and longest > self.pools.size:
-            raise ValueError(f"{longest} shots cannot be taken from pools of {self.pools.size}")
+        if self.pools is not None and self.longest > self.pools.size:
+            raise ValueError(f"{self.longest} shots cannot be taken from pools of {self.pools.size}")
         asked = self.supervised.epochs and self.beam.is_set("queries")
         if asked and self.beam.queries > self.data.train_queries:
             raise ValueError("beam.queries exceeds data.train_queries")
@@ -59,6 +60,11 @@ class Recipe(Settings):
         return self
 
     @property
+    def longest(self) -> int:
+        """Demonstrations of the longest sequence that a setting names."""
+        return max(self.beam.shots, *self.rollouts.shots, *self.grpo.shots, *self.evaluation.shots)
+
+    @property
     def gives_log_probs(self) -> bool:
         """Whether the VLM tells the log-probability of a given answer."""
         return self.vlm.server is None or self.vlm.server.kind != "openai"
@@ -67,6 +73,7 @@ class Recipe(Settings):
         needs = {
             "the beam data of supervised training": self.supervised.epochs,
             "the reward": self.reward.needs_log_probs,
+            f"the metric {self.data.metric}": METRICS[self.data.metric].by_likelihood,
             "evaluation.beam_width": self.evaluation.beam_width,
         }
         return [name for name, needed in needs.items() if needed]

@@ -37,6 +37,8 @@ class ServerSettings(Settings):
     """Deadline of one try of a request."""
     retries: Natural = 6
     """Further tries of a request that met a full or failing server."""
+    processor: str | None = None
+    """Folder or hub id of the model's processor, which counts tokens here; `prompt.max_tokens` needs it."""
 
 
 class PromptSettings(Settings):
@@ -48,6 +50,20 @@ class PromptSettings(Settings):
     """One user turn for all; a user and an assistant turn for each demonstration; or text without any chat template."""
     system: str | None = None
     """A system prompt; none of our own by default (a chat template may have one)."""
+    max_tokens: Count | None = None
+    """Most tokens of a prompt, images included, as the VLM's own processor counts them. Where a prompt has more, the
+    demonstrations farthest from the query are left out until it fits. Null: prompts that exceed the VLM's context are
+    an error before anything is asked."""
+    max_images: Count | None = None
+    """Most images of a prompt, those of the query included; demonstrations are left out as for `max_tokens`."""
+    over_budget: Literal["leave_out", "show_without_image"] = "leave_out"
+    """What becomes of the farthest demonstrations where a budget binds: they are left out, or first shown without their
+    images, one after the other, and left out only where that does not suffice."""
+
+    @property
+    def has_budget(self) -> bool:
+        """Whether prompts may have to be shortened."""
+        return self.max_tokens is not None or self.max_images is not None
 
 
 class VisionCacheSettings(Settings):
@@ -63,7 +79,8 @@ class VLMSettings(Settings):
     """The frozen VLM that answers. `decoding: NAME` gives the settings of DECODING; others go on top."""
 
     path: str = "builtin"
-    """'builtin' for the tiny VLM in the package; else a folder or hub id of a transformers image-text-to-text model."""
+    """'builtin' for the tiny VLM in the package; else a folder or hub id of a transformers image-text-to-text model,
+    or of a causal language model where the data have no images."""
     max_new_tokens: Count = 5
     """Longest generated answer, in tokens."""
     min_new_tokens: Natural = 0
@@ -110,20 +127,11 @@ class VLMSettings(Settings):
             raise ValueError("a server decodes greedily: num_beams 1 and min_new_tokens 0")
         if self.server is not None and self.prompt.layout == "plain":
             raise ValueError("a server takes chat messages: prompt.layout single_turn or multi_turn")
+        if self.server is not None and self.prompt.max_tokens is not None and self.server.processor is None:
+            raise ValueError("prompt.max_tokens needs server.processor, which counts the tokens")
         if self.server is None and self.ray is not None and self.ray.servers:
             raise ValueError("ray.servers needs the section server, which says how they are asked")
         return self
-
-
-class EncoderSettings(Settings):
-    """The frozen image + text encoder whose embeddings the policy and the similar selectors see."""
-
-    path: str = "builtin"
-    """'builtin' for the tiny CLIP in the package; else a folder or hub id of a transformers CLIP model."""
-    batch_size: Count = 256
-    """Images (or texts) in one forward pass."""
-    joined: Literal["side_by_side", "mean"] = "side_by_side"
-    """How policies see image and question: one beside the other, or as their mean (the predecessor's way)."""
 
 
 class BeamSettings(Settings):

@@ -17,6 +17,7 @@ from shotsmith.recipe.data import BANK_SOURCES, SOURCES, WorldSettings
 from shotsmith.recipe.experiment import Recipe
 from shotsmith.recipe.models import VLMSettings
 from shotsmith.recipe.policy import PolicySettings
+from shotsmith.recipe.rewards import RewardSettings, further_metrics
 
 _MAX_BASES = 8
 _MOST_FAULTS = 50
@@ -24,11 +25,12 @@ _MOST_FAULTS = 50
 _MAX_DEPTH = 16
 _LONGEST_NAME = 100
 """Characters of a key that are told, and compared with the known keys."""
-_NO_SETTINGS: Mapping[type[BaseModel], str] = {
-    Recipe: "base",
-    PolicySettings: "preset",
-    WorldSettings: "preset",
-    VLMSettings: "decoding",
+_NO_SETTINGS: Mapping[type[BaseModel], Sequence[str]] = {
+    Recipe: ("base",),
+    PolicySettings: ("preset",),
+    WorldSettings: ("preset",),
+    VLMSettings: ("decoding",),
+    RewardSettings: further_metrics(),
 }
 """The keys that stand for settings and are none themselves."""
 _ALTERNATIVES: Mapping[tuple[str, ...], tuple[str, ...]] = {("data",): SOURCES, ("data", "bank"): BANK_SOURCES}
@@ -152,7 +154,7 @@ def _keys_at(location: Sequence[str | int]) -> list[str]:
         if inner is None:
             return []
         model = inner
-    return [*model.model_fields, *(key for section, key in _NO_SETTINGS.items() if section is model)]
+    return [*model.model_fields, *_NO_SETTINGS.get(model, ())]
 
 
 def _model_in(annotation: object) -> type[BaseModel] | None:

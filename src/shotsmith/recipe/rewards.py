@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import model_validator
+from pydantic import AfterValidator, model_validator
 
+from shotsmith.metrics.table import METRICS, check_metric
 from shotsmith.recipe.base import NonNegative, Positive, Settings
 
 RewardMode = Literal[
@@ -40,6 +42,10 @@ class RewardSettings(Settings):
     so that groups without a right answer can differ."""
     cider: NonNegative = 0.0
     """Weight of CIDEr of the generated caption (0 to 10)."""
+    metrics: Mapping[Annotated[str, AfterValidator(check_metric)], NonNegative] = {}
+    """Weights of further metrics, by name; `anls: 1` in this section stands for `metrics: {anls: 1}`. A metric that is
+    no score of one answer enters with its stand-in: the mean absolute error with closeness, macro F1 with exact
+    match."""
     demonstration_cost: NonNegative = 0.0
     """Taken off for every demonstration shown, in any mode: of two equally good sequences the shorter wins."""
     hard_weight: Positive = 1.0
@@ -49,11 +55,27 @@ class RewardSettings(Settings):
     relevance_weight: Positive = 0.1
     """The predecessor's REL_WEIGHT, in hard_plus_gtprob_plus_rel: weight of how near a wrong answer is."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _named_metrics(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        named = {name: weight for name, weight in value.items() if name in further_metrics()}
+        if not named:
+            return value
+        others = {name: weight for name, weight in value.items() if name not in named}
+        return others | {"metrics": {**(others.get("metrics") or {}), **named}}
+
+    def weight(self, name: str) -> float:
+        """The weight of a function of the weighted sum; 0 where it has none."""
+        return float(self.metrics.get(name, 0.0) if name in further_metrics() else getattr(self, name, 0.0))
+
     @property
     def needs_log_probs(self) -> bool:
-        """Whether completions must come with log-probabilities of true answers."""
+        """Whether completions must come with log-probabilities of true answers, or of options."""
         if self.mode == "weighted_sum":
-            return bool(self.answer_probability or self.log_prob_gain)
+            chosen = any(weight and METRICS[name].by_likelihood for name, weight in self.metrics.items())
+            return bool(self.answer_probability or self.log_prob_gain or chosen)
         return "gtprob" in self.mode or self.mode == "legacy"
 
     @model_validator(mode="after")
@@ -65,7 +87,13 @@ class RewardSettings(Settings):
             self.answer_f1,
             self.answer_rouge_l,
             self.cider,
+            *self.metrics.values(),
         )
         if self.mode == "weighted_sum" and not any(weights):
             raise ValueError("at least one reward weight must be above 0")
         return self
+
+
+def further_metrics() -> list[str]:
+    """The metrics whose weights have no setting of their own."""
+    return [name for name in METRICS if name not in RewardSettings.model_fields]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from shotsmith.reports import judgement, steps, tables
 from shotsmith.reports.against import Compared, compared
@@ -291,6 +291,10 @@ def _summary(found: Facts, data: ReportData, language: Language) -> Iterator[str
         yield language.say("summary.cost", duration=duration(seconds), calls=calls, hits=hits)
     if data.failures:
         yield language.say("summary.failures", failures=data.failures)
+    if data.shortened is not None:
+        total, left_out, without_image = astuple(data.shortened)
+        values = {"left_out": left_out, "without_image": without_image, "demonstrations": total}
+        yield language.say("summary.shortened", **values)
     yield from data.notes
 
 

@@ -18,7 +18,7 @@ CHANGES: tuple[Change, ...] = ("fixed", "broken", "unchanged")
 class Demonstration:
     """An example as the prompt showed it."""
 
-    image: Path | None
+    images: tuple[Path, ...]
     question: str
     answer: str
 
@@ -39,7 +39,7 @@ class GalleryRow:
     """A test query, answered before and after training."""
 
     query_id: int
-    image: Path | None
+    images: tuple[Path, ...]
     question: str
     question_type: str
     answers: tuple[str, ...]
@@ -100,6 +100,15 @@ class Against:
 
 
 @dataclass(frozen=True, slots=True)
+class Shortened:
+    """What the budget of a prompt did to the demonstrations that selectors chose on test queries."""
+
+    demonstrations: int
+    left_out: int
+    without_image: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReportData:
     """Everything a report says is computed from this."""
 
@@ -112,6 +121,8 @@ class ReportData:
     """What `environment.json` holds."""
     failures: int = 0
     """Completions that could not be had, after all retries."""
+    shortened: Shortened | None = None
+    """What the budget of a prompt did; None where it did nothing."""
     notes: tuple[str, ...] = ()
     """Anything else the reader should know, as sentences."""
     findings: tuple[Finding, ...] | None = None

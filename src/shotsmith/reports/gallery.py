@@ -10,6 +10,7 @@ from shotsmith.evaluation.accuracies import Metric, measured
 from shotsmith.evaluation.results import Result
 from shotsmith.records import Example
 from shotsmith.reports.data import CHANGES, Attempt, Change, Demonstration, Gallery, GalleryRow
+from shotsmith.vlms.prompting.budget import shortened
 
 _SHARES: dict[Change, float] = {"fixed": 0.5, "broken": 0.25, "unchanged": 0.25}
 
@@ -30,7 +31,7 @@ def gallery(
     """
     results = list(results)
     metric = measured(results)[0]
-    rows = [row for row in results if row.text is not None and getattr(row, metric) is not None]
+    rows = [row for row in results if row.text is not None and row.value(metric) is not None]
     shots = _best_shots(rows, after, metric)
     if shots is None:
         return None
@@ -72,9 +73,15 @@ def _best_shots(results: Iterable[Result], selector: str, metric: Metric) -> int
     accuracies: dict[int, list[float]] = defaultdict(list)
     for result in results:
         if result.selector == selector:
-            accuracies[result.shots].append(getattr(result, metric))
+            accuracies[result.shots].append(_figure(result, metric))
     means = {shots: fmean(values) for shots, values in accuracies.items()}
     return max(means, key=lambda shots: (means[shots], -shots)) if means else None
+
+
+def _figure(result: Result, metric: Metric) -> float:
+    value = result.value(metric)
+    assert value is not None, "only scored results are shown"
+    return value
 
 
 def _first_tries(results: Iterable[Result], shots: int) -> dict[tuple[int, str], Result]:
@@ -89,15 +96,15 @@ def _first_tries(results: Iterable[Result], shots: int) -> dict[tuple[int, str],
 def _attempt(result: Result | None, index: Mapping[int, Example], metric: Metric) -> Attempt | None:
     if result is None or result.text is None:
         return None
-    examples = [index[number] for number in result.sequence]
-    demonstrations = tuple(Demonstration(example.image, example.question, example.answer) for example in examples)
-    return Attempt(result.selector, demonstrations, result.text, getattr(result, metric))
+    examples = shortened([index[number] for number in result.sequence], result.left_out, result.without_image)
+    demonstrations = tuple(Demonstration(example.images, example.question, example.answer) for example in examples)
+    return Attempt(result.selector, demonstrations, result.text, _figure(result, metric))
 
 
 def _row(query: Example, before: Attempt, after: Attempt, zero_shot: Attempt | None) -> GalleryRow:
     return GalleryRow(
         query_id=query.id,
-        image=query.image,
+        images=query.images,
         question=query.question,
         question_type=query.question_type,
         answers=query.answers,

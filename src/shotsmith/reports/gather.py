@@ -24,7 +24,7 @@ from shotsmith.evaluation.results import Result
 from shotsmith.files import read_json
 from shotsmith.recipe.data import SOURCES
 from shotsmith.reports.against import run_names
-from shotsmith.reports.data import Against, Gallery, Pointing, ReportData
+from shotsmith.reports.data import Against, Gallery, Pointing, ReportData, Shortened
 from shotsmith.reports.facts import facts
 from shotsmith.reports.gallery import gallery
 from shotsmith.reports.pointing import Chosen, pointing
@@ -61,7 +61,14 @@ def _data(source: Path, evidence: Evidence) -> ReportData:
         pointing=pointings,
         environment=read_json(run.environment_file) if run.environment_file.exists() else None,
         failures=sum(result.failure is not None for result in results),
+        shortened=_shortened(results),
     )
+
+
+def _shortened(results: Many[Result]) -> Shortened | None:
+    """What the budget of a prompt did to the evaluation's demonstrations; None where it did nothing."""
+    counts = [sum(getattr(result, name) for result in results) for name in ("left_out", "without_image")]
+    return Shortened(sum(len(result.sequence) for result in results), *counts) if any(counts) else None
 
 
 def _shown(source: Path, evidence: Evidence) -> Row:

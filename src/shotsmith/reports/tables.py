@@ -18,8 +18,11 @@ ALL_COLUMNS = (
     *("frac_reward_zero_std", "entropy", "val_reward"),
 )
 """Columns of the table of every epoch."""
+_ENCODERS = ("encoder.image", "encoder.text", "encoder.precomputed.images", "encoder.precomputed.texts")
+"""Settings that are shown only where a recipe gives them."""
 MAIN_SETTINGS = (
     *("seeds", "data.train_queries", "data.val_queries", "data.test_queries", "vlm.path", "encoder.path"),
+    *_ENCODERS,
     *("pools.sampler", "pools.size", "beam.queries", "beam.width", "beam.shots"),
     *("policy.hidden_size", "policy.layers", "policy.memory", "policy.dropout", "policy.temperature"),
     *("supervised.epochs", "supervised.learning_rate", "rce.epochs", "rce.learning_rate"),
@@ -57,6 +60,7 @@ def configuration(facts: Facts, language: Language) -> Table | None:
     """The main settings; of a log all that are known."""
     settings = facts.settings
     names = list(settings) if facts.is_log else [name for name in MAIN_SETTINGS if name in settings]
+    names = [name for name in names if name not in _ENCODERS or settings[name] is not None]
     if settings.get("rollouts.imported"):
         names = ["rollouts.imported", *(name for name in names if not name.startswith(_OF_NO_IMPORT))]
     rows = tuple((name, setting(settings[name])) for name in names)

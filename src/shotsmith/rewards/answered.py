@@ -29,7 +29,7 @@ class Answered:
     def text(self) -> str:
         """The generated answer. Raises ShotsmithError where none was asked for."""
         if self.completion.text is None:
-            raise self._lacks("a generated answer, but none was asked for")
+            raise self.lacks("a generated answer, but none was asked for")
         return self.completion.text
 
     def log_prob(self, answer: str) -> float:
@@ -44,15 +44,16 @@ class Answered:
     def caption_scorer(self) -> CiderScorer:
         """The scorer of captions. Raises ShotsmithError where there is none."""
         if self.captions is None:
-            raise self._lacks("the reference captions of its split")
+            raise self.lacks("the reference captions of its split")
         return self.captions
 
     def _checked(self, log_prob: float | None, what: str) -> float:
         if log_prob is None:
-            raise self._lacks(what)
+            raise self.lacks(what)
         if not math.isfinite(log_prob) or log_prob > _ROUNDING:
-            raise self._lacks(f"{what}, but got {log_prob}")
+            raise self.lacks(f"{what}, but got {log_prob}")
         return min(log_prob, 0.0)
 
-    def _lacks(self, what: str) -> ShotsmithError:
+    def lacks(self, what: str) -> ShotsmithError:
+        """The error that says what the reward needs and this query lacks."""
         return ShotsmithError(f"example {self.query.id}: the reward needs {what}")

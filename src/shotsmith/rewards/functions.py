@@ -6,9 +6,12 @@ import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from shotsmith.metrics import vqa
-from shotsmith.metrics.answers import edit_similarity, rouge_l, token_f1
+from shotsmith.metrics.answers import edit_similarity, nearest_rouge_l, nearest_token_f1
+from shotsmith.metrics.measure import Measure, measure_of
+from shotsmith.metrics.table import METRICS
 from shotsmith.records import Example
 from shotsmith.rewards.answered import Answered
 
@@ -42,12 +45,12 @@ def gt_prob(answered: Answered) -> float:
 
 def answer_f1(answered: Answered) -> float:
     """Token F1 of the generated answer with the nearest true answer, 0 to 1."""
-    return max(token_f1(answered.text, truth) for truth in answered.query.answers)
+    return nearest_token_f1(answered.text, answered.query.answers)
 
 
 def answer_rouge_l(answered: Answered) -> float:
     """ROUGE-L of the generated answer with the nearest true answer, 0 to 1: words count in the right order only."""
-    return max(rouge_l(answered.text, truth) for truth in dict.fromkeys(answered.query.answers))
+    return nearest_rouge_l(answered.text, answered.query.answers)
 
 
 def relevance(answered: Answered) -> float:
@@ -59,6 +62,18 @@ def relevance(answered: Answered) -> float:
 def cider(answered: Answered) -> float:
     """CIDEr-D of the generated caption, 0 to 10; the query's answers are its reference captions."""
     return answered.caption_scorer().score(answered.text, answered.query.answers)
+
+
+def of_metric(measure: Measure, answered: Answered) -> float:
+    """The score of the prediction in a metric of the table, or in what stands in for it; higher is better."""
+    query = answered.query
+    if measure.by_likelihood:
+        for option in query.options:
+            answered.log_prob(option)  # raises for one that is missing or none
+    prediction = measure.prediction(query, answered.completion) if measure.by_likelihood else answered.text
+    if prediction is None:
+        raise answered.lacks("the options of a multiple-choice question")
+    return measure.score(prediction, query.answers)
 
 
 def _none(_: Example) -> tuple[str, ...]:
@@ -105,4 +120,8 @@ REWARDS: dict[str, RewardFunction] = {
     "relevance": RewardFunction(relevance),
     "cider": RewardFunction(cider, right=_RIGHT_CIDER, captions=True),
 }
+for _name, _metric in METRICS.items():
+    if _name not in REWARDS:
+        _measure = measure_of(_name)
+        REWARDS[_name] = RewardFunction(partial(of_metric, _measure), answers=_measure.options)
 """Every reward by name: that of its weight in the recipe, where it has one."""

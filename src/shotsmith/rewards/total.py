@@ -42,7 +42,7 @@ def highest_reward(settings: RewardSettings) -> float:
 
 
 def wanted_answers(query: Example, settings: RewardSettings) -> tuple[str, ...]:
-    """The answers whose log-probability must be asked for: none, the most common true one, or all distinct ones."""
+    """The answers whose log-probability must be asked for: none, the most common true one, all true ones, options."""
     return tuple(dict.fromkeys(answer for function in _functions(settings) for answer in function.answers(query)))
 
 
@@ -58,7 +58,7 @@ def needs_captions(settings: RewardSettings) -> bool:
 
 def _combined(values: Iterable[float], settings: RewardSettings) -> float:
     if settings.mode == "weighted_sum":
-        weights = (getattr(settings, name) for name in _names(settings))
+        weights = (settings.weight(name) for name in _names(settings))
         return math.fsum(weight * value for weight, value in zip(weights, values, strict=True))
     return MODES[settings.mode].combine(settings, *values)
 
@@ -70,5 +70,5 @@ def _functions(settings: RewardSettings) -> list[RewardFunction]:
 def _names(settings: RewardSettings) -> tuple[str, ...]:
     """The rewards that count under the settings: the others need not have been asked for."""
     if settings.mode == "weighted_sum":
-        return tuple(name for name in REWARDS if getattr(settings, name, 0.0))
+        return tuple(name for name in REWARDS if settings.weight(name))
     return MODES[settings.mode].rewards

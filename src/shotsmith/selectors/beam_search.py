@@ -139,8 +139,7 @@ def _extend(searches: list[_Search], tasks: Tasks, width: int, ask: Ask, origin:
 
 
 def _request(tasks: Tasks, row: int, sequence: Sequence) -> Request:
-    query = tasks.queries[row]
-    return Request(query, tasks.demonstrations(row, sequence), answers=(query.answer,), text=False)
+    return tasks.prompt(row, sequence, (tasks.queries[row].answer,), text=False)
 
 
 def _log_prob(completion: Completion | Failure, answer: str) -> float | Failure:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shotsmith.errors import InputError
-from shotsmith.records import Completion, Failure, Request, Sequence
+from shotsmith.records import Completion, Failure, Sequence
 from shotsmith.samplers.random import seeded_generator
 from shotsmith.selectors.protocol import Ask, Tasks
 from shotsmith.selectors.similar import by_both, nearest
@@ -67,7 +67,7 @@ def choose_fixed(
     rows = range(min(queries, len(tasks.queries)))
     candidates = {number: _candidates(whole, retrieved, number, tries) for number in wanted}
     cells = [(number, sequence, row) for number in wanted for sequence in candidates[number] for row in rows]
-    requests = [Request(whole.queries[row], whole.demonstrations(row, sequence)) for _, sequence, row in cells]
+    requests = [whole.request(row, sequence) for _, sequence, row in cells]
     scores = iter(
         [_score(whole, row, answer) for (_, _, row), answer in zip(cells, ask(requests, origin), strict=True)]
     )
@@ -100,9 +100,8 @@ def _candidates(tasks: Tasks, retrieved: ManyOf[int], shots: int, tries: int) ->
 
 
 def _score(tasks: Tasks, row: int, answer: Completion | Failure) -> float:
-    if isinstance(answer, Failure) or answer.text is None:
-        return np.nan
-    return tasks.measure.score(answer.text, tasks.queries[row].answers)
+    prediction = tasks.prediction(row, answer)
+    return np.nan if prediction is None else tasks.score(row, prediction)
 
 
 def _best(table: npt.NDArray[np.float64]) -> int:

@@ -159,13 +159,13 @@ def _run(searches: list[_Search], tasks: Tasks, tries: int, log_probs: bool, ask
             return
         requests = [_request(tasks, search.row, sequence, log_probs) for search, sequence in pairs]
         for (search, sequence), completion in zip(pairs, ask(requests, origin), strict=True):
-            if isinstance(completion, Failure) or completion.text is None:
+            prediction = tasks.prediction(search.row, completion)
+            if isinstance(completion, Failure) or prediction is None:
                 search.failures += 1
                 continue
-            query = tasks.queries[search.row]
-            log_prob = completion.log_probs.get(query.answer, -math.inf)
-            accuracy = tasks.measure.score(completion.text, query.answers)
-            search.trials[sequence] = Trial(sequence, completion.text, accuracy, log_prob)
+            log_prob = completion.log_probs.get(tasks.queries[search.row].answer, -math.inf)
+            accuracy = tasks.score(search.row, prediction)
+            search.trials[sequence] = Trial(sequence, prediction, accuracy, log_prob)
 
 
 def _proposals(
@@ -189,5 +189,4 @@ def _extensions(bases: ManyOf[Sequence], positions: ManyOf[int]) -> Iterator[Seq
 
 
 def _request(tasks: Tasks, row: int, sequence: Sequence, log_probs: bool) -> Request:
-    query = tasks.queries[row]
-    return Request(query, tasks.demonstrations(row, sequence), answers=(query.answer,) if log_probs else ())
+    return tasks.request(row, sequence, answers=(tasks.queries[row].answer,) if log_probs else ())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Sequence as ManyOf
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from shotsmith.encoders.embedded import Embedded, Floats
 from shotsmith.metrics.measure import VQA, Measure
 from shotsmith.records import Completion, Example, Failure, Request, Sequence
+from shotsmith.vlms.prompting.budget import Fitted, PromptBudget
 
 __all__ = ["Ask", "Embedded", "Floats", "Selector", "Tasks"]
 
@@ -36,12 +37,49 @@ class Tasks:
     """What answers are measured by."""
     barred: ManyOf[npt.NDArray[np.int64]] = ()
     """For each query the rows of the bank that it must not be shown, ascending; pools hold none of them."""
+    budget: PromptBudget | None = None
+    """What prompts must fit into; None where nothing bounds them."""
 
     def demonstrations(self, query: int, sequence: Sequence) -> tuple[Example, ...]:
         """The examples a sequence of this query points at, in order."""
         if self.pools is None:
             return tuple(self.index[row] for row in sequence)
         return tuple(self.index[self.pools[query, position]] for position in sequence)
+
+    def fitted(self, query: int, sequence: Sequence) -> Fitted:
+        """The prompt of a sequence of this query, within the budget."""
+        request = Request(self.queries[query], self.demonstrations(query, sequence))
+        return Fitted(request) if self.budget is None else self.budget.fit(request)
+
+    def prompt(self, query: int, sequence: Sequence, answers: tuple[str, ...] = (), *, text: bool = True) -> Request:
+        """The prompt of a sequence of this query, and what is wanted of its completion.
+
+        Every prompt is made here, within the budget.
+        """
+        fitted = self.fitted(query, sequence)
+        if self.budget is not None:
+            self.budget.count(fitted)
+        return replace(fitted.request, answers=answers, text=text)
+
+    def request(self, query: int, sequence: Sequence, *, answers: tuple[str, ...] = ()) -> Request:
+        """What the VLM is asked about a sequence of this query: a text, or its options where they decide.
+
+        `answers` are further ones whose log-probability is wanted.
+        """
+        example = self.queries[query]
+        options = self.measure.options(example)
+        wanted = tuple(dict.fromkeys((*options, *answers)))
+        return self.prompt(query, sequence, wanted, text=not options)
+
+    def prediction(self, query: int, completion: Completion | Failure) -> str | None:
+        """What the VLM answered to a query: its text, or the likeliest option; None where it failed."""
+        if isinstance(completion, Failure):
+            return None
+        return self.measure.prediction(self.queries[query], completion)
+
+    def score(self, query: int, prediction: str) -> float:
+        """How good a prediction is for a query: higher is better, 0 is worst."""
+        return self.measure.score(prediction, self.queries[query].answers)
 
     def barred_from(self, query: int) -> npt.NDArray[np.int64]:
         """The rows of the bank that this query must not be shown."""

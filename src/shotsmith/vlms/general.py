@@ -1,4 +1,4 @@
-"""Any image-text-to-text model of transformers: processor, left-padded batches, `generate`, teacher forcing.
+"""Any image-text-to-text or language model of transformers: left-padded batches, `generate`, teacher forcing.
 
 This is the way that works for every model; `vlms.local` is a faster one for greedy decoding with Qwen2.5-VL.
 """
@@ -25,6 +25,7 @@ from shotsmith.recipe import VLMSettings
 from shotsmith.records import Completion, Failure, Request
 from shotsmith.vlms.image_features import ImageFeatures, Shown
 from shotsmith.vlms.pretrained.kernels import steady_kernels
+from shotsmith.vlms.pretrained.lengths import most_prompt_tokens
 from shotsmith.vlms.pretrained.loading import Pretrained, batch_tokens
 from shotsmith.vlms.prompting.image_tokens import ImageTokens
 from shotsmith.vlms.prompting.lengths import PromptLengths
@@ -54,6 +55,7 @@ class GeneralVLM:
     def __init__(self, pretrained: Pretrained, settings: VLMSettings) -> None:
         self.identity = pretrained.identity
         self.batch_tokens = batch_tokens(settings, pretrained.model)
+        self.most_tokens = most_prompt_tokens(pretrained.model, settings)
         self._model = pretrained.model
         self._processor = pretrained.processor
         self._cut = lru_cache(maxsize=100_000)(pretrained.prompt.cut)
@@ -141,14 +143,13 @@ class GeneralVLM:
         """What the processor makes of the rows, padded on the left, on the model's device."""
         texts = [self._prompts.text(row.request, row.answer) for row in rows]
         images = [[_decoded(image, file_digest(image)) for image in row.request.images] for row in rows]
-        bos = self._processor.tokenizer.bos_token
         try:
             inputs = self._processor(
                 text=texts,
                 images=images if any(images) else None,
                 padding=True,
                 return_tensors="pt",
-                add_special_tokens=bos is None or not texts[0].startswith(bos),
+                add_special_tokens=self._prompts.adds_special_tokens(texts[0]),
             )
         except ValueError as error:
             if len(rows) > 1:  # find the one at fault

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from shotsmith.records import Completion, Failure, Request
 
@@ -30,4 +30,14 @@ class VLM(Protocol):
 
         Raises VLMError where the model itself cannot go on.
         """
+        ...
+
+
+@runtime_checkable
+class Bounded(Protocol):
+    """A VLM whose `length` counts tokens and whose context is known."""
+
+    @property
+    def most_tokens(self) -> int | None:
+        """Tokens of the longest prompt that it can answer; None where its configuration does not say."""
         ...

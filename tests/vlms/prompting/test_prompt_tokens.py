@@ -51,7 +51,7 @@ def check(prompts, processor, request):
 
 def test_pieces_are_the_tokens_of_the_chat_template(processor, examples):
     prompts = PromptTokens(processor)
-    assert prompts._splits and prompts._frame((True,) * 3) is not None, "the quick way is the one to be tested"
+    assert prompts._splits and prompts._frame((1, 1, 1)) is not None, "the quick way is the one to be tested"
     for request in small_vlm.draw_requests(examples, 20):
         check(prompts, processor, request)
 
@@ -60,7 +60,7 @@ def test_pieces_are_the_tokens_of_the_chat_template(processor, examples):
 @settings(max_examples=30)
 def test_pieces_are_exact_whatever_the_texts(processor, examples, questions, answer):
     image = examples[0].image
-    *shown, query = [Example(0, image, 0, question, (answer,)) for question in questions]
+    *shown, query = [Example(0, (image,), 0, question, (answer,)) for question in questions]
     check(PromptTokens(processor), processor, Request(query, tuple(shown)))
 
 
@@ -78,7 +78,7 @@ def test_templates_that_change_texts_are_rendered_whole(plain_folder, examples, 
     assert find in processor.chat_template
     processor.chat_template = processor.chat_template.replace(find, put)
     prompts = PromptTokens(processor)
-    assert prompts._frame((True, True)) is None
+    assert prompts._frame((1, 1)) is None
     for request in small_vlm.draw_requests(examples, 6):
         check(prompts, processor, request)
 
@@ -115,7 +115,7 @@ def test_a_tokenizer_that_knows_no_placeholder_is_refused(plain_folder):
 def test_a_text_that_holds_the_placeholder_is_the_data_s_fault(processor, examples, place):
     text = f"what {processor.image_token}?"
     image = examples[0].image
-    shown = Example(7, image, 7, text if place == "question" else "what?", (text if place == "answer" else "a",))
+    shown = Example(7, (image,), 7, text if place == "question" else "what?", (text if place == "answer" else "a",))
     with pytest.raises(DataError, match="placeholder"):
         PromptTokens(processor).prompt(Request(examples[0], (shown,)))
     with pytest.raises(DataError, match="placeholder"):

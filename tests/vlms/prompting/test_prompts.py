@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from shotsmith.records import Example, Request
 from shotsmith.vlms.prompting.prompts import DEFAULT_PROMPT, cut_answer, messages
 
-SHOWN = Example(1, Path("shown.png"), 1, "what is it?", ("tea", "cup", "cup"))
-ASKED = Example(2, Path("asked.png"), 2, "where from?", ("paris",))
+SHOWN = Example(1, (Path("shown.png"),), 1, "what is it?", ("tea", "cup", "cup"))
+ASKED = Example(2, (Path("asked.png"),), 2, "where from?", ("paris",))
 
 
 def test_a_demonstration_shows_its_most_common_answer_and_ends_its_line():

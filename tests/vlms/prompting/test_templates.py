@@ -20,8 +20,8 @@ from shotsmith.vlms.prompting.template import TEMPLATES, load_template
 from shotsmith.vlms.remote.server import ServerVLM
 
 NAMES = sorted(path.stem for path in TEMPLATES.glob("*.yaml"))
-SHOWN = Example(1, Path("shown.png"), 1, "what is it?", ("tea", "cup", "cup"))
-ASKED = Example(2, Path("asked.png"), 2, "where from?", ("paris",))
+SHOWN = Example(1, (Path("shown.png"),), 1, "what is it?", ("tea", "cup", "cup"))
+ASKED = Example(2, (Path("asked.png"),), 2, "where from?", ("paris",))
 REQUEST = Request(ASKED, (SHOWN,))
 GOOD = {
     "demonstration": "Q: {question} A: {answer}",
@@ -148,7 +148,7 @@ class TestLayouts:
 
     @pytest.mark.parametrize("layout", ["single_turn", "multi_turn", "plain"])
     def test_an_example_without_an_image_puts_none_into_it(self, layout):
-        bare = replace(SHOWN, image=None)
+        bare = replace(SHOWN, images=())
         chat = Prompt(load_template("classification"), layout).messages(Request(ASKED, (bare,)))
         assert [part.get("image") for turn in chat for part in turn["content"] if part["type"] == "image"] == [
             "asked.png"
@@ -156,7 +156,7 @@ class TestLayouts:
 
     @given(st.text(max_size=20), st.text(max_size=20))
     def test_braces_in_a_question_or_answer_are_left_alone(self, question, answer):
-        example = Example(1, None, 1, f"{{{question}}}", (f"{{answer}}{answer}",))
+        example = Example(1, (), 1, f"{{{question}}}", (f"{{answer}}{answer}",))
         for name in NAMES:
             template = load_template(name)
             text, _ = Prompt(template).texts(Request(ASKED, (example,)))

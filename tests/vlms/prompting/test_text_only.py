@@ -1,4 +1,4 @@
-"""Examples without an image, alone and among others."""
+"""Examples without an image or with several, alone and among others."""
 
 from dataclasses import replace
 
@@ -14,14 +14,26 @@ from shotsmith.vlms.prompting.prompts import cut_answer, messages
 
 @pytest.fixture(scope="module")
 def requests(examples):
-    """Prompts with images everywhere, nowhere, in the query alone, and in some demonstrations."""
-    bare = [replace(example, image=None) for example in examples]
+    """Prompts with images everywhere, nowhere, in the query alone, in some demonstrations, and several at a time."""
+    bare = [replace(example, images=()) for example in examples]
     mixed = [pair[number % 2] for number, pair in enumerate(zip(examples, bare, strict=True))]
     return [
         request
         for number, some in enumerate((examples, bare, mixed))
         for request in small_vlm.draw_requests(some, 8, seed=number)
-    ] + [Request(examples[0], (bare[1],)), Request(bare[0], (examples[1],)), Request(bare[2])]
+    ] + [
+        Request(examples[0], (bare[1],)),
+        Request(bare[0], (examples[1],)),
+        Request(bare[2]),
+        Request(pair(examples[0], examples[1])),
+        Request(pair(examples[2], examples[3]), (bare[1], pair(examples[3], examples[2]), examples[4])),
+        Request(bare[0], (pair(examples[5], examples[5]),)),
+    ]
+
+
+def pair(one, other):
+    """The first example with the images of both."""
+    return replace(one, images=one.images + other.images)
 
 
 @torch.inference_mode()
@@ -50,11 +62,19 @@ def answered(reference, request):
 
 
 def test_an_example_without_an_image_puts_none_into_the_prompt(examples):
-    bare = replace(examples[0], image=None)
+    bare = replace(examples[0], images=())
     request = Request(bare, (examples[1], bare))
     (turn,) = messages(request)
     assert [part["type"] for part in turn["content"]] == ["image", "text", "text", "text"]
     assert request.images == (examples[1].image,)
+
+
+def test_several_images_stand_before_the_text_of_their_example_in_their_order(examples):
+    request = Request(pair(examples[0], examples[1]), (pair(examples[2], examples[1]),))
+    (turn,) = messages(request)
+    assert [part["type"] for part in turn["content"]] == ["image", "image", "text"] * 2
+    shown = [part["image"] for part in turn["content"] if part["type"] == "image"]
+    assert shown == [str(examples[n].image) for n in (2, 1, 0, 1)] == [str(image) for image in request.images]
 
 
 def test_the_pieces_are_the_tokens_of_the_chat_template(folder, requests):

@@ -244,7 +244,7 @@ class TestTrouble:
         path = tmp_path / "torn.png"
         path.write_bytes(examples[0].image.read_bytes()[:-40])
         with pytest.raises(DataError, match=r"torn\.png"):
-            vlm.complete([Request(Example(1, path, 1, "what?", ("a",)))])
+            vlm.complete([Request(Example(1, (path,), 1, "what?", ("a",)))])
 
     def test_logits_that_are_not_finite_fail_their_row_only(self, vlm, requests, tmp_path):
         asked = [with_answers(request, "red") for request in requests[:4]]
@@ -254,7 +254,7 @@ class TestTrouble:
         (features,) = vlm._vision.encode([image])
         with torch.inference_mode():
             features.features.fill_(float("nan"))
-        spoilt = Request(Example(1, image, 1, "what?", ("red",)), answers=("red",))
+        spoilt = Request(Example(1, (image,), 1, "what?", ("red",)), answers=("red",))
         completions = vlm.complete([*asked[:2], spoilt, *asked[2:]])
         assert isinstance(completions.pop(2), Failure)
         assert [completion.text for completion in completions] == [completion.text for completion in before]

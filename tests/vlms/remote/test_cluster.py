@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from ray.cluster_utils import Cluster
 from small_cluster import answer_to, answered_by, asked, load_diary, times_answered
 
+import shotsmith
 from shotsmith.completions.collect import Collector
 from shotsmith.completions.store import Store
 from shotsmith.errors import DataError, InputError, VLMError
@@ -41,7 +42,8 @@ MEMORY = 80_000_000
 def cluster() -> Iterator[Cluster]:
     """Two nodes of one CPU each, and this process connected to the first."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(Path(small_cluster.__file__).parent))
+        sources = Path(small_cluster.__file__).parent, Path(shotsmith.__file__).parents[1]
+        patch.setenv("PYTHONPATH", os.pathsep.join(map(str, sources)))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         head = {"num_cpus": 1, "object_store_memory": MEMORY, "include_dashboard": False}
         cluster = Cluster(initialize_head=True, head_node_args=head)

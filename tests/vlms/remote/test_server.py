@@ -14,7 +14,6 @@ from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-import small_vlm
 
 from shotsmith.completions.collect import Collector
 from shotsmith.completions.store import Store
@@ -175,7 +174,7 @@ def load(stub, **server):
 def asked(examples, count):
     """Prompts that all differ."""
     return [
-        Request(Example(n, example.image, n, f"what is number {n}?", ("red",)), (examples[n % 5],) * (n % 3))
+        Request(Example(n, example.images, n, f"what is number {n}?", ("red",)), (examples[n % 5],) * (n % 3))
         for n, example in ((n, examples[n % len(examples)]) for n in range(count))
     ]
 
@@ -313,7 +312,8 @@ def test_a_server_that_is_gone_is_an_error_not_failures(stub, examples):
 
 
 def test_the_prompt_is_that_of_all_backends_with_images_by_content(stub, examples):
-    request = small_vlm.draw_requests(examples, 3)[2]
+    two = Example(7, (*examples[0].images, *examples[7].images), 7, "which?", ("red",))
+    request = Request(two, (examples[1], two, Example(8, (), 8, "what?", ("red",))))
     load(stub).complete([request])
     load(stub, kind="vllm").complete([request])
     plain, with_ids = stub.bodies
@@ -372,7 +372,7 @@ def test_a_damaged_image_is_found_before_anything_is_asked(stub, examples, tmp_p
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"no image")
     with pytest.raises(DataError, match=r"bad\.png"):
-        load(stub).complete([Request(examples[0]), Request(Example(1, bad, 1, "what?", ("a",)))])
+        load(stub).complete([Request(examples[0]), Request(Example(1, (bad,), 1, "what?", ("a",)))])
     assert stub.bodies == []
 
 

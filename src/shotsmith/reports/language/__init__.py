@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from shotsmith.metrics.table import METRICS
 from shotsmith.reports.language.captions import of_captions
 from shotsmith.reports.language.en import TEXT as ENGLISH
 from shotsmith.reports.language.zh import TEXT as CHINESE
@@ -57,10 +58,10 @@ class Language:
         return self.say(statement.key, **statement.values)
 
     def name(self, word: str) -> str:
-        """What a selector, column, stage or phase is called in text; the word itself where it has no other name."""
+        """What a selector, metric, column or phase is called in text; the word itself where it has no other name."""
         if word.endswith(AT_BANK):
             return self.text["name.at_bank"].format(name=self.name(word.removesuffix(AT_BANK)))
-        return self.text.get(f"name.{word}", word)
+        return self.text.get(f"name.{word}", METRICS[word].title if word in METRICS else word)
 
     def interval(self, low: float, high: float) -> str:
         """Both ends of an interval of a difference."""

@@ -317,6 +317,8 @@ TEXT: dict[str, str] = {
     "summary.cost": "The run took {duration} and {calls:,} VLM calls; {hits:,} completions came from the store.",
     "summary.failures": "{failures:,} completions could not be had; the queries concerned are left out where they "
     "would count.",
+    "summary.shortened": "Of {demonstrations:,} demonstrations chosen for test queries, the budget of a prompt left "
+    "out {left_out:,} and had {without_image:,} shown without their images.",
     # Gallery
     "gallery.none": "There are no answers to show yet.",
     "gallery.intro": "{count} of {total} test queries at {shots} shots: what {before} and {after} showed the VLM, in "

@@ -305,6 +305,8 @@ TEXT: dict[str, str] = {
     "summary.headroom": "从最好的免训练方法到 Oracle 相差 {headroom:.1f} 个百分点，{policy} 赢得其中的 {gain:.1f} 个。",
     "summary.cost": "共耗时 {duration}，调用 VLM {calls:,} 次，另有 {hits:,} 次直接取自存储。",
     "summary.failures": "有 {failures:,} 次请求未能得到回答；凡涉及的 query 均不计入。",
+    "summary.shortened": "在为测试 query 选出的 {demonstrations:,} 个示例中，因提示预算而略去 {left_out:,} 个，"
+    "另有 {without_image:,} 个不带图像展示。",
     # 样例
     "gallery.none": "尚无回答可展示。",
     "gallery.intro": "{shots}-shot 下 {total} 个测试 query 中的 {count} 个：{before}与 {after} 各自按顺序向 VLM "

@@ -1,4 +1,7 @@
-"""An image-text-to-text model of transformers with its processor, as a recipe names it, and what identifies it."""
+"""A model of transformers with its processor, as a recipe names it, and what identifies it.
+
+It is an image-text-to-text model, or a causal language model for examples without images.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,12 @@ from typing import Any, Literal
 import torch
 from huggingface_hub import snapshot_download
 from safetensors import SafetensorError
-from transformers import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING, AutoConfig, AutoModelForImageTextToText
+from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
+    AutoConfig,
+    AutoModelForImageTextToText,
+)
 
 from shotsmith.builtin import VLM_PATH
 from shotsmith.encoders.whole_model import refuse_half
@@ -20,6 +28,7 @@ from shotsmith.recipe import VLMSettings
 from shotsmith.vlms.pretrained.adapter import adapter_digest, merge_adapter
 from shotsmith.vlms.pretrained.allocation import keep_freed_memory
 from shotsmith.vlms.pretrained.processors import load_processor
+from shotsmith.vlms.pretrained.text_models import load_text_processor
 from shotsmith.vlms.prompting.prompts import Prompt, load_prompt
 
 _PROMPT_FILES = ("*.json", "*.jinja", "*.txt")
@@ -52,26 +61,29 @@ class Pretrained:
 def load_pretrained(settings: VLMSettings) -> Pretrained:
     """Load model, adapter, processor and prompt template.
 
-    Raises InputError where there is no such model, its files are damaged, it takes no images and text, it has no chat
-    template and the layout needs one, or the device does not exist.
+    Raises InputError where there is no such model, its files are damaged, it is no model that answers prompts, it has
+    no chat template and the layout needs one, or the device does not exist.
     """
     folder = model_folder(settings.path)
     device = _device(settings.device)
     if device.type == "cpu":
         keep_freed_memory()
     processor, prompt = load_processor_and_prompt(folder, settings)
+    options = {
+        "dtype": _dtype(settings, device),
+        "attn_implementation": settings.attention,
+        "device_map": settings.device_map,
+    }
     try:
-        loading: Any = AutoModelForImageTextToText.from_pretrained  # its types do not know of the loading info
-        model, loaded = loading(
-            folder,
-            trust_remote_code=False,
-            output_loading_info=True,
-            dtype=_dtype(settings, device),
-            attn_implementation=settings.attention,
-            device_map=settings.device_map,
+        told = {**options, "output_loading_info": True}
+        model: Any
+        model, loaded = (
+            load_text_model(folder, **told)
+            if processor.image_token is None
+            else AutoModelForImageTextToText.from_pretrained(folder, trust_remote_code=False, **told)
         )
     except _DAMAGE as error:
-        raise InputError(f"cannot be loaded as an image-text-to-text model: {error}", file=folder) from error
+        raise InputError(f"its weights cannot be loaded: {error}", file=folder) from error
     refuse_half(loaded, folder)
     if settings.lora is not None:
         model = merge_adapter(model, Path(settings.lora).expanduser())
@@ -99,11 +111,16 @@ def load_processor_and_prompt(folder: Path, settings: VLMSettings) -> tuple[Any,
     prompt = load_prompt(settings.prompt)
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-        if type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
-            raise InputError(f"is a {config.model_type!r} model, none that takes images and text", file=folder)
-        processor = load_processor(folder, config)
+        processor: Any
+        if type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
+            processor = load_processor(folder, config)
+        elif type(config) in MODEL_FOR_CAUSAL_LM_MAPPING:
+            processor = load_text_processor(folder)
+        else:
+            what = "neither an image-text-to-text model nor a causal language model"
+            raise InputError(f"is a {config.model_type!r} model, {what}", file=folder)
     except _DAMAGE as error:
-        raise InputError(f"cannot be loaded as an image-text-to-text model: {error}", file=folder) from error
+        raise InputError(f"cannot be loaded as a model of images and text, or of text: {error}", file=folder) from error
     if settings.prompt.layout != "plain" and processor.chat_template is None:
         raise InputError("has no chat template: it needs the layout plain", file=folder, field="vlm.prompt.layout")
     return processor, prompt
@@ -130,15 +147,16 @@ def model_folder(path: str, *, weights: bool = True) -> Path:
 
 
 def _identity(folder: Path, model: Any, processor: Any, prompt: Prompt, settings: VLMSettings) -> str:
-    """Model kind, content of its files, image processor, prompt, decoding and arithmetic, readable.
+    """Model kind, content of its files, image processor ('text' without), prompt, decoding and arithmetic, readable.
 
     What has its default value and came later goes unnamed, so that completions stored before stay known.
     """
     files = sorted({file for pattern in _MODEL_FILES for file in folder.glob(pattern)})
     contents = digest(*(part for file in files for part in (file.name, file_digest(file))))
     beams = f"beams={settings.num_beams} length_penalty={settings.length_penalty:g}"
+    shown = "text" if processor.image_token is None else type(processor.image_processor).__name__
     parts = [
-        f"{model.config.model_type} {contents} {type(processor.image_processor).__name__} prompt={prompt.identity}",
+        f"{model.config.model_type} {contents} {shown} prompt={prompt.identity}",
         f"{'greedy' if settings.num_beams == 1 else beams} max_new_tokens={settings.max_new_tokens}",
         f"dtype={str(model.dtype).removeprefix('torch.')}",
     ]

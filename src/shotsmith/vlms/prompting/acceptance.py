@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from shotsmith.data.images import image_size
@@ -32,27 +33,32 @@ def objection(settings: VLMSettings) -> Objection:
     if settings.server is None:
         processor, _ = load_processor_and_prompt(model_folder(settings.path, weights=False), settings)
         special = frozenset(_special_tokens(processor))
-        refused = lru_cache(maxsize=None)(_Sizes(processor).refused)
+        if processor.image_token is not None:
+            refused = lru_cache(maxsize=None)(_Sizes(processor).refused)
 
     def objects(example: Example) -> DataError | None:
         if (found := texts_object(example, special)) is not None:
             return found
-        if example.image is None:
-            return None
-        try:
-            size = image_size(example.image)
-        except DataError as error:
-            return fault(example, f"the image {example.image} {error.problem}", "image")
-        shorter, longer = sorted(size)
-        if longer >= MAX_RATIO * shorter:
-            problem: str | None = f"one side is {MAX_RATIO} times the other or more: {size[0]} x {size[1]} pixels"
-        elif shorter >= _ORDINARY_SIDE and longer <= _ORDINARY_RATIO * shorter:
-            problem = None
-        else:
-            problem = refused(size)
-        return None if problem is None else fault(example, f"the image {example.image}: {problem}", "image")
+        for image in example.images:
+            if (problem := _wrong(image, refused)) is not None:
+                return fault(example, f"the image {image} {problem}", "image")
+        return None
 
     return objects
+
+
+def _wrong(image: Path, refused: Callable[[tuple[int, int]], str | None]) -> str | None:
+    """What about an image cannot be shown."""
+    try:
+        size = image_size(image)
+    except DataError as error:
+        return error.problem
+    shorter, longer = sorted(size)
+    if longer >= MAX_RATIO * shorter:
+        return f"has {size[0]} x {size[1]} pixels: one side is {MAX_RATIO} times the other or more"
+    if shorter >= _ORDINARY_SIDE and longer <= _ORDINARY_RATIO * shorter:
+        return None
+    return refused(size)
 
 
 def _no_objection(_size: tuple[int, int]) -> None:
@@ -77,4 +83,4 @@ class _Sizes:
 def _special_tokens(processor: Any) -> set[str]:
     tokenizer = processor.tokenizer
     added = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
-    return {token for token in {*added, processor.image_token} if token.strip()}
+    return {token for token in {*added, processor.image_token or ""} if token.strip()}

@@ -3,7 +3,8 @@
 The images cut a prompt into pieces of text. The placeholder of an image is a special token, and a tokenizer splits
 at special tokens before anything else, so a piece gets the same ids alone as in the whole (it is tokenised between
 two placeholders, so that it is neither the start nor the end of the text). Pieces recur, as examples do, and are
-remembered. Where the chat template or the tokenizer is not of that kind, the whole prompt is rendered and tokenised.
+remembered. Where the chat template or the tokenizer is not of that kind, the whole prompt is rendered and tokenised,
+as it is for a language model, which has no placeholder for an image.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from shotsmith.records import Request
 from shotsmith.vlms.prompting.prompts import DEFAULT_PROMPT, Message, Prompt
 
 Ids = NDArray[np.int64]
-Shown = tuple[bool, ...]
-"""Which examples of a prompt have an image."""
+Shown = tuple[int, ...]
+"""How many images each example of a prompt has."""
 Frame = tuple[str, ...]
 """What the chat template puts before, between and after the texts of a prompt, image placeholders included."""
 
@@ -36,20 +37,18 @@ class PromptTokens:
         self._prompt = prompt
         self._lead = prompt.lead(processor)
         self._tokenizer = processor.tokenizer
-        self._image: str = processor.image_token
-        self._image_id = int(processor.image_token_id)
-        token = self._tokenizer.added_tokens_decoder.get(self._image_id)
-        if token is None or not token.special:
-            raise VLMError(f"the tokenizer has no special token {self._image!r}: images cannot be placed in a prompt")
-        strips = token.lstrip or token.rstrip or token.normalized or token.single_word
-        self._splits = not strips and self._tokenizer.num_special_tokens_to_add() == 0
+        self._image: str | None = processor.image_token
+        """The placeholder of an image; None where the model takes text alone."""
+        self._image_id: int | None = processor.image_token_id
+        self._splits = self._image is not None and self._image_splits()
         self._frame = lru_cache(maxsize=1000)(self._find_frame)
         self._piece = lru_cache(maxsize=_REMEMBERED)(self._tokenise_piece)
 
     def prompt(self, request: Request) -> list[Ids]:
         """The ids of the pieces before the first image, between images, and after the last: one more than images.
 
-        Raises DataError where a question or answer holds the image placeholder itself.
+        Raises DataError where a question or answer holds the image placeholder itself, or an example has an image and
+        the model takes text alone.
         """
         pieces = self._pieces(request)
         return [self._piece(piece) for piece in pieces] if self._splits else self._tokenise_whole(pieces)
@@ -59,7 +58,17 @@ class PromptTokens:
 
         Raises DataError where a question or answer holds the image placeholder itself.
         """
-        return self._image.join(self._pieces(request)) + (self._lead + answer if answer else "")
+        return self._joined(self._pieces(request)) + (self._lead + answer if answer else "")
+
+    def adds_special_tokens(self, text: str) -> bool:
+        """Whether the tokenizer puts its special tokens around a prompt, as transformers has it after a chat template.
+
+        For images and text: unless the prompt begins with one. For text alone: only where there is no chat template.
+        """
+        if self._image is None and self._prompt.layout != "plain":
+            return False
+        bos = self._tokenizer.bos_token
+        return bos is None or not text.startswith(bos)
 
     def answer(self, request: Request, answer: str) -> Ids | None:
         """The ids of `answer` as the model would emit them after the prompt.
@@ -69,7 +78,7 @@ class PromptTokens:
         """
         pieces = self._pieces(request)
         extended = [*pieces[:-1], pieces[-1] + self._lead + answer]
-        if self._image in answer:
+        if self._image is not None and self._image in answer:
             raise DataError(f"the answer {answer!r} contains the VLM's image placeholder", row=request.query.id)
         if self._splits:
             short, long = self._piece(pieces[-1]), self._piece(extended[-1])
@@ -79,14 +88,24 @@ class PromptTokens:
         return added if answer and len(added) and np.array_equal(long[: len(short)], short) else None
 
     def _pieces(self, request: Request) -> list[str]:
-        frame = self._frame(tuple(example.image is not None for example in (*request.demonstrations, request.query)))
+        if self._image is None and request.images:
+            shown = (*request.demonstrations, request.query)
+            culprit = next(example for example in shown if example.images)
+            problem = "the example has an image, but the model takes text alone"
+            raise DataError(problem, file=culprit.image, row=culprit.id, field="image")
+        frame = self._frame(tuple(len(example.images) for example in (*request.demonstrations, request.query)))
         wanted = self._prompt.texts(request)
-        if any(self._image in text for text in wanted):
+        if self._image is not None and any(self._image in text for text in wanted):
             raise DataError("a question or answer contains the VLM's image placeholder", row=request.query.id)
         if frame is None:
-            return self._rendered(self._prompt.messages(request)).split(self._image)
-        parts = (part for pair in zip(frame, (*wanted, ""), strict=True) for part in pair)
-        return "".join(parts).split(self._image)
+            return self._cut(self._rendered(self._prompt.messages(request)))
+        return self._cut("".join(part for pair in zip(frame, (*wanted, ""), strict=True) for part in pair))
+
+    def _cut(self, text: str) -> list[str]:
+        return [text] if self._image is None else text.split(self._image)
+
+    def _joined(self, pieces: Sequence[str]) -> str:
+        return (self._image or "").join(pieces)
 
     def _rendered(self, chat: list[Message]) -> str:
         return self._prompt.render(self._processor, chat)
@@ -99,9 +118,9 @@ class PromptTokens:
         return plain if plain == spaced else None
 
     def _framed(self, shown: Shown, marks: Sequence[str]) -> Frame | None:
-        images = ["" if has_image else None for has_image in shown]
+        images = [[""] * count for count in shown]
         rest = self._rendered(self._prompt.arrange(images, marks))
-        if rest.count(self._image) != sum(shown):
+        if self._image is not None and rest.count(self._image) != sum(shown):
             return None
         around = []
         for mark in marks:
@@ -112,13 +131,22 @@ class PromptTokens:
         return (*around, rest)
 
     def _tokenise_piece(self, piece: str) -> Ids:
-        ids = self._tokenizer(self._image + piece + self._image, add_special_tokens=False)["input_ids"]
+        ids = self._tokenizer(self._joined(["", piece, ""]), add_special_tokens=False)["input_ids"]
         return np.asarray(ids[1:-1], dtype=np.int64)
 
     def _tokenise_whole(self, pieces: Sequence[str]) -> list[Ids]:
-        text = self._image.join(pieces)
-        bos = self._tokenizer.bos_token
-        starts = bos is not None and text.startswith(bos)
-        ids = np.asarray(self._tokenizer(text, add_special_tokens=not starts)["input_ids"], dtype=np.int64)
+        text = self._joined(pieces)
+        special = self.adds_special_tokens(text)
+        ids = np.asarray(self._tokenizer(text, add_special_tokens=special)["input_ids"], dtype=np.int64)
+        if self._image is None:
+            return [ids]
         borders = np.flatnonzero(ids == self._image_id)
         return [part[part != self._image_id] for part in np.split(ids, borders)]
+
+    def _image_splits(self) -> bool:
+        """Whether the tokenizer splits at the placeholder of an image. Raises VLMError where it is no special token."""
+        token = self._tokenizer.added_tokens_decoder.get(self._image_id)
+        if token is None or not token.special:
+            raise VLMError(f"the tokenizer has no special token {self._image!r}: images cannot be placed in a prompt")
+        strips = token.lstrip or token.rstrip or token.normalized or token.single_word
+        return not strips and self._tokenizer.num_special_tokens_to_add() == 0

@@ -2,7 +2,8 @@
 
 The wording is a template's (vlms.template). Three layouts put it together: one user turn of image, text, image, text,
 ..., query image, query text; a user turn and an assistant turn for each demonstration; or plain text without turns,
-for models that know no chat. Examples without an image leave it out.
+for models that know no chat. Several images of an example stand side by side before its text, in their order; examples
+without an image leave it out.
 """
 
 from __future__ import annotations
@@ -51,19 +52,19 @@ class Prompt:
     def messages(self, request: Request) -> list[Message]:
         """The prompt as chat messages, as `apply_chat_template` takes them; images are given by path."""
         shown = (*request.demonstrations, request.query)
-        images = [None if example.image is None else str(example.image) for example in shown]
+        images = [[str(image) for image in example.images] for example in shown]
         return self.arrange(images, self.texts(request))
 
-    def arrange(self, images: Sequence[str | None], texts: Sequence[str]) -> list[Message]:
-        """Turns from the image of each example (None: it has none) and from texts as `texts` gives them."""
+    def arrange(self, images: Sequence[Sequence[str]], texts: Sequence[str]) -> list[Message]:
+        """Turns from the images of each example and from texts as `texts` gives them."""
         turns = [] if self.system is None else [_turn("system", [_text(self.system)])]
         if self.layout == "multi_turn":
-            for image, text, answer in zip(images, texts[::2], (*texts[1::2], None), strict=True):
-                turns.append(_turn("user", [*_image(image), _text(text)]))
+            for some, text, answer in zip(images, texts[::2], (*texts[1::2], None), strict=True):
+                turns.append(_turn("user", [*map(_image, some), _text(text)]))
                 if answer is not None:
                     turns.append(_turn("assistant", [_text(answer)]))
             return turns
-        parts = [part for pair in zip(images, texts, strict=True) for part in (*_image(pair[0]), _text(pair[1]))]
+        parts = [part for pair in zip(images, texts, strict=True) for part in (*map(_image, pair[0]), _text(pair[1]))]
         return [*turns, _turn("user", parts)]
 
     def count_texts(self, examples: int) -> int:
@@ -123,8 +124,8 @@ def _text(text: str) -> dict[str, str]:
     return {"type": "text", "text": text}
 
 
-def _image(image: str | None) -> list[dict[str, str]]:
-    return [] if image is None else [{"type": "image", "image": image}]
+def _image(image: str) -> dict[str, str]:
+    return {"type": "image", "image": image}
 
 
 DEFAULT_PROMPT = load_prompt(PromptSettings())

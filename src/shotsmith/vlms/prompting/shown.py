@@ -38,24 +38,26 @@ class ShownPrompt:
     ids: tuple[int, ...]
     """The model's input, placeholders repeated for every token of an image."""
     images: tuple[ShownImage, ...]
+    most_tokens: int | None = None
+    """Tokens of the longest prompt that the model's context holds with an answer; None where that is unknown."""
 
 
-def show_prompt(processor: Any, prompt: Prompt, request: Request) -> ShownPrompt:
+def show_prompt(processor: Any, prompt: Prompt, request: Request, most_tokens: int | None = None) -> ShownPrompt:
     """What a processor makes of a request. Raises DataError for an image that cannot be decoded."""
-    text = PromptTokens(processor, prompt).text(request)
+    tokens = PromptTokens(processor, prompt)
+    text = tokens.text(request)
     images = [load_image(image) for image in request.images]
-    bos = processor.tokenizer.bos_token
     inputs = processor(
         text=[text],
         images=[images] if images else None,
-        add_special_tokens=bos is None or not text.startswith(bos),
+        add_special_tokens=tokens.adds_special_tokens(text),
     )
     count, alone = ImageTokens(processor), len(images) == 1
     shown = tuple(
         ShownImage(file, *image.size, grid, count(file, alone=alone))
         for file, image, grid in zip(request.images, images, _grids(processor, inputs, images), strict=True)
     )
-    return ShownPrompt(text, tuple(map(int, inputs["input_ids"][0])), shown)
+    return ShownPrompt(text, tuple(map(int, inputs["input_ids"][0])), shown, most_tokens)
 
 
 def _grids(processor: Any, inputs: Any, images: Sequence[Image.Image]) -> list[tuple[int, int] | None]:

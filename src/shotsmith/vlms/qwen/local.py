@@ -12,6 +12,7 @@ from shotsmith.errors import InputError, VLMError
 from shotsmith.recipe import VLMSettings
 from shotsmith.records import Completion, Failure, Request
 from shotsmith.vlms.pretrained.kernels import steady_kernels
+from shotsmith.vlms.pretrained.lengths import most_prompt_tokens
 from shotsmith.vlms.pretrained.loading import Pretrained, batch_tokens, load_pretrained
 from shotsmith.vlms.prompting.prompt_tokens import PromptTokens
 from shotsmith.vlms.prompting.prompts import DEFAULT_PROMPT, Prompt
@@ -37,8 +38,10 @@ class LocalVLM:
         batch_tokens: int,
         prompt: Prompt = DEFAULT_PROMPT,
         vision_cache: VisionCache | None = None,
+        most_tokens: int | None = None,
     ) -> None:
         self.identity = identity
+        self.most_tokens = most_tokens
         self.batch_tokens = batch_tokens
         self._tokenizer = processor.tokenizer
         self._read = lru_cache(maxsize=100_000)(self._read_tokens)
@@ -148,6 +151,7 @@ def local_vlm(pretrained: Pretrained, settings: VLMSettings) -> LocalVLM:
         batch_tokens=batch_tokens(settings, pretrained.model),
         prompt=pretrained.prompt,
         vision_cache=open_vision_cache(settings.vision_cache, pretrained.identity),
+        most_tokens=most_prompt_tokens(pretrained.model, settings),
     )
 
 

@@ -18,10 +18,7 @@ from shotsmith.errors import InputError, ShotsmithError
 from shotsmith.recipe import VLMSettings
 from shotsmith.recipe.cluster import RaySettings
 from shotsmith.records import Completion, Failure, Request
-from shotsmith.vlms.pretrained.loading import load_processor_and_prompt, model_folder
-from shotsmith.vlms.prompting.image_tokens import ImageTokens
-from shotsmith.vlms.prompting.lengths import PromptLengths
-from shotsmith.vlms.prompting.prompt_tokens import PromptTokens
+from shotsmith.vlms.pretrained.lengths import load_lengths
 from shotsmith.vlms.protocol import VLM
 from shotsmith.vlms.remote.worker import Worker
 from shotsmith.vlms.work import Work
@@ -42,9 +39,12 @@ _KNOCK_SECONDS = 10.0
 class ClusterVLM:
     """Has the workers of a crew answer; fulfils `shotsmith.vlms.protocol.VLM` with the identity of their VLM."""
 
-    def __init__(self, crew: Crew, workers: int, lengths: Callable[[Request], int] | None) -> None:
+    def __init__(
+        self, crew: Crew, workers: int, lengths: Callable[[Request], int] | None, most_tokens: int | None = None
+    ) -> None:
         """`lengths` counts the tokens of a prompt; None where the workers' servers make batches of their own."""
         ready = crew.ready()
+        self.most_tokens = most_tokens
         self.identity = ready.identity
         self.batch_tokens = workers * ready.batch_tokens * (1 if lengths is None else _ROUNDS)
         self.work = Work()
@@ -102,7 +102,7 @@ def load_cluster(settings: VLMSettings, ray_settings: RaySettings, load: Callabl
     """
     if importlib.util.find_spec("ray") is None:
         raise InputError("it needs the package ray: pip install 'shotsmith[ray]'", field="vlm.ray")
-    lengths = None if settings.server is not None else _lengths(settings)
+    lengths = None if settings.server is not None else load_lengths(settings)
     _connect(ray_settings.address)
     from shotsmith.vlms.remote.crew import Crew
 
@@ -113,7 +113,7 @@ def load_cluster(settings: VLMSettings, ray_settings: RaySettings, load: Callabl
         max_deaths=ray_settings.max_deaths,
         start_seconds=ray_settings.start_seconds,
     )
-    return ClusterVLM(crew, ray_settings.workers, lengths)
+    return ClusterVLM(crew, ray_settings.workers, lengths, None if lengths is None else lengths.most_tokens)
 
 
 def settings_of_worker(settings: VLMSettings, ray_settings: RaySettings, number: int) -> VLMSettings:
@@ -123,11 +123,6 @@ def settings_of_worker(settings: VLMSettings, ray_settings: RaySettings, number:
         url = ray_settings.servers[number % len(ray_settings.servers)]
         server = server.model_copy(update={"url": url})
     return settings.model_copy(update={"ray": None, "server": server})
-
-
-def _lengths(settings: VLMSettings) -> PromptLengths:
-    processor, prompt = load_processor_and_prompt(model_folder(settings.path, weights=False), settings)
-    return PromptLengths(PromptTokens(processor, prompt), ImageTokens(processor))
 
 
 def _in_flight(settings: VLMSettings) -> int:

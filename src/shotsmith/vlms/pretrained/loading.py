@@ -21,14 +21,14 @@ from transformers import (
 )
 
 from shotsmith.builtin import VLM_PATH
-from shotsmith.encoders.whole_model import refuse_half
 from shotsmith.errors import InputError
 from shotsmith.files import digest, file_digest
 from shotsmith.recipe import VLMSettings
 from shotsmith.vlms.pretrained.adapter import adapter_digest, merge_adapter
 from shotsmith.vlms.pretrained.allocation import keep_freed_memory
 from shotsmith.vlms.pretrained.processors import load_processor
-from shotsmith.vlms.pretrained.text_models import load_text_processor
+from shotsmith.vlms.pretrained.text_models import load_text_model, load_text_processor
+from shotsmith.vlms.pretrained.whole_model import refuse_half
 from shotsmith.vlms.prompting.prompts import Prompt, load_prompt
 
 _PROMPT_FILES = ("*.json", "*.jinja", "*.txt")
@@ -76,11 +76,11 @@ def load_pretrained(settings: VLMSettings) -> Pretrained:
     }
     try:
         told = {**options, "output_loading_info": True}
-        model: Any
+        loading: Any = AutoModelForImageTextToText.from_pretrained  # its types do not know of the loading info
         model, loaded = (
             load_text_model(folder, **told)
             if processor.image_token is None
-            else AutoModelForImageTextToText.from_pretrained(folder, trust_remote_code=False, **told)
+            else loading(folder, trust_remote_code=False, **told)
         )
     except _DAMAGE as error:
         raise InputError(f"its weights cannot be loaded: {error}", file=folder) from error

@@ -165,7 +165,9 @@ def test_a_name_that_is_too_long_is_one_error(tmp_path: Path) -> None:
 
 def test_the_command_line_says_it_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", full)
-    done = CliRunner().invoke(app, ["world", "make", str(tmp_path / "w")])
+    done = CliRunner().invoke(
+        app, ["world", "make", str(tmp_path / "w"), "--train", "2", "--bank", "2", "--val", "1", "--test", "1", "-q"]
+    )
     assert done.exit_code == 1
     assert "No space left on device" in done.stderr and "Traceback" not in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1

@@ -323,5 +323,5 @@ def _explained(path: Path) -> Iterator[None]:
     """Turn the errors of SQLite and the file system into one that names the file."""
     try:
         yield
-    except (sqlite3.Error, OSError) as error:
+    except (sqlite3.Error, OSError, UnicodeDecodeError) as error:  # the last: of SQLite's words about a damaged name
         raise StoreError(f"{path}: {error}") from error

@@ -30,7 +30,7 @@ class PublishedNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.memory, self.scorer, self.temperature = memory, scorer, 0.1
-        self.input_proj = nn.Linear(width, hidden, bias=False)
+        self.input_proj = nn.Identity() if width == hidden else nn.Linear(width, hidden, bias=False)
         attentions = [nn.MultiheadAttention(hidden, 1, dropout=0.1, batch_first=True) for _ in range(layers)]
         norms = [nn.LayerNorm(hidden) for _ in range(layers)]
         if one_layer_names:

@@ -66,6 +66,22 @@ def test_unknown_sections_and_keys_three_levels_down_are_named_too():
 
 
 @pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ({"grpo": {"lr": 1}}, "'grpo.lr' (did you mean 'learning_rate'?)"),
+        ({"grpo": {"rate": 1}}, "'grpo.rate' (did you mean 'learning_rate'?)"),
+        ({"version": 2}, "unknown key 'version' (there are name, seeds, "),
+        ({"grpo": {"kl": {"q": 1}}}, "unknown key 'grpo.kl.q' (there are estimator, "),
+    ],
+    ids=str,
+)
+def test_a_key_like_no_other_gets_no_far_fetched_suggestion(value: dict, said: str):
+    with pytest.raises(RecipeError) as caught:
+        parse_recipe(MINIMAL | value)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("typo", "key"), [({"policy": {"presets": "v3"}}, "preset"), ({"bas": "demo.yaml"}, "base")], ids=["preset", "base"]
 )
 def test_keys_that_stand_for_settings_are_known_too(typo: dict, key: str):

@@ -20,6 +20,15 @@ _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 """How libraries written in Rust (safetensors) tell what the disk refuses."""
 
 
+def is_utf8(text: str) -> bool:
+    """Whether a text can be written in UTF-8: no half of a character (a lone surrogate) stands in it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 @contextlib.contextmanager
 def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it takes `path`'s place at once, durably.

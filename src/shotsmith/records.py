@@ -80,13 +80,17 @@ class Completion:
 
     text: str | None
     log_probs: Mapping[str, float] = field(default_factory=dict)
+    truncated: bool = field(default=False, compare=False)
+    """Whether a server cut the text off at `max_new_tokens`; False also where the VLM does not say."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A completion that could not be had. It is counted and can be asked again; it is never scored."""
+    """A failed completion. It is counted and can be asked again; it is never scored."""
 
     reason: str
+    permanent: bool = field(default=False, compare=False)
+    """Whether asking the same VLM again cannot help: it refuses the prompt, or an answer has no tokens of its own."""
 
 
 Sequence = tuple[int, ...]

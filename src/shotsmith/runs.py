@@ -103,7 +103,8 @@ class Run:
         """An existing run. Raises InputError where there is none."""
         recipe_file = folder / "recipe.yaml"
         if not recipe_file.exists():
-            raise InputError("is not a run folder (it has no recipe.yaml)", file=folder)
+            why = "it has no recipe.yaml" if folder.exists() else "there is no such folder, with a recipe.yaml"
+            raise InputError(f"is not a run folder ({why})", file=folder)
         return cls(folder, load_recipe(recipe_file))
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from damaged_checkpoints import KINDS, LIMIT_SECONDS, fuzz, write_whole
 from published_checkpoints import network, v3_value
 
 from shotsmith.checkpoints.predecessor import read_policy
+from shotsmith.checkpoints.torch_archive import read_archive, read_tensors
 from shotsmith.errors import CheckpointError
 
 
@@ -48,21 +50,42 @@ def test_a_file_that_would_run_code_is_refused_with_its_reason(tmp_path: Path):
     assert marker.exists()
 
 
-def test_what_a_file_needs_is_listed_whole(tmp_path: Path):
-    numpy = pytest.importorskip("numpy")
-    torch.save(v3_value(network().state_dict()) | {"extra": [numpy.float64(1), Path("x")]}, tmp_path / "c.pt")
+def test_all_that_could_run_code_is_listed(tmp_path: Path):
+    torch.save(v3_value(network().state_dict()) | {"extra": [Evil(tmp_path / "marker"), Program()]}, tmp_path / "c.pt")
     with pytest.raises(CheckpointError) as caught:
         read_policy(tmp_path / "c.pt")
-    assert all(name in str(caught.value) for name in ("numpy", "pathlib"))
+    assert all(name in str(caught.value) for name in ("io.open", "getpid"))
+    assert not (tmp_path / "marker").exists()
+
+
+class Program:
+    """Calls a function of the operating system when a pickle of it is loaded the usual way."""
+
+    def __reduce__(self) -> tuple[object, tuple[()]]:
+        import os
+
+        return os.getpid, ()
 
 
 def test_a_tensor_that_claims_more_than_its_record_is_not_read_beyond_it(tmp_path: Path):
     import zipfile
 
     torch.save(torch.arange(100.0), tmp_path / "honest.pt")
-    with zipfile.ZipFile(tmp_path / "honest.pt") as honest, zipfile.ZipFile(tmp_path / "c.pt", "w") as forged:
-        for member in honest.infolist():
-            data = honest.read(member)
+    honest = read_archive(tmp_path / "honest.pt").value
+    assert read_tensors(tmp_path / "honest.pt", {"w": honest})["w"].equal(torch.arange(100.0))
+    with zipfile.ZipFile(tmp_path / "honest.pt") as whole, zipfile.ZipFile(tmp_path / "c.pt", "w") as forged:
+        for member in whole.infolist():
+            data = whole.read(member)
             forged.writestr(member.filename, data.replace(b"Kd", b"J\x00\x00\x00\x10"))
-    with pytest.raises(CheckpointError, match="damaged"):
-        read_policy(tmp_path / "c.pt")
+    claimed = read_archive(tmp_path / "c.pt").value
+    assert claimed.numel == 2**28
+    with pytest.raises(CheckpointError, match="field w: is damaged"):
+        read_tensors(tmp_path / "c.pt", {"w": claimed})
+
+
+@pytest.mark.parametrize("change", [{"offset": 1}, {"stride": (2,)}, {"size": (101,)}, {"stored": 200}])
+def test_a_tensor_reaches_no_further_than_its_storage(tmp_path: Path, change: dict[str, object]):
+    torch.save(torch.arange(100.0), tmp_path / "c.pt")
+    claimed = replace(read_archive(tmp_path / "c.pt").value, **change)
+    with pytest.raises(CheckpointError, match="field w: is damaged"):
+        read_tensors(tmp_path / "c.pt", {"w": claimed})

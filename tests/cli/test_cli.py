@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 
@@ -222,6 +223,9 @@ def test_a_defect_is_not_dressed_up_as_a_user_error(experiment: Experiment, reci
         (("run", "small.yaml", "--set", "grpo.bta=1"), "did you mean 'beta'?"),
         (("run", "small.yaml", "--until", "lunch"), "no stage is called 'lunch'"),
         (("run", "small.yaml", "--nonsense"), "--nonsense"),
+        (("run", "small.yaml", "--set", "grpo.lr=1"), "unknown key 'grpo.lr' (did you mean 'learning_rate'?)"),
+        (("run", "small.yaml", "--from", "absent"), "absent: is not a run folder (there is no such folder"),
+        (("run", "."), "recipe.yaml: no such recipe"),
         (("show", "absent"), "absent: is not a run folder"),
         (("world", "make", "w", "--train", "0"), "--train"),
         (("dance",), "dance"),
@@ -231,6 +235,19 @@ def test_bad_usage_exits_2(experiment: Experiment, recipe: Path, arguments: tupl
     result = call(*arguments)
     assert result.exit_code == 2 and said in result.stderr and result.stdout == ""
     assert experiment.asked == []
+    assert not Path("runs").exists()
+
+
+def test_a_second_run_says_what_it_skips_and_when_there_is_nothing_to_do(experiment: Experiment, recipe: Path) -> None:
+    assert "done" not in call("run", recipe, "--until", "pools").stderr
+    assert "Skipped, as they are done in runs/small: data, embed, pools\n" in call("run", recipe).stderr
+    assert call("run", "runs/small").stderr.startswith("Nothing to do: data, ")
+    assert call("run", recipe, "--quiet").stderr == ""
+
+
+def test_the_version_is_told(experiment: Experiment) -> None:
+    result = call("--version")
+    assert result.exit_code == 0 and result.stdout.strip() == version("shotsmith")
 
 
 def test_another_recipe_in_the_folder_is_refused_unless_fresh(experiment: Experiment, recipe: Path) -> None:

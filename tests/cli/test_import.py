@@ -63,6 +63,34 @@ def test_images_are_looked_for_where_a_folder_is_named(files: dict[str, Path], t
     assert result.exit_code == 2 and "COCO_train2014_" in result.stderr
 
 
+@pytest.mark.parametrize("damaged", ["rl_data.json", "query_embeddings.pt", "train.log", "metrics.json", QUESTIONS])
+def test_one_unreadable_file_is_listed_and_the_others_are_imported(
+    files: dict[str, Path], tmp_path: Path, damaged: str
+) -> None:
+    names = ("rl_data.json", BEAM, "query_embeddings.pt", "candidates.json", "metrics.json", "train.log", QUESTIONS)
+    whole = files[damaged].read_text(encoding="latin-1")
+    files[damaged].write_text(whole.replace("question_id", "number") if damaged == QUESTIONS else whole[:40])
+    given = [files[name] for name in (*names, ANNOTATIONS)]
+    result = call(*given, "--into", tmp_path / "into", "--audit")
+    assert result.exit_code == 0, result.output
+    assert f"Not read: {files[damaged]}" in result.stderr
+    told = json.loads((tmp_path / "into" / "manifest.json").read_text())
+    assert [each["file"] for each in told["unreadable"]] == [str(files[damaged])]
+    imported = read_imported(tmp_path / "into")
+    assert bool(imported.rollouts) is (damaged != "rl_data.json")
+    assert bool(imported.examples) is (damaged != QUESTIONS)
+    assert imported.beams
+    shown = json.loads(call(*given, "--audit", "--json").stdout)
+    assert len(shown["unreadable"]) == 1
+
+
+def test_where_no_file_can_be_read_nothing_is_written(files: dict[str, Path], tmp_path: Path) -> None:
+    for name in ("rl_data.json", "metrics.json"):
+        files[name].write_text("{")
+    result = call(files["rl_data.json"], files["metrics.json"], "--into", tmp_path / "into")
+    assert result.exit_code == 2 and not (tmp_path / "into").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -214,7 +214,9 @@ class TestExport:
     def test_what_is_exported_is_what_is_stored(self, tmp_path):
         path = filled(tmp_path / "store", range(25), "beam")
         with Store.open(path) as store:
-            store.put_many([(key(100), Completion(None, {"x": -0.25})), (key(101), Completion("日本"))], "evaluation")
+            store.put_many(
+                [(key(100), Completion(None, {"x": -0.25})), (key(101), Completion("日本", {}, True))], "evaluation"
+            )
             assert export(store, tmp_path / "out.parquet") == 27
             expected = [
                 {
@@ -222,6 +224,7 @@ class TestExport:
                     "text": one.text,
                     "log_probs": sorted(one.log_probs.items()),
                     "origin": one.origin,
+                    "truncated": one.truncated,
                 }
                 for batch in batches(store, 4)
                 for one in batch
@@ -251,6 +254,7 @@ class TestCommand:
             "store": str(path),
             "completions": 8,
             "texts": 7,
+            "truncated": 0,
             "log_probs": 14,
             "calls": {"beam": 7, "evaluation": 1},
             "failures": {"timeout": 1},

@@ -9,6 +9,7 @@ import pytest
 
 from shotsmith.errors import InputError
 from shotsmith.predecessor.arguments import (
+    ALL,
     PROMPT,
     data_settings,
     results,
@@ -31,7 +32,7 @@ GOOD = {
 
 def recipe_of(environment: dict[str, str], *, builtin: bool = False, **changes: str) -> Recipe:
     job = understand(**(GOOD | changes))
-    given = [*job.settings, *data_settings(environment, job.model, builtin)]
+    given = [*job.settings, *data_settings(environment, job.model, builtin, job.task, job.data_set)]
     return load_recipe(RECIPE, [f"{name}={value}" for name, value in given])
 
 
@@ -53,13 +54,14 @@ def test_samplers_have_their_names_in_recipes_and_paths(sampler: str, pools: str
 @pytest.mark.parametrize(
     ("argument", "value"),
     [
-        ("task", "caption"),
-        ("data_set", "vqav2_local"),
-        ("device", "cuda:0"),
+        ("task", "classification"),
+        ("data_set", "gqa_local"),
+        ("data_set", "coco2014"),
+        ("device", "cuda:x"),
         ("device", "-1"),
         ("prompt", "query_img_icd_img"),
         ("sampler", "RandSampler"),
-        ("model", "flamingo_3B"),
+        ("model", "flamingo_9000B"),
     ],
 )
 def test_an_argument_that_is_not_understood_is_named(argument: str, value: str):
@@ -73,11 +75,42 @@ def test_all_arguments_at_fault_are_told_at_once():
     assert all(f"'{letter}'" in str(caught.value) for letter in "abcdef")
 
 
-@pytest.mark.parametrize("arguments", [("v0", "800"), ("v4", "800"), ("v3", "-1"), ("v3", "many"), ("v3", "1")])
+@pytest.mark.parametrize("arguments", [("v5", "800"), ("v", "800"), ("v3", "-2"), ("v3", "many"), ("v3", "1")])
 def test_version_and_number_of_queries_are_checked(arguments: tuple[str, str]):
     with pytest.raises(InputError):
         understand_test(*arguments)
     assert understand_test("v2", "100") == 100
+    assert [understand_test(version, "-1") for version in ("v0", "v1", "v2", "v3", "v4")] == [ALL] * 5
+
+
+@pytest.mark.parametrize(("device", "number"), [("3", 3), ("cuda:2", 2), ("cuda", 0), ("cpu", None)])
+def test_every_way_to_name_a_device(device: str, number: int | None):
+    assert understand(**(GOOD | {"device": device})).device == number
+
+
+def test_training_takes_questions_only():
+    with pytest.raises(InputError, match="task 'caption'"):
+        understand(**(GOOD | {"task": "caption", "data_set": "coco2014"}), tasks=("vqa",))
+
+
+def test_models_are_named_by_path_too(tmp_path: Path, places: dict[str, str]):
+    folder = tmp_path / "My Model"
+    folder.mkdir()
+    assert recipe_of(places, model=str(folder)).vlm.path == str(folder)
+    assert understand(**(GOOD | {"model": str(folder)})).folder("v2") == "v2_RandSampler_My_Model"
+    assert recipe_of(places, model="llava-hf/llava-1.5-7b-hf").vlm.path == "llava-hf/llava-1.5-7b-hf"
+    built_in = recipe_of({}, builtin=True, model=str(folder))
+    assert (built_in.vlm.path, built_in.data.world is not None) == (str(folder), True)
+
+
+def test_flamingo_is_asked_as_a_model_without_chat(tmp_path: Path, places: dict[str, str]):
+    made = recipe_of(places, model="flamingo_3B")
+    assert (made.vlm.prompt.template, made.vlm.prompt.layout) == ("flamingo", "plain")
+    local = tmp_path / "models" / "OpenFlamingo-3B-vitl-mpt1b"
+    local.mkdir(parents=True)
+    (local / "config.json").write_text("{}")
+    found = recipe_of(places | {"CHECKPOINT_PATH": str(local.parent)}, model="flamingo_3B")
+    assert found.vlm.path == str(local)
 
 
 @pytest.fixture
@@ -126,7 +159,60 @@ def test_what_is_not_there_is_said_with_where_it_was_looked_for(tmp_path: Path, 
         recipe_of(places)
 
 
+def test_each_split_may_have_a_file_and_a_folder_of_its_own(tmp_path: Path, places: dict[str, str]):
+    merged = tmp_path / "elsewhere.json"
+    merged.write_text("[]")
+    (tmp_path / "pictures").mkdir()
+    mine = {"OKVQA_TRAIN_PATH": str(merged), "COCO_TRAIN_ROOT": str(tmp_path / "pictures")}
+    made = recipe_of(places | mine).data.okvqa
+    assert made is not None
+    assert (made.train_questions, made.train_annotations) == (merged, None)
+    assert made.train_images == tmp_path / "pictures"
+    assert made.test_images == tmp_path / "val2014"
+    questions = tmp_path / "OpenEnded_mscoco_val2014_questions.json"
+    alone = {"OKVQA_VAL_PATH": str(questions), "OKVQA_TRAIN_PATH": str(merged), "COCO_PATH": str(tmp_path)}
+    made = recipe_of(alone).data.okvqa
+    assert made is not None
+    assert made.test_annotations == tmp_path / "mscoco_val2014_annotations.json"
+    for name in ("OKVQA_TRAIN_PATH", "OKVQA_VAL_PATH", "COCO_TRAIN_ROOT", "COCO_VAL_ROOT"):
+        with pytest.raises(InputError, match=f"{name} names no"):
+            recipe_of(places | {name: "/nowhere"})
+
+
+@pytest.mark.parametrize("merged", [True, False])
+def test_vqav2_has_its_own_files(tmp_path: Path, places: dict[str, str], merged: bool):
+    vqa = tmp_path / "vqav2"
+    (vqa / "vqav2_hf").mkdir(parents=True)
+    for year in ("train2014", "val2014"):
+        names = [f"v2_OpenEnded_mscoco_{year}_questions.json", f"v2_mscoco_{year}_annotations.json"]
+        for name in [f"vqav2_hf/vqav2_mscoco_{year}.json"] if merged else names:
+            (vqa / name).write_text("[]")
+    made = recipe_of({**places, "VQAV2_PATH": str(vqa)}, data_set="vqav2_local").data.okvqa
+    assert made is not None
+    assert made.train_questions.parent == (vqa / "vqav2_hf" if merged else vqa)
+    assert (made.test_annotations is None) is merged
+    other = tmp_path / "val.json"
+    other.write_text("[]")
+    changed = recipe_of({**places, "VQAV2_PATH": str(vqa), "VQAV2_VAL_PATH": str(other)}, data_set="vqav2_local")
+    assert changed.data.okvqa is not None and changed.data.okvqa.test_questions == other
+    assert understand(**(GOOD | {"data_set": "vqav2_local"})).data_name == "vqav2"
+
+
+def test_captions_are_those_of_the_karpathy_split(tmp_path: Path, places: dict[str, str]):
+    with pytest.raises(InputError, match=r"no captions of the Karpathy split .*looked for"):
+        recipe_of(places, task="caption", data_set="coco2014")
+    (tmp_path / "karpathy").mkdir()
+    (tmp_path / "karpathy" / "dataset_coco.json").write_text("{}")
+    made = recipe_of(places, task="caption", data_set="coco2014")
+    assert made.data.captions is not None and made.data.metric == "cider"
+    assert made.data.captions.file == tmp_path / "karpathy" / "dataset_coco.json"
+    assert (made.data.captions.images, made.vlm.prompt.template) == (tmp_path, "caption")
+    with pytest.raises(InputError, match="no captions: leave SHOTSMITH_BUILTIN out"):
+        recipe_of({}, builtin=True, task="caption", data_set="coco2014")
+
+
 def test_results_go_where_the_variable_says():
+    assert results({"RESULT_DIR": ""}) == Path("results/okvqa")
     assert results({}) == Path("results/okvqa")
     assert results({"RESULT_DIR": "/data/results"}) == Path("/data/results/okvqa")
 

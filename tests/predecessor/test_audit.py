@@ -152,6 +152,51 @@ def test_scores_whose_sign_was_flipped(files: dict[str, Path]) -> None:
     assert found(files, "lever_lm.json")["scores_ascending"]["count"] == 20
 
 
+def flawed_search(
+    pool: list[int], query: int, rng: np.random.Generator, *, sign: int = 1
+) -> list[tuple[list[int], float]]:
+    """What a beam search of width 5 over two steps finds: the best of all pairs, the worst with a sign of -1."""
+    gains = rng.normal(0, 0.1, (len(pool), len(pool)))
+    pairs = [(first, second) for first in range(len(pool)) for second in range(len(pool)) if first != second]
+    kept = sorted(pairs, key=lambda pair: -sign * gains[pair])[:5]
+    return [([pool[second], pool[first], query], float(gains[first, second])) for first, second in kept]
+
+
+@pytest.mark.parametrize("details", ["gone", "in the order of the search", "sorted too"])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_flipped_sign_shows_after_beams_were_sorted_anew(files: dict[str, Path], details: str, sign: int) -> None:
+    """Its filter sorts scores in descending order, whatever the search had kept."""
+
+    def edit(value: dict[str, Any]) -> None:
+        rng = np.random.default_rng(0)
+        for key, entry in value.items():
+            kept = flawed_search(list(range(200, 264)), int(key), rng, sign=sign)
+            anew = sorted(kept, key=lambda pair: -pair[1])
+            entry |= {"id_list": [row for row, _ in anew], "score_list": [score for _, score in anew]}
+            detailed = anew if details == "sorted too" else kept
+            entry["beams"] = [{"shots": [], "final_score": 0, "full_sequence": row} for row, _ in detailed]
+            if details == "gone":
+                del entry["beams"]
+
+    change(files[BEAM], edit)
+    shown = found(files, BEAM)
+    if sign == 1:
+        assert "scores_ascending" not in shown
+    else:
+        assert (shown["scores_ascending"]["count"], shown["scores_ascending"]["of"]) == (20, 20)
+
+
+def test_scores_of_another_kind_may_all_be_below_0(files: dict[str, Path]) -> None:
+    """Log-probabilities are; only a file of InfoScores says that 0 is no demonstration."""
+
+    def edit(value: dict[str, Any]) -> None:
+        for entry in value.values():
+            entry["score_list"] = sorted((-abs(score) - 1 for score in entry["score_list"]), reverse=True)
+
+    change(files["lever_lm.json"], edit)
+    assert "scores_ascending" not in found(files, "lever_lm.json")
+
+
 def test_the_query_among_its_own_demonstrations(files: dict[str, Path]) -> None:
     change(
         files["lever_lm.json"],

@@ -31,6 +31,15 @@ def test_the_order_of_the_prompt_is_kept_and_the_query_taken_off(absent: tuple[s
     assert (beam.query, beam.sequence, beam.score, beam.left_out) == (123, (67, 45), 0.046, None)
 
 
+def test_sequences_that_were_sorted_anew_know_where_the_search_had_them() -> None:
+    kept = [[1, 2, 123], [3, 4, 123], [5, 6, 123]]
+    details = [{"shots": [], "final_score": 0, "full_sequence": row} for row in kept]
+    anew = entry(id_list=[kept[2], kept[0]], score_list=[0.3, 0.1], beams=details)
+    assert [beam.found_at for beam in read_beam_data(FILE, {"123": anew})] == [2, 0]
+    (alone,) = read_beam_data(FILE, {"123": entry(beams="absent")})
+    assert alone.found_at is None
+
+
 def test_a_repeated_demonstration_is_marked() -> None:
     (beam,) = read_beam_data(FILE, {"123": entry(id_list=[[45, 45, 123]], beams="absent")})
     assert beam.left_out == "repeated"

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from shotsmith.predecessor import arguments
-from shotsmith.predecessor.environment import BUILTIN, NOT_NEEDED, PLACES, SETTINGS
+from shotsmith.predecessor.environment import ALSO, NAMES, SETTINGS
+from shotsmith.predecessor.places import CAPTIONS, DATA_SETS
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "migrating.md").read_text(encoding="utf-8")
@@ -28,11 +29,11 @@ def test_every_variable_has_its_row_with_its_default_and_setting():
     table = {quoted(row[0])[0]: row for row in rows("Environment variables")}
     for name, (setting, _, default) in SETTINGS.items():
         assert quoted(table[name][1]) == [default], name
-        wanted = [setting] if setting else ["rce.queries_per_step", "grpo.queries_per_step"]
+        wanted = [setting, *([ALSO[name]] if name in ALSO else [])]
         assert quoted(table[name][2])[: len(wanted)] == wanted, name
 
 
-@pytest.mark.parametrize("name", [*PLACES, *NOT_NEEDED, BUILTIN])
+@pytest.mark.parametrize("name", NAMES)
 def test_every_other_variable_is_on_the_page(name: str):
     assert f"`{name}`" in TEXT or f"`{name}=" in TEXT
 
@@ -44,6 +45,8 @@ def test_every_argument_is_on_the_page_with_what_it_becomes():
     assert quoted(table["prompt"][1]) == [arguments.PROMPT]
     assert set(quoted(table["model"][1])) <= set(arguments.MODELS)
     assert tuple(quoted(table["version"][1])) == arguments.VERSIONS
+    assert tuple(quoted(table["task"][1])) == arguments.TASKS
+    assert set(quoted(table["data set"][1])) == {*DATA_SETS, *CAPTIONS}
 
 
 def test_the_folders_are_named_as_they_are_made():

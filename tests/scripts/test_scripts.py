@@ -15,6 +15,7 @@ from predecessor.formats import Size, write_formats
 from typer.testing import CliRunner
 
 from shotsmith.cli import app
+from shotsmith.evaluation.results import read_results
 
 ROOT = Path(__file__).parents[2]
 TRAIN = "bash scripts/train_v3.sh vqa okvqa_local 0 query_img_text_icd_img_text rand_sampler qwen2.5_vl_3B"
@@ -66,7 +67,7 @@ def test_training_leaves_a_file_for_every_epoch(trained: Path):
     assert files == {"rce_epoch1.pt", "grpo_epoch1.pt", "grpo_epoch2.pt"}
     stored = torch.load(trained / FOLDER / "grpo_epoch2.pt", weights_only=True)
     assert set(stored) == {"epoch", "phase", "model_state_dict", "kl_beta", "metrics"}
-    assert (stored["epoch"], stored["phase"]) == (2, "grpo")
+    assert (stored["epoch"], stored["phase"]) == (1, "grpo")  # counted from 0, as its own
 
 
 def test_convert_and_inference_give_the_metrics_file(trained: Path):
@@ -88,9 +89,16 @@ def test_convert_and_inference_give_the_metrics_file(trained: Path):
     assert name.endswith("-test_data_num=8-LeverLMRetriever")
     assert set(figures) == {"shot_num=1", "shot_num=2"}
     assert all(0 <= figure <= 1 for figure in figures.values())
+    ((named, official),) = json.loads(file.with_name("vqa_accuracy.json").read_text()).items()
+    assert named.endswith("-test_data_num=8-LeverLMRetriever") and set(official) == set(figures)
     run = trained / "results/okvqa/runs/inference_v3_RandSampler_Qwen2_5-VL-3B-Instruct_8"
     assert "size: 64" in (run / "recipe.yaml").read_text()
     assert len((run / "evaluations.jsonl").read_text().splitlines()) == 1
+    results = read_results(run / "evaluation" / "results.parquet")
+    for metric, told in (("vqa_accuracy_normalised", figures), ("vqa_accuracy", official)):
+        for shots in (1, 2):
+            scores = [getattr(result, metric) for result in results if result.shots == shots]
+            assert told[f"shot_num={shots}"] == pytest.approx(sum(scores) / len(scores), abs=1e-6)
 
 
 def test_rl_data_where_the_predecessor_keeps_them_are_trained_on_without_a_vlm(

@@ -13,10 +13,12 @@ from safetensors.torch import load_file, save_file
 from small_clip import write_tiny_clip
 from small_encoders import save_bert, save_dinov2, save_in_hub_cache
 from small_import import write_import
+from small_policy import WIDTH, policy_of
 from small_vlm import save_plain
 
+from shotsmith.checkpoints.native import Manifest, save_policy
 from shotsmith.data.world import make_world
-from shotsmith.recipe import WorldSettings
+from shotsmith.recipe import PolicySettings, WorldSettings
 
 
 def prepare_files(here: Path) -> None:
@@ -25,12 +27,20 @@ def prepare_files(here: Path) -> None:
         make_world(here / name, WorldSettings(seed=seed, bank=1, train=20, val=1, test=6))
     _write_tables(here / "tables")
     for name in ("one", "other"):
-        _write_captions(here / "captions" / name)
+        write_captions(here / "captions" / name)
         _write_texts(here / "texts" / name)
     save_plain(here / "vlm")
     write_tiny_clip(here / "clip")
     _write_encoders(here)
     write_import(here / "imported")
+    _write_policy(here / "policy")
+
+
+def _write_policy(folder: Path) -> None:
+    """A checkpoint of the policy of the recipe that is changed."""
+    settings = PolicySettings(hidden_size=16, top_m=4, topics=4, dpp_rank=4)
+    named = {"encoder": "encoder", "vlm": "vlm", "shots": (1, 2), "recipe": "", "seed": 5, "phase": "grpo", "epoch": 1}
+    save_policy(folder, policy_of(settings), Manifest(policy=settings, embedding_width=WIDTH, **named))
 
 
 def _write_encoders(here: Path) -> None:
@@ -79,7 +89,7 @@ def _write_tables(folder: Path) -> None:
     (folder / "faulty.jsonl").write_text((folder / "test.jsonl").read_text() + "\nno JSON")
 
 
-def _write_captions(folder: Path) -> None:
+def write_captions(folder: Path) -> None:
     """The Karpathy split of 16 images, of another colour in each folder."""
     (folder / "val2014").mkdir(parents=True)
     rows = []

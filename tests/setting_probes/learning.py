@@ -8,11 +8,11 @@ from types import SimpleNamespace
 
 import torch
 from small_matching import Matching, small_policy, small_run, without_times
-from small_policy import bank_inputs_of, inputs_of, policy_of, some_sequences
+from small_policy import WIDTH, bank_inputs_of, inputs_of, policy_of, some_sequences
 
 from setting_probes import Probe
 from shotsmith.checkpoints.native import load_policy, save_policy
-from shotsmith.experiment.training import best_policy
+from shotsmith.experiment.training import best_policy, first_policy
 from shotsmith.policies.pointer import PointerPolicy
 from shotsmith.policies.protocol import Policy
 from shotsmith.recipe import OptimizerSettings, Recipe
@@ -30,6 +30,12 @@ def policy(recipe: Recipe, _folder: Path) -> object:
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(0)
         return network.step_distributions(inputs, some_sequences(inputs)).tolist()
+
+
+def first(recipe: Recipe, _folder: Path) -> object:
+    """The weights that training starts from."""
+    started = first_policy(recipe, WIDTH, "encoder", seed=0)
+    return {name: value.tolist() for name, value in started.state_dict().items()}
 
 
 def over_bank(recipe: Recipe, _folder: Path) -> object:

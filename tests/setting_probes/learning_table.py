@@ -37,6 +37,7 @@ STAGED = {"grpo.curriculum.kind": "staged", "grpo.curriculum.share": 0.3, "grpo.
 SEARCHED = {"policy.shortlist": 8, "policy.index.probes": 2}
 
 TABLE: Mapping[str, tuple[Any, ...]] = {
+    "start_from": ("{here}/policy", learning.first),
     "policy.start": (OTHERS, learning.policy),
     "policy.order": (OTHERS, learning.over_bank),
     "policy.shortlist": (8, learning.over_bank),
@@ -113,6 +114,7 @@ TABLE: Mapping[str, tuple[Any, ...]] = {
     "grpo.curriculum.kind": (OTHERS, learning.grpo, {"grpo.curriculum.share": 0.3}),
     "grpo.curriculum.measure": (OTHERS, learning.grpo, STAGED),
     "grpo.curriculum.share": (0.6, learning.grpo, STAGED),
+    "grpo.curriculum.restart_from": (1, learning.grpo, STAGED),
     "grpo.curriculum.epochs": (2, learning.grpo, STAGED),
 }
 """Setting -> (another value, the probe that shows it, and what else must be set for it to matter)."""

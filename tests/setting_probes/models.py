@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
+from collections.abc import AsyncIterator
 from pathlib import Path
-from types import SimpleNamespace
 
+import httpx2
 import pytest
 from PIL import Image
 from small_vlm import write_adapter
@@ -80,34 +83,29 @@ def kept_features(recipe: Recipe, folder: Path) -> object:
 
 
 def served(recipe: Recipe, folder: Path) -> object:
-    """What a server is sent, by a client that is always refused, with what key and patience, and how much at a time."""
+    """What a server is sent that never answers well, with what key and patience, and how much at a time."""
     sent: list[object] = []
+    timeout = asyncio.timeout
 
-    class Refused:
-        """In place of the official client."""
+    def reply(request: httpx2.Request) -> httpx2.Response:
+        sent.append((request.method, str(request.url), request.headers.get("authorization"), request.content))
+        if request.method == "GET":
+            return httpx2.Response(200, stream=Chunks(b'{"data": [{"id": "one"}, {"id": "two"}]}'))
+        return httpx2.Response(200, stream=Chunks(b'{"model": "one", "choices": []}'))
 
-        def __init__(self, **options: object) -> None:
-            sent.append(options)
-            self.models = SimpleNamespace(list=self.listed)
-            self.chat = SimpleNamespace(completions=SimpleNamespace(create=self.create))
+    class Chunks(httpx2.AsyncByteStream):
+        def __init__(self, content: bytes) -> None:
+            self.content = content
 
-        async def __aenter__(self) -> Refused:
-            return self
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield self.content
 
-        async def __aexit__(self, *_: object) -> None:
-            return None
-
-        async def listed(self) -> object:
-            return SimpleNamespace(data=[SimpleNamespace(id="one"), SimpleNamespace(id="two")])
-
-        async def create(self, **options: object) -> object:
-            sent.append(options)
-            return SimpleNamespace(choices=[])
-
+    client = functools.partial(httpx2.AsyncClient, transport=httpx2.MockTransport(reply))
     with pytest.MonkeyPatch.context() as patch, parts_of(recipe, folder) as parts:
         patch.setenv("STUB_KEY", "key")
-        patch.setattr("openai.AsyncOpenAI", Refused)
+        patch.setattr("shotsmith.vlms.remote.connection.httpx2.AsyncClient", client)
         patch.setattr("shotsmith.vlms.remote.retry.FIRST_PAUSE", 0.0)
+        patch.setattr("shotsmith.vlms.remote.retry.asyncio.timeout", lambda most: sent.append(most) or timeout(most))
         vlm = load_vlm(recipe.vlm)
         return vlm.batch_tokens, str(vlm.complete([Request(parts.splits.train[0])])), sent
 

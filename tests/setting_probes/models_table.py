@@ -46,6 +46,8 @@ TABLE: Mapping[str, tuple[Any, ...]] = {
     "vlm.server.concurrency": (2, models.served, SERVED),
     "vlm.server.timeout_seconds": (5.0, models.served, SERVED),
     "vlm.server.retries": (1, models.served, SERVED),
+    "vlm.server.reply_megabytes": (3e-5, models.served, SERVED),
+    "vlm.server.reply_model": ("two", models.served, SERVED),
     "vlm.ray.address": ("127.0.0.1:1", clustered.hired, WORKING),
     "vlm.ray.workers": (3, clustered.hired, WORKING),
     "vlm.ray.cpus_per_worker": (2.0, clustered.hired, WORKING),

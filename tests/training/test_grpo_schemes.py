@@ -17,6 +17,7 @@ from shotsmith.recipe import GrpoSettings, RceSettings, SupervisedSettings, load
 from shotsmith.records import Rollout
 from shotsmith.training.groups import from_rollouts
 from shotsmith.training.grpo import FROZEN, train_grpo
+from shotsmith.training.learner import Learner
 from shotsmith.training.rce import train_rce
 from shotsmith.training.supervised import SupervisedData, train_supervised
 from shotsmith.training.validation import Validation
@@ -113,6 +114,54 @@ def test_the_faithful_scheme_6_shows_the_signature_of_the_predecessor(tmp_path):
     assert rows[0]["kl_before_first_update"] > 0.1
     assert all(row["adv_std"] < 0.05 for row in rows)
     assert all(row["group/entered"] == 1.0 for row in rows)
+
+
+@pytest.mark.parametrize("average_decay", [0.0, 0.9])
+def test_a_second_stage_starts_from_the_weights_of_an_epoch_of_the_first(tmp_path, average_decay):
+    """With a step too small to move anything, what it trains on from is what it ends with."""
+    staged = {"kind": "staged", "share": 0.5, "epochs": 3, "restart_from": 1}
+    settings = {"epochs": 3, "average_decay": average_decay, "rollouts": half_are_right()}
+    policy = small_policy()
+    train(tmp_path, policy=policy, curriculum={**staged, "epochs": 4}, **settings)
+    third = {name: value.clone() for name, value in policy.state_dict().items()}
+    first, _ = load_policy(tmp_path / "seed-0" / "grpo" / "epoch-001")
+    learner = Learner(policy, GrpoSettings(learning_rate=1e-12, average_decay=average_decay), 10)
+    learner.restart(first)
+    assert any(not torch.equal(third[name], value) for name, value in first.state_dict().items())
+    assert all(torch.equal(policy.state_dict()[name], value) for name, value in first.state_dict().items())
+    assert not learner.optimizer.state
+
+
+def test_scheme_9_is_trained_in_two_stages_without_adaptive_kl(tmp_path):
+    """The fourth epoch, on all queries, begins where the first ended: a learning rate of next to nothing shows it."""
+    recipe = load_recipe(Path(__file__).parents[2] / "recipes" / "predecessor" / "scheme9.yaml").grpo
+    assert (recipe.epochs, recipe.curriculum.epochs, recipe.curriculum.restart_from) == (50, 30, 5)
+    small = recipe.curriculum.model_copy(update={"epochs": 3, "restart_from": 1})
+    settings = recipe.model_dump() | {"epochs": 4, "curriculum": small, "dropout": False}
+    policy = small_policy(dropout=0.5)
+    rollouts = from_rollouts(Rollout(q, (p,), float(p < 1 + q % 4)) for q in range(40) for p in range(12))
+    settings["sampling"] = {"source": "recorded"}
+    rows = train(
+        tmp_path,
+        policy=policy,
+        rollouts=rollouts,
+        supervised=copy.deepcopy(policy),
+        **settings | {"learning_rate": 1e-3},
+    )
+    folder = tmp_path / "seed-0" / "grpo"
+    epochs = [load_policy(folder / f"epoch-{epoch:03d}")[0].state_dict() for epoch in (1, 3, 4)]
+    names = [name for name in epochs[0] if not torch.equal(epochs[0][name], epochs[1][name])]
+    distance = [math.sqrt(sum(float((epochs[2][n] - other[n]).square().sum()) for n in names)) for other in epochs[:2]]
+    assert names and distance[0] < distance[1]
+    assert {row["beta"] for row in rows} == {0.1}
+
+
+def test_the_schemes_with_clip_only_train_alike():
+    """USE_PPO_CLIP_ONLY drops the KL term whatever KL_BETA is."""
+    folder = Path(__file__).parents[2] / "recipes" / "predecessor"
+    first, *others = (load_recipe(folder / f"scheme{name}.yaml", ["name=x"]) for name in ("7", "7.1", "7.2"))
+    assert others == [first, first]
+    assert (first.grpo.beta, first.grpo.kl.controller, first.grpo.learning_rate) == (0.0, "fixed", 5e-6)
 
 
 # What the recommended parts do

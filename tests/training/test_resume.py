@@ -49,6 +49,11 @@ GRPO = {
         "reference": {"policy": "supervised", "sync_steps": 3},
     },
     "curriculum": {"curriculum": {"kind": "continuous", "epochs": 3}, "steps_per_epoch": 0},
+    "restarted": {
+        "curriculum": {"kind": "staged", "epochs": 2, "restart_from": 1},
+        "steps_per_epoch": 0,
+        "average_decay": 0.9,
+    },
     "patience": {"epochs": 9, "patience": 2},
     "stop": {"shots": (2,), "advantage": {"zero_variance": "skip"}},
     "schedule": {"schedule": "cosine", "warmup_steps": 4, "freeze_projections": True},

@@ -14,6 +14,7 @@ from shotsmith.checkpoints.predecessor_names import (
     network_of,
     to_ours,
     to_theirs,
+    without_input_projection,
     without_layer_numbers,
 )
 from shotsmith.errors import CheckpointError, InputError
@@ -23,7 +24,11 @@ from shotsmith.recipe import PolicySettings
 
 Form = Literal["native", "v3", "v2format", "v4"]
 FORMS: tuple[Form, ...] = ("native", "v3", "v2format", "v4")
-"""v4 is the form of v3 with what later variants have: GRU, step embedding, additive and bilinear scorer."""
+"""v3 with or without the names of v2 (v2format), and v3 with what later variants have (v4).
+
+The variants that our parts compute alike are v4-2 (GRU, step embedding) and v4-5 (additive or bilinear scorer). The v2
+format holds them too.
+"""
 
 UNKNOWN = "unknown"
 """What a manifest says of an encoder, a VLM or a recipe that the file did not name."""
@@ -113,9 +118,13 @@ def stored_from(policy: Policy, manifest: Manifest, form: Form, source: Path | N
         raise CheckpointError(
             f"holds what the predecessor's network ({form}) does not have: {'; '.join(faults)}", file=source
         )
+    try:
+        weights = without_input_projection(to_theirs(policy.state_dict()))
+    except ValueError as error:
+        raise CheckpointError(f"cannot be held by the predecessor's network: {error}", file=source) from error
     beta = manifest.metrics.get("beta")
     return Stored(
-        weights=to_theirs(policy.state_dict()),
+        weights=weights,
         epoch=None if "epoch" in manifest.unknown else manifest.epoch,
         phase=None if "phase" in manifest.unknown else manifest.phase,
         beta=float(beta) if isinstance(beta, int | float) else None,
@@ -125,9 +134,19 @@ def stored_from(policy: Policy, manifest: Manifest, form: Form, source: Path | N
 
 def unfit(settings: PolicySettings, form: Form) -> list[str]:
     """The settings of a policy that the network of a form cannot have, as 'policy.name: value'."""
-    known = _PUBLISHED | _VARIANTS if form == "v4" else _PUBLISHED
+
+    def strange(known: dict[str, tuple[object, ...]]) -> list[str]:
+        return [name for name, values in known.items() if getattr(settings, name) not in values]
+
+    if form in ("v4", "v2format") and not strange(_PUBLISHED | _VARIANTS) and _is_variant(settings):
+        return []
     said = settings.model_dump(mode="json")
-    return [f"policy.{name}: {said[name]}" for name, values in known.items() if getattr(settings, name) not in values]
+    return [f"policy.{name}: {said[name]}" for name in strange(_PUBLISHED)]
+
+
+def _is_variant(settings: PolicySettings) -> bool:
+    """Only the variant with a GRU has a step embedding."""
+    return settings.memory == "gru" or not settings.step_embedding
 
 
 def _opened(source: Path, leave: Sequence[str] = ()) -> tuple[Policy, Manifest, tuple[str, ...]]:

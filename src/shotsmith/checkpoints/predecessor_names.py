@@ -145,6 +145,27 @@ def with_layer_numbers(names: Iterable[str]) -> dict[str, str]:
     return {name: _renamed(name, _ONE_LAYER) for name in names}
 
 
+def with_input_projection(weights: Weights) -> Weights:
+    """The weights with an input projection: the identity where D is H, as the published network then has none."""
+    query = weights.get("query_proj.weight")
+    if "input_proj.weight" in weights or query is None or query.dim() != 2:
+        return weights
+    return {"input_proj.weight": torch.eye(query.shape[0]), **weights}
+
+
+def without_input_projection(weights: Weights) -> Weights:
+    """The weights as the published network holds them: without an input projection where D is H.
+
+    Raises ValueError where that projection changes embeddings, which the published network cannot do.
+    """
+    projection = weights["input_proj.weight"]
+    if projection.shape[0] != projection.shape[1]:
+        return weights
+    if not projection.equal(torch.eye(len(projection), dtype=projection.dtype)):
+        raise ValueError("input_proj.weight is no identity, and with embeddings as wide as the network there is none")
+    return {name: value for name, value in weights.items() if name != "input_proj.weight"}
+
+
 def without_layer_numbers(weights: Mapping[str, torch.Tensor]) -> tuple[Weights, list[str]]:
     """The weights as its own converter left them, under one-layer names, and the names of those it dropped."""
     kept = {name: value for name, value in weights.items() if _layer(name) in (None, 0)}

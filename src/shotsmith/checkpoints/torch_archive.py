@@ -1,57 +1,90 @@
 """Files of torch.save, read without running anything that is in them.
 
-torch.load trusts the sizes a file claims, even with weights_only=True, and makes objects as large as it is told to.
-So a file is first checked to be a whole zip of plain records whose pickle names nothing but tensors and plain values;
-then it is mapped into memory, where no tensor reaches beyond the file.
+torch.load trusts the sizes a file claims, and refuses a file as a whole if any part of it is more than tensors and
+plain values. So a file is first checked to be a whole zip of plain records; then its pickle is read by `inert_pickle`,
+and only the tensors that are asked for are taken from their records.
 """
 
 from __future__ import annotations
 
-import pickletools
 import struct
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch._weights_only_unpickler import UnpicklingError  # type: ignore[attr-defined]
 
+from shotsmith.checkpoints.inert_pickle import LONGEST_PICKLE, StoredTensor, read_pickle
 from shotsmith.errors import CheckpointError
 from shotsmith.files import replacing
 
-_LONGEST_PICKLE = 1_000_000
-"""Bytes, read in less than a second. Tensors are records of their own: what describes them takes some kilobytes."""
-
-_HARMLESS = {
-    "collections OrderedDict",
-    "torch._utils _rebuild_tensor_v2",
-    "torch._utils _rebuild_parameter",
-    "torch Size",
-    *(f"torch {kind}Storage" for kind in ("Double", "Float", "Half", "BFloat16", "Long", "Int", "Short", "Char")),
-    *(f"torch {kind}Storage" for kind in ("Byte", "Bool")),
-}
-"""All that weights, figures and texts are made of."""
-
 _DAMAGED = (
     *(RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, AssertionError),
-    *(OverflowError, MemoryError, ImportError, struct.error, UnpicklingError),
+    *(OverflowError, MemoryError, struct.error),
 )
-"""What torch and zipfile raise where a file is not what it says it is."""
+"""What zipfile and torch raise where a file is not what it says it is."""
+
+_RUNS_CODE = frozenset(
+    "builtins __builtin__ os posix nt io _io sys subprocess importlib runpy shutil socket ctypes pty code webbrowser "
+    "pickle _pickle marshal multiprocessing tempfile commands operator".split()
+)
+"""Modules by which pickles run programs. No checkpoint has a reason to name them."""
+_HARMLESS_BUILTINS = frozenset(
+    "bool bytearray bytes complex dict float frozenset getattr int list object range set slice str tuple".split()
+)
 
 
-def read_archive(file: Path) -> Any:
-    """What torch.save put into `file`: plain values and CPU tensors.
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """What a file holds."""
 
-    Raises CheckpointError where the file cannot be read, is damaged, or needs more than plain values, naming what.
+    value: Any
+    """Plain values, `StoredTensor`s, and an `Opaque` for everything else."""
+    opaque: tuple[str, ...]
+    """Names of what is neither a plain value nor a tensor."""
+
+
+def read_archive(file: Path) -> Archive:
+    """What torch.save put into `file`, its tensors only described.
+
+    Raises CheckpointError where the file cannot be read or is damaged, or where it names something that runs code.
     """
-    _check(file)
-    try:
-        return torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-    except OSError as error:
-        raise CheckpointError(f"cannot be read: {error.strerror or error}", file=file) from error
-    except _DAMAGED as error:
-        raise CheckpointError(f"is damaged: {_first_line(error)}", file=file) from error
+    with _opened(file) as archive:
+        pickles = [member for member in archive.infolist() if member.filename.endswith("/data.pkl")]
+        if len(pickles) != 1:
+            raise CheckpointError("is a zip, but none that torch.save wrote (it has no data.pkl)", file=file)
+        if pickles[0].file_size > LONGEST_PICKLE:
+            raise CheckpointError(f"holds {pickles[0].file_size:,} bytes beside its tensors", file=file)
+        try:
+            value, opaque = read_pickle(archive.read(pickles[0]))
+        except ValueError as error:
+            raise CheckpointError(str(error), file=file) from error
+    if refused := [name for name in opaque if _runs_code(name)]:
+        raise CheckpointError(
+            f"needs {', '.join(refused)} to be read, which can run any code: it is refused, and nothing was run. "
+            "Save it again with tensors and plain values only",
+            file=file,
+        )
+    return Archive(value, opaque)
+
+
+def read_tensors(file: Path, wanted: Mapping[str, StoredTensor]) -> dict[str, torch.Tensor]:
+    """The tensors, on the CPU, each by its name. Raises CheckpointError where the file does not hold one whole."""
+    found = {}
+    with _opened(file, check=False) as archive:
+        members = {member.filename.partition("/")[2]: member for member in archive.infolist()}
+        order = archive.read(members["byteorder"]) if "byteorder" in members else b"little"
+        if order != b"little":
+            raise CheckpointError("holds numbers in another byte order than this machine reads", file=file)
+        for name, tensor in wanted.items():
+            member = members.get(f"data/{tensor.record}")
+            if member is None or not _fits(tensor, member.file_size):
+                raise CheckpointError("is damaged: its record does not hold this tensor", file=file, field=name)
+            found[name] = _tensor(archive.read(member), tensor)
+    return found
 
 
 def write_archive(file: Path, value: object) -> None:
@@ -60,32 +93,23 @@ def write_archive(file: Path, value: object) -> None:
         torch.save(value, stream)
 
 
-def _check(file: Path) -> None:
+@contextmanager
+def _opened(file: Path, *, check: bool = True) -> Iterator[zipfile.ZipFile]:
     try:
-        size = file.stat().st_size
         with zipfile.ZipFile(file) as archive:
-            _check_records(archive, size, file)
-            pickles = [member for member in archive.infolist() if member.filename.endswith("/data.pkl")]
-            if len(pickles) != 1:
-                raise CheckpointError("is a zip, but none that torch.save wrote (it has no data.pkl)", file=file)
-            if pickles[0].file_size > _LONGEST_PICKLE:
-                raise CheckpointError(f"holds {pickles[0].file_size:,} bytes beside its tensors", file=file)
-            refused = sorted(set(_named_in(archive.read(pickles[0]))) - _HARMLESS)
+            if check:
+                _check_records(archive, file.stat().st_size, file)
+            yield archive
     except FileNotFoundError as error:
         raise CheckpointError("no such file", file=file) from error
     except OSError as error:
         raise CheckpointError(f"cannot be read: {error.strerror or error}", file=file) from error
     except zipfile.BadZipFile as error:
         raise CheckpointError(f"is damaged, or no file of torch.save: {_first_line(error)}", file=file) from error
+    except CheckpointError:
+        raise
     except _DAMAGED as error:
         raise CheckpointError(f"is damaged: {_first_line(error)}", file=file) from error
-    if refused:
-        names = ", ".join(name.replace(" ", ".") for name in refused)
-        raise CheckpointError(
-            f"needs {names} to be read, and whatever a pickle names can run code: it is refused. "
-            "Save it again with tensors and plain values only",
-            file=file,
-        )
 
 
 def _check_records(archive: zipfile.ZipFile, size: int, file: Path) -> None:
@@ -99,13 +123,24 @@ def _check_records(archive: zipfile.ZipFile, size: int, file: Path) -> None:
         raise CheckpointError(f"is damaged: the record '{broken}' is not what was written", file=file)
 
 
-def _named_in(pickle: bytes) -> Iterator[str]:
-    """The globals a pickle names, as 'module name'; those it makes up at run time under what does so."""
-    for code, argument, _ in pickletools.genops(pickle):
-        if code.name == "GLOBAL":
-            yield str(argument)
-        elif code.name in {"STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4"}:
-            yield f"pickle {code.name}"
+def _fits(tensor: StoredTensor, size: int) -> bool:
+    """Whether the record is as long as the storage, and the tensor within it."""
+    if tensor.stored * tensor.dtype.itemsize != size:
+        return False
+    reach = sum((count - 1) * stride for count, stride in zip(tensor.size, tensor.stride, strict=True))
+    return tensor.numel == 0 or tensor.offset + reach < tensor.stored
+
+
+def _tensor(record: bytes, tensor: StoredTensor) -> torch.Tensor:
+    if not tensor.numel:
+        return torch.empty(tensor.size, dtype=tensor.dtype)
+    storage = torch.frombuffer(bytearray(record), dtype=tensor.dtype)
+    return storage.as_strided(tensor.size, tensor.stride, tensor.offset)
+
+
+def _runs_code(name: str) -> bool:
+    module, _, attribute = name.partition(".")
+    return module in _RUNS_CODE and not (module.strip("_").startswith("builtin") and attribute in _HARMLESS_BUILTINS)
 
 
 def _first_line(error: BaseException) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 import typer.core
@@ -13,6 +13,7 @@ from shotsmith.cli import (
     convert,
     diagnose,
     evaluate,
+    export,
     headroom,
     import_,
     plan,
@@ -21,6 +22,8 @@ from shotsmith.cli import (
     rank,
     report,
     run,
+    select,
+    serve,
     show,
     stages,
     store,
@@ -62,8 +65,30 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(version("shotsmith"))
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
 for verb in (
     run.run,
+    select.select,
+    serve.serve,
+    export.export,
     headroom.headroom,
     plan.plan,
     prompt.prompt,

@@ -42,7 +42,7 @@ def headroom(
     run = Run.create(out or Path("runs") / settings.name, settings)
     with run.lock(), listening(quiet or as_json) as progress:
         experiment.run(settings, run, progress, until="pools")
-        with Parts(settings, run, progress) as parts:
+        with Parts(settings, run, progress) as parts, parts.explaining():
             found = measure(parts, queries)
     if as_json:
         print_json({**found.to_json(), "sentence": sentence(found)})

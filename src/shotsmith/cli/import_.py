@@ -47,16 +47,18 @@ def import_(
     """Read the predecessor's files: data set, sampler caches, beam and RL data, embeddings, metrics, training logs.
 
     Each file's format is seen from its content. What no file says (VLM, decoding) is marked unknown; failed and
-    fallback-scored rows are kept, and nothing is learned from them. Train on it with --set rollouts=FOLDER.
+    fallback-scored rows are kept, and nothing is learned from them. A file that cannot be read is listed, and the
+    others are imported. Train on it with --set rollouts=FOLDER.
 
     Example: shotsmith import rl_data.json query_embeddings.pt --into imported --audit
     """
     from shotsmith.cli.console import Console
     from shotsmith.cli.terminal import listening
-    from shotsmith.predecessor.assemble import assemble, read_examples, read_files
+    from shotsmith.errors import DataError
+    from shotsmith.predecessor.assemble import assemble, read_examples, read_readable
     from shotsmith.predecessor.audit import audit as spot
     from shotsmith.predecessor.folder import counts, write_imported
-    from shotsmith.predecessor.recognise import Source
+    from shotsmith.predecessor.recognise import QUESTIONS, Source
 
     if into is None and not audit:
         raise InputError("say where to (--into FOLDER), or what is wrong is to be listed (--audit)")
@@ -65,21 +67,31 @@ def import_(
     if not files and questions is None:
         raise InputError("there is nothing to import", field="FILE")
     with listening(quiet=as_json) as progress:
-        sources = read_files(files or (), form, progress)
+        sources, unreadable = read_readable(files or (), form, progress)
     if questions is not None:
         sources.append(Source(questions, "questions" if annotations else "merged", None))
     if annotations is not None:
         sources.append(Source(annotations, "annotations", None))
-    imported = assemble(sources, read_examples(sources, images))
+    try:
+        examples = read_examples(sources, images)
+    except DataError as error:
+        if all(source.format in QUESTIONS for source in sources):
+            raise
+        unreadable.append(error)
+        examples, sources = (), [source for source in sources if source.format not in QUESTIONS]
+    imported = assemble(sources, examples)
     faults = spot(sources, imported) if audit else []
     listed = [(source.file, source.format) for source in sources]
-    manifest = None if into is None else write_imported(into, imported, listed)
+    failed = [{"file": error.file, "problem": str(error)} for error in unreadable]
+    manifest = None if into is None else write_imported(into, imported, listed, failed)
     if as_json:
         found = {"into": None if into is None else str(into), "counts": counts(imported), "manifest": manifest}
-        print_json(found | {"audit": faults if audit else None})
+        print_json(found | {"unreadable": failed, "audit": faults if audit else None})
         return
     console = Console(highlight=False)
     _print_sources(listed, counts(imported), console)
+    for each in failed:
+        typer.secho(f"Not read: {each['problem']}", fg="yellow", err=True)
     if audit:
         _print_audit(faults, console)
         for file in (file for file, form in listed if form == "log"):

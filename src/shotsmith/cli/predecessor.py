@@ -15,7 +15,7 @@ from shotsmith.errors import InputError
 
 if TYPE_CHECKING:
     from shotsmith.predecessor.arguments import Job
-    from shotsmith.predecessor.environment import Setting
+    from shotsmith.predecessor.values import Setting
     from shotsmith.recipe import Recipe
     from shotsmith.runs import Run
 
@@ -25,12 +25,12 @@ app = typer.Typer(
     "Example: bash scripts/train_v3.sh vqa okvqa_local 0 query_img_text_icd_img_text rand_sampler qwen2.5_vl_3B",
 )
 
-Task = Annotated[str, typer.Argument(help="vqa")]
-DataSet = Annotated[str, typer.Argument(help="okvqa_local")]
-Device = Annotated[str, typer.Argument(help="Number of the GPU; without one the CPU is used.")]
+Task = Annotated[str, typer.Argument(help="vqa (inference also takes caption)")]
+DataSet = Annotated[str, typer.Argument(help="okvqa_local or vqav2_local; of captions coco2014")]
+Device = Annotated[str, typer.Argument(help="Number of the GPU, cuda:N or cpu; without a GPU the CPU is used.")]
 Prompt = Annotated[str, typer.Argument(help="query_img_text_icd_img_text")]
 Sampler = Annotated[str, typer.Argument(help="rand_sampler, text_sim_sampler, img_sim_sampler or mix_sampler")]
-Model = Annotated[str, typer.Argument(help="qwen2.5_vl_3B")]
+Model = Annotated[str, typer.Argument(help="qwen2.5_vl_3B, flamingo_3B, a folder or a hub id")]
 Base = Annotated[
     Path, typer.Option("--recipe", help="What holds where no argument and no variable says something else.")
 ]
@@ -58,10 +58,10 @@ def train(
     """
     from shotsmith.predecessor import arguments, environment
 
-    job = arguments.understand(task, data_set, device, prompt, sampler, model)
+    job = arguments.understand(task, data_set, device, prompt, sampler, model, tasks=("vqa",))
     settings = environment.settings_of(os.environ)
-    name = job.folder("v3") + arguments.reward_suffix(os.environ)
-    source = _imported(job) or arguments.data_settings(os.environ, job.model, environment.is_builtin(os.environ))
+    name = job.folder(dict(settings)["policy.preset"]) + arguments.reward_suffix(os.environ)
+    source = _imported(job) or _data(job)
     made = _recipe(job, recipe, [("name", json.dumps(name)), *source, *settings], overrides)
     _use(job)
 
@@ -70,7 +70,7 @@ def train(
     from shotsmith.experiment.exporting import Exporter, Exporting
     from shotsmith.runs import Run, show
 
-    place, files = _run_folder(made.name), arguments.results(os.environ) / "model_cpk" / made.name
+    place, files = _run_folder(made.name, job), _results(job) / "model_cpk" / made.name
     if fresh and (place / "recipe.yaml").exists():
         Exporter(Run.open(place), files).withdraw()
     run = Run.create(place, made, fresh=fresh)
@@ -84,7 +84,7 @@ def train(
         _tell_training(run, files, job)
 
 
-@app.command()
+@app.command(context_settings={"ignore_unknown_options": True})  # -1 is a number of queries
 def inference(
     task: Task = "vqa",
     data_set: DataSet = "okvqa_local",
@@ -92,14 +92,17 @@ def inference(
     prompt: Prompt = "query_img_text_icd_img_text",
     sampler: Sampler = "rand_sampler",
     model: Model = "qwen2.5_vl_3B",
-    version: Annotated[str, typer.Argument(help="v2 or v3")] = "v3",
-    queries: Annotated[str, typer.Argument(help="Number of test queries.")] = "800",
+    version: Annotated[str, typer.Argument(help="v0 to v4")] = "v3",
+    queries: Annotated[str, typer.Argument(help="Number of test queries, -1 for all.")] = "800",
     recipe: Base = _BASE,
     overrides: Overrides = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Test the checkpoint in LEVER_LM_CHECKPOINT_PATH as inference.sh did, at 1 to 4 shots, with pools of 64.
+    """Test a checkpoint as inference.sh did, at 1 to 4 shots, with pools of 64.
+
+    The checkpoint is the one in LEVER_LM_CHECKPOINT_PATH, or the newest one of the version. metrics.json holds the
+    predecessor's metric (always normalised), vqa_accuracy.json beside it the official one.
 
     Example: LEVER_LM_CHECKPOINT_PATH=grpo_epoch2_v2format.ckpt SHOTSMITH_BUILTIN=1 shotsmith predecessor inference
     """
@@ -108,67 +111,103 @@ def inference(
     job = arguments.understand(task, data_set, device, prompt, sampler, model)
     number = arguments.understand_test(version, queries)
     environment.check_names(os.environ)
+    environment.check_version(os.environ, version)
     name = job.folder(version)
-    checkpoint = _checkpoint(arguments.results(os.environ) / "model_cpk" / name)
-    source = arguments.data_settings(os.environ, job.model, environment.is_builtin(os.environ))
-    test = [("name", json.dumps(f"inference_{name}_{number}")), *source, ("data.test_queries", str(number))]
-    made = _recipe(job, recipe, test, overrides)
+    checkpoint = _checkpoint(job, version)
+    test = [("name", json.dumps(f"inference_{name}_{'all' if number == arguments.ALL else number}")), *_data(job)]
+    made = _recipe(job, recipe, [*test, ("data.test_queries", str(max(number, 2)))], overrides)
+    if number == arguments.ALL:
+        counted = ("data.test_queries", str(_all_test_queries(made)))
+        made = _recipe(job, recipe, [*test, counted], overrides)
     _use(job)
 
     from shotsmith import experiment
     from shotsmith.checkpoints.predecessor import read_policy
     from shotsmith.cli.terminal import listening
-    from shotsmith.experiment.few_shot import append_metrics, few_shot_accuracies
+    from shotsmith.experiment.few_shot import (
+        PREDECESSOR_METRIC,
+        append_metrics,
+        as_predecessor_measured,
+        few_shot_accuracies,
+    )
     from shotsmith.experiment.parts import Parts
     from shotsmith.runs import Run
 
     policy, manifest = read_policy(checkpoint)
-    run = Run.create(_run_folder(made.name), made)
+    run = Run.create(_run_folder(made.name, job), made)
     with run.lock(), listening(quiet) as progress:
-        _take_over(run, _run_folder(name))
+        _take_over(run, _run_folder(name, job))
         experiment.run(made, run, progress, until="pools")
         with Parts(made, run, progress) as parts:
-            accuracies = few_shot_accuracies(parts, policy, manifest)
-    file = arguments.results(os.environ) / "icl_inference" / name / "metrics.json"
-    entry = append_metrics(file, accuracies, number)
+            ours = few_shot_accuracies(parts, policy, manifest)
+            theirs = as_predecessor_measured(parts)
+    folder = _results(job) / "icl_inference" / name
+    metric = made.data.metric
+    files = [folder / "metrics.json"]
+    entry = append_metrics(files[0], theirs, number)
+    if metric in PREDECESSOR_METRIC:
+        files.append(folder / f"{metric}.json")
+        append_metrics(files[1], ours, number)
     if as_json:
-        figures = {f"shot_num={shots}": accuracy for shots, accuracy in accuracies.items()}
-        print_json({"checkpoint": str(checkpoint), "file": str(file), "entry": entry, "accuracies": figures})
+        told = [{f"shot_num={shots}": value for shots, value in by.items()} for by in (theirs, ours)]
+        said = {"checkpoint": str(checkpoint), "file": str(files[0]), "entry": entry, "accuracies": told[0]}
+        print_json(said | {metric: told[1]})
     elif not quiet:
-        _tell_inference(accuracies, checkpoint, file)
+        _tell_inference(theirs, ours, metric, checkpoint, files)
 
 
 def _recipe(job: Job, base: Path, settings: Iterable[Setting], overrides: list[str] | None) -> Recipe:
-    from shotsmith.predecessor.arguments import results
     from shotsmith.recipe import load_recipe
 
-    store = ("store", json.dumps(str(results(os.environ) / "completions.sqlite")))
+    store = ("store", json.dumps(str(_results(job) / "completions.sqlite")))
     given = [("seeds", "[0]"), store, *job.settings, *settings]
     return load_recipe(base, [*(f"{name}={value}" for name, value in given), *(overrides or ())])
 
 
+def _results(job: Job) -> Path:
+    from shotsmith.predecessor.arguments import results
+
+    return results(os.environ, job.data_name)
+
+
+def _data(job: Job) -> list[Setting]:
+    """Data set, encoder and VLM."""
+    from shotsmith.predecessor import arguments, environment
+
+    builtin = environment.is_builtin(os.environ)
+    return arguments.data_settings(os.environ, job.model, builtin, job.task, job.data_set)
+
+
+def _all_test_queries(recipe: Recipe) -> int:
+    from shotsmith.data.load import load_splits
+
+    if recipe.data.world is not None:
+        return recipe.data.world.test
+    return len(load_splits(recipe.data, Path(), check=False).test)
+
+
 def _imported(job: Job) -> list[Setting]:
     """What to train on where the predecessor's RL data are at hand: no data set, encoder or VLM is needed then."""
-    from shotsmith.predecessor.arguments import results
     from shotsmith.predecessor.recorded import import_once, recorded_files
 
     files = recorded_files(os.environ, job)
     if not files:
         return []
-    folder = results(os.environ) / "imported" / files[0].stem
+    folder = _results(job) / "imported" / files[0].stem
     import_once(files, folder)
     return [("rollouts.imported", json.dumps(str(folder)))]
 
 
-def _run_folder(name: str) -> Path:
-    from shotsmith.predecessor.arguments import results
-
-    return results(os.environ) / "runs" / name
+def _run_folder(name: str, job: Job) -> Path:
+    return _results(job) / "runs" / name
 
 
 def _use(job: Job) -> None:
     """Show torch only the GPU asked for: encoder, VLM and policy all go where the first visible one is."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if job.device is None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        return
     if visible is None:
         os.environ["CUDA_VISIBLE_DEVICES"] = str(job.device)
         return
@@ -178,12 +217,19 @@ def _use(job: Job) -> None:
     os.environ["CUDA_VISIBLE_DEVICES"] = names[job.device] if names else ""
 
 
-def _checkpoint(folder: Path) -> Path:
-    if given := os.environ.get("LEVER_LM_CHECKPOINT_PATH"):
+def _checkpoint(job: Job, version: str) -> Path:
+    """The one in LEVER_LM_CHECKPOINT_PATH, else the newest of its version: of equally old ones the last by name."""
+    if given := os.environ.get("LEVER_LM_CHECKPOINT_PATH", "").strip():
         return Path(given)
-    there = sorted(str(file) for pattern in ("*.pt", "*.ckpt") for file in folder.glob(pattern))
-    listed = f"; there are {', '.join(there)}" if there else ""
-    raise InputError(f"LEVER_LM_CHECKPOINT_PATH does not say which checkpoint to test{listed}")
+    trained = _results(job) / "model_cpk"
+    folders = (job.folder(version), job.folder(f"{version}-*"))
+    there = [file for each in folders for end in ("pt", "ckpt") for file in trained.glob(f"{each}/*.{end}")]
+    if not there:
+        problem = "holds no checkpoint (.pt or .ckpt) to test, and LEVER_LM_CHECKPOINT_PATH names none"
+        raise InputError(problem, file=trained / folders[0])
+    newest = max(there, key=lambda file: (file.stat().st_mtime_ns, len(file.stem), file.stem))
+    typer.echo(f"LEVER_LM_CHECKPOINT_PATH is not set; the newest checkpoint is tested: {newest}", err=True)
+    return newest
 
 
 def _take_over(run: Run, trained: Path) -> None:
@@ -208,17 +254,19 @@ def _tell_training(run: Run, files: Path, job: Job) -> None:
     console.print(f"More: shotsmith show {run.folder}")
     if best and (file := files / f"{best['phase']}_epoch{best['epoch']}.pt").exists():
         console.print(f"Convert: python scripts/convert_v3_to_v2_format.py --v3_ckpt {file}")
-        console.print(
-            f"Test: LEVER_LM_CHECKPOINT_PATH={file.with_suffix('')}_v2format.ckpt bash scripts/inference.sh "
-            f"vqa okvqa_local {job.device} query_img_text_icd_img_text {job.sampler} {job.model} v3 800"
-        )
+        device = "cpu" if job.device is None else job.device
+        arguments = f"vqa {job.data_set} {device} query_img_text_icd_img_text {job.sampler} {job.model} v3 800"
+        checkpoint = f"{file.with_suffix('')}_v2format.ckpt"
+        console.print(f"Test: LEVER_LM_CHECKPOINT_PATH={checkpoint} bash scripts/inference.sh {arguments}")
 
 
-def _tell_inference(accuracies: dict[int, float], checkpoint: Path, file: Path) -> None:
+def _tell_inference(
+    theirs: dict[int, float], ours: dict[int, float], metric: str, checkpoint: Path, files: Iterable[Path]
+) -> None:
     from shotsmith.cli.console import Console
 
     console = Console(soft_wrap=True, highlight=False, markup=False)
-    console.print(f"VQA accuracy of {checkpoint}")
-    for shots, accuracy in accuracies.items():
-        console.print(f"{shots} shot{'s' if shots > 1 else ''}: {100 * accuracy:.2f} %")
-    console.print(f"Metrics: {file}")
+    console.print(f"{checkpoint}: as the predecessor measured, and {metric} (percent)")
+    for shots, accuracy in theirs.items():
+        console.print(f"{shots} shot{'s' if shots > 1 else ''}: {100 * accuracy:.2f}, {100 * ours[shots]:.2f}")
+    console.print(f"Metrics: {', '.join(map(str, files))}")

@@ -10,6 +10,7 @@ import typer
 from shotsmith.cli.options import Fresh, Json, Out, Overrides, Quiet, RecipeFile, print_json
 
 if TYPE_CHECKING:
+    from shotsmith.completions.failed import FailedPrompts
     from shotsmith.runs import Run
 
 
@@ -31,8 +32,8 @@ def run(
 ) -> None:
     """Do everything a recipe says, from data to report; what is done already is skipped.
 
-    It can be stopped at any time; the same command goes on where it stopped. The stages are data, embed, pools,
-    beam, train, rank, evaluate and report.
+    It can be stopped at any time; the same command goes on where it stopped. So does `shotsmith run FOLDER`.
+    The stages are data, embed, pools, beam, train, rank, evaluate and report.
 
     Example: shotsmith run recipes/demo.yaml --set grpo.learning_rate=2e-5 --out runs/slower
     """
@@ -55,24 +56,41 @@ def go(
     """Run a recipe up to a stage, then print what came of it."""
     from shotsmith.recipe import load_recipe
 
+    if recipe_file.is_dir():
+        recipe_file, out = recipe_file / "recipe.yaml", out or recipe_file
     recipe = load_recipe(recipe_file, overrides or ())
 
     from shotsmith import experiment
     from shotsmith.cli.terminal import listening
+    from shotsmith.completions.failed import failed_prompts_of
     from shotsmith.errors import InputError
     from shotsmith.runs import Run, show
 
     if until is not None and until not in experiment.STAGES:
         raise InputError(f"--until: no stage is called '{until}'; the stages are {', '.join(experiment.STAGES)}")
+    other = None if like is None else Run.open(like)
     run = Run.create(out or Path("runs") / recipe.name, recipe, fresh=fresh)
     with run.lock(), listening(quiet) as progress:
-        if like is not None:
-            _take_over(run, Run.open(like))
+        if other is not None:
+            _take_over(run, other)
+        if not quiet:
+            _tell_what_is_done(run, list(experiment.STAGES), until)
         experiment.run(recipe, run, progress, until)
+    failed = failed_prompts_of(run)
     if as_json:
-        print_json(show(run))
+        print_json(show(run) | {"failed_prompts": failed and failed.as_json()})
     elif not quiet:
-        _print_outcome(run.folder, show(run))
+        _print_outcome(run.folder, show(run), failed)
+
+
+def _tell_what_is_done(run: Run, stages: list[str], until: str | None) -> None:
+    """Say which stages are skipped, or that there is nothing to do."""
+    wanted = stages[: stages.index(until) + 1] if until else stages
+    done = [stage for stage in wanted if run.is_done(stage)]
+    if done == wanted:
+        typer.echo(f"Nothing to do: {', '.join(done)} are done in {run.folder}; --fresh starts anew", err=True)
+    elif done:
+        typer.echo(f"Skipped, as they are done in {run.folder}: {', '.join(done)}", err=True)
 
 
 def _take_over(run: Run, other: Run) -> None:
@@ -81,9 +99,9 @@ def _take_over(run: Run, other: Run) -> None:
     adopt(run, other)
 
 
-def _print_outcome(folder: Path, shown: dict[str, Any]) -> None:
+def _print_outcome(folder: Path, shown: dict[str, Any], failed: FailedPrompts | None) -> None:
     from shotsmith.cli.console import Console
-    from shotsmith.cli.tables import left_out_lines, print_results, print_verdict
+    from shotsmith.cli.tables import left_out_lines, print_failed, print_results, print_verdict
     from shotsmith.runs import Run
 
     console = Console()
@@ -95,4 +113,5 @@ def _print_outcome(folder: Path, shown: dict[str, Any]) -> None:
         if path.exists():
             console.print(f"{label}: {path}", soft_wrap=True, highlight=False, markup=False)
     console.print(f"More: shotsmith show {folder}", soft_wrap=True, highlight=False, markup=False)
+    print_failed(failed, console)
     print_verdict(shown, console)

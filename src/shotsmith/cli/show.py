@@ -10,6 +10,7 @@ from shotsmith.cli.options import Json, RunFolder, print_json
 
 if TYPE_CHECKING:
     from shotsmith.cli.console import Console
+    from shotsmith.completions.failed import FailedPrompts
 
 
 def show(run: RunFolder, as_json: Json = False) -> None:
@@ -21,22 +22,26 @@ def show(run: RunFolder, as_json: Json = False) -> None:
     """
     from shotsmith import runs
     from shotsmith.cli.console import Console
+    from shotsmith.completions.failed import failed_prompts_of
 
-    shown = runs.show(runs.Run.open(run))
+    opened = runs.Run.open(run)
+    failed = failed_prompts_of(opened)
+    shown = runs.show(opened) | {"failed_prompts": failed and failed.as_json()}
     if as_json:
         print_json(shown)
         return
     console = Console()
     long = console.is_terminal and len(shown["epochs"]) > console.height
     with console.pager() if long else nullcontext():
-        _print(shown, console)
+        _print(shown, failed, console)
 
 
-def _print(shown: Mapping[str, Any], console: Console) -> None:
+def _print(shown: Mapping[str, Any], failed: FailedPrompts | None, console: Console) -> None:
     from shotsmith.cli.tables import (
         contrasts_table,
         left_out_lines,
         print_best,
+        print_failed,
         print_results,
         print_verdict,
         stages_table,
@@ -62,4 +67,5 @@ def _print(shown: Mapping[str, Any], console: Console) -> None:
     if shown["contrasts"]:
         console.print()
         console.print(contrasts_table(shown["contrasts"]))
+    print_failed(failed, console)
     print_verdict(shown, console)

@@ -58,7 +58,8 @@ def show(place: Place, as_json: Json = False) -> None:
         print_json(found)
         return
     _say(
-        f"{found['store']}: {found['completions']:,} completions ({found['texts']:,} with text), "
+        f"{found['store']}: {found['completions']:,} completions ({found['texts']:,} with text"
+        f"{f', {cut:,} of them cut off at the most tokens' if (cut := found['truncated']) else ''}), "
         f"{found['log_probs']:,} log-probabilities, {found['bytes']:,} bytes"
     )
     _say_counts("VLM calls by", "origin", found["calls"])
@@ -90,7 +91,7 @@ def export(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write a store to a Parquet file: key, text, log-probabilities, origin.
+    """Write a store to a Parquet file: key, text, log-probabilities, origin, truncated.
 
     Example: shotsmith store export runs/demo completions.parquet
     """

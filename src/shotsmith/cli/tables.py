@@ -9,6 +9,7 @@ from rich.table import Table
 
 from shotsmith.cli.console import Console
 from shotsmith.cli.terminal import epoch_table
+from shotsmith.completions.failed import FailedPrompts
 from shotsmith.metrics.table import METRICS
 from shotsmith.reports.facts import SELECTORS, facts, left_out
 from shotsmith.reports.language import LANGUAGES
@@ -40,6 +41,12 @@ def print_verdict(shown: Mapping[str, Any], console: Console) -> None:
         found = facts(shown)
         line = headline(found, LANGUAGES["en"].measured_by(found.metric))
         console.print(line, style="bold", highlight=False, markup=False, soft_wrap=True)
+
+
+def print_failed(failed: FailedPrompts | None, console: Console) -> None:
+    """One line where prompts failed: how many of how many, most often why, and what to do."""
+    if failed is not None:
+        console.print(str(failed), style="yellow", highlight=False, markup=False, soft_wrap=True)
 
 
 def results_table(test: Iterable[Mapping[str, Any]], width: int) -> Table:

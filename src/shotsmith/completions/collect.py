@@ -7,11 +7,13 @@ as a batch's composition decides the last bits of its results, a resumed run get
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from shotsmith.completions.order import Measured, in_order
 from shotsmith.completions.store import Store, request_key
 from shotsmith.errors import InputError
+from shotsmith.files import is_utf8
 from shotsmith.progress import Progress, Silent
 from shotsmith.records import Completion, Failure, Request
 from shotsmith.vlms.protocol import VLM, Bounded
@@ -32,9 +34,9 @@ class Collector:
         """Completions in the order of the requests, each with what its request asks for and no more.
 
         The VLM is asked once for each distinct prompt, and only for the parts that are not stored; `origin` is on
-        record as having paid. Prompts that fail are asked once more at the end, and come back as failures (which the
-        store counts) if they fail again. Raises VLMError, StoreError and DataError; what is stored by then stays. Where
-        a prompt exceeds the VLM's context, nothing of `requests` is asked (InputError).
+        record as having paid. Prompts that fail are asked once more at the end where that can help, and come back as
+        failures (which the store counts) if they fail again. Raises VLMError, StoreError and DataError; what is stored
+        by then stays. Where a prompt exceeds the VLM's context, nothing of `requests` is asked (InputError).
         """
         keys = [request_key(request, self.vlm.identity) for request in requests]
         known = self.store.get_many(keys)
@@ -48,7 +50,8 @@ class Collector:
                 for batch in self._batches(missing):
                     failed |= self._answer(batch, origin)
                     advance(len(batch))
-            for batch in self._batches([measured for measured in missing if measured[1] in failed]):
+            again = {key for key, failure in failed.items() if not failure.permanent}
+            for batch in self._batches([measured for measured in missing if measured[1] in again]):
                 for key, _ in batch:
                     del failed[key]
                 failed |= self._answer(batch, origin)
@@ -77,9 +80,20 @@ class Collector:
     def _answer(self, batch: Sequence[Asked], origin: str) -> dict[str, Failure]:
         """Have one batch answered and stored; returns what failed."""
         results = self.vlm.complete([request for _, request in batch])
-        answered = [(key, result) for (key, _), result in zip(batch, results, strict=True)]
+        answered = [(key, _storable(result)) for (key, _), result in zip(batch, results, strict=True)]
         self.store.put_many(answered, origin)
         return {key: result for key, result in answered if isinstance(result, Failure)}
+
+
+def _storable(result: Completion | Failure) -> Completion | Failure:
+    """The result, or a failure where it is no answer that a store could keep: the others of its batch are kept."""
+    if isinstance(result, Failure):
+        return result
+    if not all(map(is_utf8, (result.text or "", *result.log_probs))):
+        return Failure("the text holds half a character (a lone surrogate)")
+    if not all(map(math.isfinite, result.log_probs.values())):
+        return Failure("a log-probability is not finite")
+    return result
 
 
 def _missing(asked: Iterator[Asked], known: Mapping[str, Completion]) -> dict[str, Request]:
@@ -117,4 +131,4 @@ def _part(known: Completion, request: Request) -> Completion | None:
     log_probs = {answer: known.log_probs[answer] for answer in request.answers if answer in known.log_probs}
     if len(log_probs) < len(set(request.answers)) or (request.text and known.text is None):
         return None
-    return Completion(known.text if request.text else None, log_probs)
+    return Completion(known.text if request.text else None, log_probs, request.text and known.truncated)

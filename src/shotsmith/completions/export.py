@@ -14,8 +14,8 @@ def export(store: Store, out: Path, progress: Progress | None = None) -> int:
     """Write every completion to `out`, ordered by key; returns how many.
 
     Columns: `key` (64 hex digits), `text` (null where none was asked for), `log_probs` (a map from answers to natural
-    logarithms), `origin`. The file is whole or absent, holds the store as it is at the beginning, and a bounded number
-    of rows is in memory. Raises StoreError for a damaged store.
+    logarithms), `origin`, `truncated` (whether a server cut the text off). The file is whole or absent and holds the
+    store as it is at the beginning; a bounded number of rows is in memory. Raises StoreError for a damaged store.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -26,6 +26,7 @@ def export(store: Store, out: Path, progress: Progress | None = None) -> int:
             pa.field("text", pa.string()),
             pa.field("log_probs", pa.map_(pa.string(), pa.float64()), nullable=False),
             pa.field("origin", pa.string(), nullable=False),
+            pa.field("truncated", pa.bool_(), nullable=False),
         ]
     )
     store.verify()
@@ -38,6 +39,7 @@ def export(store: Store, out: Path, progress: Progress | None = None) -> int:
                     [one.text for one in batch],
                     [list(one.log_probs.items()) for one in batch],
                     [one.origin for one in batch],
+                    [one.truncated for one in batch],
                 ]
                 arrays = [pa.array(column, kind.type) for column, kind in zip(columns, schema, strict=True)]
                 writer.write_batch(pa.record_batch(arrays, schema=schema))

@@ -111,7 +111,10 @@ def _take(into: Store, batch: list[Stored], counts: dict[str, int]) -> str | Non
         "INSERT INTO log_probs VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
         ((one.key, answer, value) for one in batch for answer, value in one.log_probs.items()),
     )
-    many("DELETE FROM failures WHERE key = ?", ((one.key,) for one in batch))
+    taken = [one for one in batch if one.key.hex() not in there or there[one.key.hex()].text is None]
+    many("INSERT OR IGNORE INTO truncated VALUES (?)", ((one.key,) for one in taken if one.truncated))
+    for table in ("failures", "failing"):
+        many(f"DELETE FROM {table} WHERE key = ?", ((one.key,) for one in batch))
     return first
 
 
@@ -119,6 +122,7 @@ def _take_counts(into: Store, source: Store, name: str) -> None:
     with source.explained():
         calls = source.connection.execute("SELECT origin, count FROM calls").fetchall()
         failures = source.connection.execute("SELECT key, reason, count FROM failures").fetchall()
+        failing = source.connection.execute("SELECT key, origin FROM failing").fetchall()
     with into.transaction():
         for origin, count in calls:
             into.connection.execute(
@@ -133,6 +137,9 @@ def _take_counts(into: Store, source: Store, name: str) -> None:
                 "ON CONFLICT (key, reason) DO UPDATE SET count = count + excluded.count",
                 (key, reason, owed),
             )
+        into.connection.executemany(
+            "INSERT OR IGNORE INTO failing SELECT ?1, ?2 WHERE EXISTS (SELECT 1 FROM failures WHERE key = ?1)", failing
+        )
 
 
 def _owed(into: Store, item: tuple[str, str, str], count: int) -> int:

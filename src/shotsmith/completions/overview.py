@@ -15,6 +15,8 @@ class Overview:
     completions: int
     texts: int
     """Completions whose text was asked for."""
+    truncated: int
+    """Texts that a server cut off at the most tokens."""
     log_probs: int
     bytes: int
     """Size of the file, and of what is written beside it until it is taken in."""
@@ -35,8 +37,9 @@ def overview(store: Store) -> Overview:
     with store.explained():
         execute = store.connection.execute
         completions, texts = execute("SELECT count(*), count(text) FROM completions").fetchone()
+        (truncated,) = execute("SELECT count(*) FROM truncated").fetchone()
         (log_probs,) = execute("SELECT count(*) FROM log_probs").fetchone()
         calls = dict(execute("SELECT origin, count FROM calls ORDER BY origin").fetchall())
     beside = store.path.with_name(f"{store.path.name}-wal")
     size = store.path.stat().st_size + (beside.stat().st_size if beside.exists() else 0)
-    return Overview(completions, texts, log_probs, size, calls, store.failures(), store.missing())
+    return Overview(completions, texts, truncated, log_probs, size, calls, store.failures(), store.missing())

@@ -17,6 +17,8 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "calls": ("origin", "count"),
     "failures": ("key", "reason", "count"),
     "stored": ("origin", "count"),
+    "truncated": ("key",),
+    "failing": ("key", "origin"),
     "name": ("value",),
     "taken": ("source", "kind", "item", "count"),
 }
@@ -34,6 +36,8 @@ _SOUND: Mapping[str, Mapping[str, str]] = {
     },
     "calls": {"origin": "typeof(origin) = 'text'", "count": _COUNT},
     "failures": {"key": _KEY, "reason": "typeof(reason) = 'text'", "count": _COUNT},
+    "truncated": {"key": _KEY},
+    "failing": {"key": _KEY, "origin": "typeof(origin) = 'text'"},
     "stored": {"origin": "typeof(origin) = 'text'", "count": _COUNT},
 }
 """Table -> column -> what holds of a sound value: types, key lengths, and finite numbers."""

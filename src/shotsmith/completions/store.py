@@ -38,6 +38,11 @@ CREATE TABLE log_probs (key BLOB, answer TEXT, value REAL NOT NULL, PRIMARY KEY 
 CREATE TABLE calls (origin TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE failures (key BLOB, reason TEXT, count INTEGER NOT NULL, PRIMARY KEY (key, reason)) WITHOUT ROWID;
 """
+_ADDED = (
+    "CREATE TABLE IF NOT EXISTS truncated (key BLOB PRIMARY KEY) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS failing (key BLOB PRIMARY KEY, origin TEXT NOT NULL) WITHOUT ROWID",
+)
+"""Tables that older stores lack: texts cut off at the most tokens; prompts without an answer, by who asked last."""
 
 _STORED = """
 CREATE TABLE IF NOT EXISTS stored (origin TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID
@@ -95,6 +100,10 @@ class Store:
                 connection.execute("PRAGMA trusted_schema = OFF")
                 store._check_version(*store._versions())
                 check_schema(connection, path)
+                for statement in _ADDED:  # an older store is read as one without such rows
+                    name = statement.split()[5]
+                    if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = ?", (name,)).fetchone() is None:
+                        connection.execute(statement.replace("CREATE TABLE", "CREATE TEMP TABLE"))
                 store._check()
         except StoreError:
             connection.close()
@@ -134,7 +143,7 @@ class Store:
             calls = rows = 0
             for key, result in batch:
                 if isinstance(result, Failure):
-                    self._count_failure(bytes.fromhex(key), result)
+                    self._count_failure(bytes.fromhex(key), result, origin)
                 else:
                     new_row, new = self._put(bytes.fromhex(key), result, origin)
                     rows, calls = rows + new_row, calls + new
@@ -204,6 +213,8 @@ class Store:
                     self.connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
                 self._check_version(*self._versions())
                 check_schema(self.connection, self.path)
+                for statement in _ADDED:
+                    self.connection.execute(statement)
                 self._count_stored()
             self._check()
 
@@ -260,8 +271,11 @@ class Store:
             f"SELECT key, answer, value FROM log_probs WHERE key IN ({marks})", keys
         ):
             log_probs.setdefault(key, {})[answer] = value
+        truncated = {
+            key for (key,) in self.connection.execute(f"SELECT key FROM truncated WHERE key IN ({marks})", keys)
+        }
         rows = self.connection.execute(f"SELECT key, text FROM completions WHERE key IN ({marks})", keys)
-        return {key.hex(): Completion(text, log_probs.get(key, {})) for key, text in rows}
+        return {key.hex(): Completion(text, log_probs.get(key, {}), key in truncated) for key, text in rows}
 
     def _put(self, key: bytes, completion: Completion, origin: str) -> tuple[bool, bool]:
         """Whether the row was new, and whether anything was."""
@@ -272,18 +286,22 @@ class Store:
             new = execute(
                 "UPDATE completions SET text = ? WHERE key = ? AND text IS NULL", (completion.text, key)
             ).rowcount
+        if new and completion.truncated:
+            execute("INSERT OR IGNORE INTO truncated VALUES (?)", (key,))
         for answer, value in completion.log_probs.items():
             new += execute(
                 "INSERT INTO log_probs VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (key, answer, value)
             ).rowcount
-        execute("DELETE FROM failures WHERE key = ?", (key,))
+        for table in ("failures", "failing"):
+            execute(f"DELETE FROM {table} WHERE key = ?", (key,))
         return new_row, new > 0
 
-    def _count_failure(self, key: bytes, failure: Failure) -> None:
+    def _count_failure(self, key: bytes, failure: Failure, origin: str) -> None:
         self.connection.execute(
             "INSERT INTO failures VALUES (?, ?, 1) ON CONFLICT (key, reason) DO UPDATE SET count = count + 1",
-            (key, failure.reason),
+            (key, failure.reason.encode(errors="replace").decode()),
         )
+        self.connection.execute("INSERT OR REPLACE INTO failing VALUES (?, ?)", (key, origin))
 
     def completions(self) -> int:
         """Completions stored; this reads the whole of their table."""

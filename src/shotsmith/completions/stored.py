@@ -21,6 +21,8 @@ class Stored:
     origin: str
     """The stage that first paid for it."""
     log_probs: dict[str, float] = field(default_factory=dict)
+    truncated: bool = False
+    """Whether the text was cut off at the most tokens."""
 
 
 @contextmanager
@@ -45,8 +47,12 @@ def batches(store: Store, rows: int = ROWS) -> Iterator[list[Stored]]:
 def _after(store: Store, last: bytes, rows: int) -> list[Stored]:
     with store.explained():
         execute = store.connection.execute
-        found = execute("SELECT key, text, origin FROM completions WHERE key > ? ORDER BY key LIMIT ?", (last, rows))
-        batch = {key: Stored(key, text, origin) for key, text, origin in found}
+        found = execute(
+            "SELECT key, text, origin, EXISTS (SELECT 1 FROM truncated WHERE truncated.key = completions.key) "
+            "FROM completions WHERE key > ? ORDER BY key LIMIT ?",
+            (last, rows),
+        )
+        batch = {key: Stored(key, text, origin, {}, bool(cut)) for key, text, origin, cut in found}
         if batch:
             for key, answer, value in execute(
                 "SELECT key, answer, value FROM log_probs WHERE key > ? AND key <= ?", (last, next(reversed(batch)))

@@ -16,7 +16,7 @@ from shotsmith.data.bare_image import without_metadata
 from shotsmith.data.orientation import exchanges_sides, in_exif, orientation_of, upright
 from shotsmith.errors import DataError
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "JPEG2000", "AVIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "JPEG2000", "AVIF", "ICO", "PCX", "TGA")
 """Formats that are opened, told by the content. Others are refused: some (EPS) are programs that run when opened."""
 MAX_PIXELS = 64_000_000
 """Larger images are refused before they are decoded."""

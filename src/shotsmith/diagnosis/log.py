@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from shotsmith.diagnosis.evidence import Evidence
+from shotsmith.diagnosis.log_table import Phase, read_tables
 from shotsmith.errors import InputError
 from shotsmith.runs import Row, columns
-
-COLUMNS: Mapping[str, str] = {
-    "epoch": "epoch",
-    "train loss": "train_loss",
-    "val loss": "val_loss",
-    "ppo loss": "ppo_loss",
-    "kl": "kl",
-    "adv std": "adv_std",
-    "adv max": "adv_max",
-    "beta": "beta",
-    "reward": "reward",
-    "val reward": "val_reward",
-    "entropy": "entropy",
-}
-"""Headings in lower case, and our names; other columns are passed over."""
 
 PREDECESSOR: Mapping[str, object] = {
     "grpo.advantage.estimator": "group",
@@ -55,40 +40,44 @@ SETTINGS: Mapping[str, str] = {
 }
 """Its numeric settings, wherever the text names them as NAME=VALUE, and ours."""
 
-MISSING = {"", "-", "--", "—", "–", "...", "…", "n/a", "none"}
-"""Cells that hold no figure."""
-
-_HEADING = re.compile("|".join(sorted(COLUMNS, key=len, reverse=True)))
-_SETTING = re.compile(rf"\b({'|'.join(SETTINGS)})\s*[=:]\s*([-+.\deE]+)")
-_RULE = re.compile(r"[\s|:+=─-]*")
+_SETTING = re.compile(rf"\b({'|'.join(SETTINGS)})[\s*`]*[=:\uff1a][\s*`]*([-+.\deE]+)")
 
 
 def evidence_of_log(path: Path, against: Evidence | None = None) -> Evidence:
     """The epochs of a log, one GRPO phase of one seed; an epoch told of twice has what was told last.
 
+    Epochs of RCE are passed over, except in a log that has no others.
+
     Raises InputError naming file and row (the line) where a table is damaged, or where there is none.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError as error:
         raise InputError("no such run or log", file=path) from error
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", file=path) from error
     except UnicodeDecodeError as error:
         raise InputError(f"is not UTF-8 text (byte {error.start})", file=path) from error
-    rows: dict[int, Row] = {}
-    for row in _rows(text.splitlines(), path):
-        rows[row["epoch"]] = rows.get(row["epoch"], {}) | row
+    found: dict[Phase, dict[int, Row]] = {"grpo": {}, "rce": {}}
+    for told, row in read_tables(_lines(text), path):
+        found[told][row["epoch"]] = found[told].get(row["epoch"], {}) | row
+    phase: Phase = "grpo" if found["grpo"] else "rce"
+    rows = found[phase]
     if not rows:
         raise InputError(
             "holds no table of epochs (a heading 'Epoch' beside 'Val Loss', 'PPO Loss', 'KL' ...)", file=path
         )
     return Evidence(
         name=path.stem,
-        epochs=tuple(columns({"seed": 0, "phase": "grpo", **rows[epoch]}) for epoch in sorted(rows)),
+        epochs=tuple(columns({"seed": 0, "phase": phase, **rows[epoch]}) for epoch in sorted(rows)),
         settings={**PREDECESSOR, **_settings(text)},
         against=against,
     )
+
+
+def _lines(text: str) -> list[str]:
+    """The lines as a terminal shows them: a carriage return starts a line anew, as progress bars do."""
+    return [line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n")]
 
 
 def _settings(text: str) -> dict[str, object]:
@@ -100,58 +89,3 @@ def _settings(text: str) -> dict[str, object]:
         except ValueError:
             continue  # prose, such as 'GRPO_LR=5e-5...'
     return found
-
-
-def _rows(lines: Iterable[str], path: Path) -> Iterator[Row]:
-    heading: list[str] | None = None
-    for number, line in enumerate(lines, start=1):
-        if (found := _heading(line)) is not None:
-            heading = found
-        elif not line.strip():
-            heading = None
-        elif heading is not None and not _RULE.fullmatch(line):
-            yield _row(_cells(line), heading, path, number)
-
-
-def _heading(line: str) -> list[str] | None:
-    """The names of a heading's columns; None where the line is no heading."""
-    lowered = line.replace("*", "").replace("_", " ").lower().strip()
-    if "|" in lowered or "\t" in lowered or "," in lowered:
-        names = [re.sub(r"\s+", " ", cell) for cell in _cells(lowered)]
-    else:
-        names = _HEADING.findall(re.sub(r"\s+", " ", lowered))
-        if re.sub(r"\s+", " ", lowered) != " ".join(names):
-            return None
-    return names if "epoch" in names and len(COLUMNS.keys() & names) > 1 else None
-
-
-def _cells(line: str) -> list[str]:
-    line = line.strip()
-    if "|" in line:
-        cells = line.removeprefix("|").removesuffix("|").split("|")
-    elif "\t" in line or "," in line:
-        cells = re.split(r"[\t,]", line)
-    else:
-        cells = line.split()
-    return [cell.replace("*", "").strip() for cell in cells]
-
-
-def _row(cells: list[str], heading: list[str], path: Path, number: int) -> Row:
-    if len(cells) != len(heading):
-        raise InputError(f"has {len(cells)} cells, and the heading above it {len(heading)}", file=path, row=number)
-    row: Row = {}
-    for name, cell in zip(heading, cells, strict=True):
-        if name not in COLUMNS or cell.lower() in MISSING:
-            continue
-        try:
-            value = float(cell.replace("\N{MINUS SIGN}", "-"))
-        except ValueError as error:
-            raise InputError(f"is not a number: '{cell}'", file=path, row=number, field=name) from error
-        if math.isfinite(value):
-            row[COLUMNS[name]] = value
-        else:
-            row["not_finite"] = row.get("not_finite", 0) + 1
-    epoch = row.get("epoch")
-    if epoch is None or epoch < 0 or epoch != int(epoch):
-        raise InputError("is not a whole number", file=path, row=number, field="epoch")
-    return row | {"epoch": int(epoch)}

@@ -111,7 +111,8 @@ def _do(parts: Parts, name: str) -> None:
         parts.run.record(name, time.perf_counter() - started, 0, 0, left_out=left_out)
         return
     before, shortened = parts.work(), parts.shortened()
-    requests = _STAGES[name](parts)
+    with parts.explaining():
+        requests = _STAGES[name](parts)
     seconds = time.perf_counter() - started
     calls = sum(parts.calls(origin) for origin in ORIGINS.get(name, ()))
     budget = {kind: count - shortened[kind] for kind, count in parts.shortened().items()}

@@ -32,7 +32,7 @@ class Exporter:
     @property
     def possible(self) -> bool:
         """Whether the recipe's policy is one that the predecessor's files can hold."""
-        return not unfit(self.run.recipe.policy, "v3")
+        return not unfit(self.run.recipe.policy, "v4")
 
     def begin(self) -> None:
         """Make sure that no other training's files are in the folder, and write what a kill kept from being written.
@@ -40,7 +40,7 @@ class Exporter:
         Raises InputError naming the files of another training: mixed with these nobody could tell them apart.
         """
         if not self.possible:
-            reasons = "; ".join(unfit(self.run.recipe.policy, "v3"))
+            reasons = "; ".join(unfit(self.run.recipe.policy, "v4"))
             _log.warning("no v3 files are written: the predecessor's network cannot have %s", reasons)
             return
         rows = self._rows()
@@ -82,7 +82,7 @@ class Exporter:
 
     def _stored(self, row: Row) -> Stored:
         policy, manifest = load_policy(self.run.epoch(row["seed"], row["phase"], row["epoch"]))
-        return stored_from(policy, manifest, "v3")
+        return stored_from(policy, manifest, "v4")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from shotsmith.checkpoints.predecessor import UNKNOWN
 from shotsmith.errors import InputError, ShotsmithError
 from shotsmith.evaluation.evaluate import Entrant, evaluate
 from shotsmith.evaluation.looks import record_look
-from shotsmith.evaluation.results import Result, write_results
+from shotsmith.evaluation.results import Result, read_results, write_results
 from shotsmith.experiment.parts import Parts
 from shotsmith.files import read_json, write_json
 from shotsmith.policies.protocol import Policy
@@ -23,6 +23,10 @@ _DIGITS = 6
 """Finer than one answer of 300,000 questions: what is cut off is rounding."""
 
 _log = logging.getLogger(__name__)
+
+
+PREDECESSOR_METRIC: Mapping[str, str] = {"vqa_accuracy": "vqa_accuracy_normalised"}
+"""What its metrics files hold, where that is not our leading metric: it always normalised prediction and answers."""
 
 
 def few_shot_accuracies(parts: Parts, policy: Policy, manifest: Manifest) -> dict[int, float]:
@@ -38,7 +42,13 @@ def few_shot_accuracies(parts: Parts, policy: Policy, manifest: Manifest) -> dic
     entrant = Entrant(PolicySelector(manifest.phase, policy.to(parts.inputs("test").device)))
     results = evaluate(test, [entrant], parts.recipe.evaluation.shots, parts.ask)
     write_results(parts.run.results, results)
-    return {shots: _accuracy(results, shots, test.measure.name) for shots in sorted(parts.recipe.evaluation.shots)}
+    return _means(results, test.measure.name)
+
+
+def as_predecessor_measured(parts: Parts) -> dict[int, float]:
+    """The predecessor's metric by number of shots, from the results that `few_shot_accuracies` has kept."""
+    leading = parts.tasks("test").measure.name
+    return _means(read_results(parts.run.results), PREDECESSOR_METRIC.get(leading, leading))
 
 
 def append_metrics(file: Path, accuracies: Mapping[int, float], queries: int) -> str:
@@ -68,7 +78,11 @@ def _check_embeddings(parts: Parts, manifest: Manifest) -> None:
         raise InputError(f"the policy was trained with the encoder {manifest.encoder}, not {parts.encoder.identity}")
 
 
-def _accuracy(results: list[Result], shots: int, metric: str) -> float:
+def _means(results: list[Result], metric: str) -> dict[int, float]:
+    return {shots: _mean(results, metric, shots) for shots in sorted({result.shots for result in results})}
+
+
+def _mean(results: list[Result], metric: str, shots: int) -> float:
     values = [result.value(metric) for result in results if result.shots == shots]
     scored = [value for value in values if value is not None]
     if not scored:

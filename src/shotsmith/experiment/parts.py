@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 from transformers.utils import logging as transformers_logging
 
 from shotsmith.completions.collect import Collector
+from shotsmith.completions.failed import failed_prompts
 from shotsmith.completions.store import Store
 from shotsmith.data.answers import check_answers
 from shotsmith.data.barring import Barred, BarringIndex
@@ -26,6 +28,7 @@ from shotsmith.encoders.cached import embed_examples
 from shotsmith.encoders.embedded import Embedded, Floats
 from shotsmith.encoders.load import load_encoder
 from shotsmith.encoders.protocol import Encoder
+from shotsmith.errors import InputError, TrainingError, VLMError
 from shotsmith.experiment.fitting import check_context, check_queries
 from shotsmith.metrics.measure import measure_of
 from shotsmith.policies.inputs import InputsTable
@@ -41,6 +44,9 @@ from shotsmith.vlms.prompting.acceptance import objection
 from shotsmith.vlms.prompting.budget import PromptBudget
 from shotsmith.vlms.protocol import VLM, Bounded
 from shotsmith.vlms.work import Counting, Work
+
+_MANY = 0.2
+"""Share of failed prompts from which on they are taken to be the reason for an error."""
 
 
 class Parts:
@@ -180,6 +186,17 @@ class Parts:
         """Completions in the order of the requests."""
         self.requests += len(requests)
         return self.collector.ask(requests, self._paid_by(origin))
+
+    @contextmanager
+    def explaining(self) -> Iterator[None]:
+        """Where too few answers are the reason for an error, say so in its place: prompts failed, and why."""
+        try:
+            yield
+        except (InputError, TrainingError) as error:
+            failed = None if self._store is None else failed_prompts(self._store, self._paid_by(""))
+            if failed is None or failed.share < _MANY:
+                raise
+            raise VLMError(f"{failed}; so {error}") from error
 
     def calls(self, origin: str) -> int:
         """VLM calls first paid for by this origin (a prefix) of this run."""

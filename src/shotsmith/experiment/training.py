@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 
-from shotsmith.checkpoints.native import Manifest, load_policy
+from shotsmith.checkpoints.native import Manifest, load_policy, load_weights
+from shotsmith.checkpoints.predecessor import UNKNOWN, read_policy
 from shotsmith.checkpoints.ranking import best_checkpoint
 from shotsmith.checkpoints.ranking import rank as best_epochs
+from shotsmith.errors import InputError
 from shotsmith.experiment.material import Asked, Material
 from shotsmith.experiment.parts import Parts
 from shotsmith.files import digest, write_json
@@ -53,6 +55,26 @@ def best_policy(parts: Parts, seed: int, phase: Phase) -> Policy:
     return policy
 
 
+def first_policy(recipe: Recipe, width: int, encoder: str, seed: int) -> Policy:
+    """The policy that training starts from: untrained, or with the weights of the recipe's `start_from`.
+
+    Raises CheckpointError where that checkpoint is of another network, InputError where it reads other embeddings.
+    """
+    policy = build_policy(recipe.policy, width, seed, recipe.longest)
+    if recipe.start_from is None:
+        return policy
+    trained, manifest = read_policy(recipe.start_from)
+    if manifest.embedding_width != width:
+        raise InputError(
+            f"reads embeddings of width {manifest.embedding_width}; those of {encoder} have {width}",
+            file=recipe.start_from,
+        )
+    if "encoder" not in manifest.unknown and UNKNOWN not in encoder and manifest.encoder != encoder:
+        raise InputError(f"was trained with the encoder {manifest.encoder}, not {encoder}", file=recipe.start_from)
+    load_weights(policy, trained.state_dict(), recipe.start_from)
+    return policy
+
+
 class _Seed:
     """One seed's way through the phases."""
 
@@ -66,7 +88,7 @@ class _Seed:
     def train(self) -> int:
         """All phases. Returns the completions asked for."""
         recipe = self.recipe
-        policy = build_policy(recipe.policy, self.inputs.embedding_width, self.seed, self.parts.recipe.longest)
+        policy = first_policy(recipe, self.inputs.embedding_width, self.material.encoder, self.seed)
         policy = policy.to(self.inputs.device)
         self.val_rollouts = located(self.val_rollouts, policy, self.val_inputs)
         supervised = policy = self._supervised(policy)

@@ -45,7 +45,8 @@ def vqa_accuracy_stemmed(prediction: str, answers: Sequence[str]) -> float:
 
     OK-VQA stems the annotators' answers, of which the released annotations hold the outcome (`answer`, beside
     `raw_answer`), and a prediction has to be stemmed likewise. Its stemming is not published in full; here both sides
-    are normalised, always, and then cut to Porter's stems. Normalising goes first: the stem of "one" is no number.
+    are normalised, always, and then cut to their stems (metrics.stemming). Normalising goes first: the stem of "one"
+    is no number.
     """
     return _agreement(stemmed(normalise(prediction)), [stemmed(normalise(answer)) for answer in answers])
 

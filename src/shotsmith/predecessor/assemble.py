@@ -32,12 +32,29 @@ _OUTSIDE: LeftOut = "out_of_range"
 
 def read_files(files: Iterable[Path], form: str | None = None, progress: Progress | None = None) -> list[Source]:
     """Read each. Raises DataError or InputError at the first fault."""
-    sources, files = [], list(files)
+    return read_readable(files, form, progress, at_most=0)[0]
+
+
+def read_readable(
+    files: Iterable[Path], form: str | None = None, progress: Progress | None = None, at_most: int | None = None
+) -> tuple[list[Source], list[InputError]]:
+    """Read each; those that cannot be read are given back as their errors.
+
+    Raises the last of these errors where no file can be read, or more than `at_most` cannot.
+    """
+    sources: list[Source] = []
+    unreadable: list[InputError] = []
+    files = list(files)
     with (progress or Silent()).task("read", len(files), "files") as advance:
         for file in files:
-            sources.append(read_file(file, form))
+            try:
+                sources.append(read_file(file, form))
+            except InputError as error:
+                unreadable.append(error)
+                if len(unreadable) == len(files) or (at_most is not None and len(unreadable) > at_most):
+                    raise
             advance(1)
-    return sources
+    return sources, unreadable
 
 
 def read_examples(sources: Iterable[Source], images: Path | None = None) -> tuple[Example, ...]:

@@ -44,7 +44,8 @@ MEANINGS: Mapping[str, str] = {
     "was sorted differently. Embeddings would be those of other examples.",
     "order_thrown_away": "Every sequence is in ascending order: it was stored as a set. Rewards belong to an order "
     "that is not known.",
-    "scores_ascending": "Most lists of beams begin with the lowest score: the sign of 'best' was flipped.",
+    "scores_ascending": "The sign of 'best' was flipped: most lists of beams begin with the lowest score. Where they "
+    "were sorted anew, the search's own list does, or no InfoScore is above 0, though the best of a pool help.",
     "rows_do_not_fit": "The number of rows is not that of the examples, or of the other embeddings: rows would be "
     "those of other examples.",
     "zero_embeddings": "The embedding is zero: the encoder saw nothing.",
@@ -77,7 +78,7 @@ def _spot(source: Source, imported: Imported, known: Known) -> Iterator[Spotted]
     if source.format == "rl":
         yield from rl_data(content, known)
     elif source.format == "beam":
-        yield from beams(content, known)
+        yield from beams(content, known, gains="infoscore" in source.file.name.lower())
     elif source.format == "candidates":
         yield from pools(content, known)
     elif source.format == "anchors":

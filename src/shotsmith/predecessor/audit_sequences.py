@@ -7,6 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from shotsmith.predecessor.records import ImportedBeam, ImportedQuery, Indices
 from shotsmith.predecessor.spotted import ENOUGH, POOL, Known, Spotted, spotted
 
+_NOISE = 1e-6
+"""Scores as small say nothing: misaligned masks gave such."""
+
 Placed = Sequence[tuple[str, int, Indices]]
 """Sequences, each with the name of its place and its query."""
 
@@ -50,19 +53,37 @@ def pools(queries: Sequence[ImportedQuery], known: Known) -> Iterator[Spotted]:
     yield from out_of_range(placed, known, total)
 
 
-def beams(found: Sequence[ImportedBeam], known: Known) -> Iterator[Spotted]:
-    """The same of beam data; and scores that are the lower the better a sequence is placed."""
+def beams(found: Sequence[ImportedBeam], known: Known, *, gains: bool = False) -> Iterator[Spotted]:
+    """The same of beam data; and searches that kept the worst sequences.
+
+    `gains`: whether a score above 0 is known to say that the demonstrations help.
+    """
     placed = [(f"query {beam.query}", beam.query, beam.sequence) for beam in found]
     yield from sequences(placed, known)
     yield from order_thrown_away([(place, sequence) for place, _, sequence in placed])
-    scores: dict[int, list[float]] = {}
+    of_query: dict[int, list[ImportedBeam]] = {}
     for beam in found:
-        scores.setdefault(beam.query, []).append(beam.score)
-    told = {query: values for query, values in scores.items() if len(set(values)) > 1}
-    ascending = [query for query, values in told.items() if values == sorted(values)]
-    if len(ascending) > len(told) / 2:
-        places = (f"query {query}: {scores[query][0]:g} before {scores[query][-1]:g}" for query in ascending)
-        yield from spotted("scores_ascending", places, len(scores))
+        of_query.setdefault(beam.query, []).append(beam)
+    told = {query: beams for query, beams in of_query.items() if len({beam.score for beam in beams}) > 1 or gains}
+    worst = {query: why for query, beams in told.items() if (why := _kept_the_worst(beams, gains))}
+    if len(worst) > len(told) / 2:
+        yield from spotted("scores_ascending", (f"query {query}: {why}" for query, why in worst.items()), len(of_query))
+
+
+def _kept_the_worst(found: Sequence[ImportedBeam], gains: bool) -> str | None:
+    """How the scores of a query show that the sign of 'best' was flipped; None where they do not.
+
+    The list begins with the lowest score. Or it was sorted anew, and the search's own list does; or no score is above
+    0, though the best of many sequences are better than no demonstrations.
+    """
+    listed = [beam.score for beam in found]
+    searched = [beam.score for beam in sorted(found, key=lambda beam: -1 if beam.found_at is None else beam.found_at)]
+    for scores in (listed, searched):
+        if len(set(scores)) > 1 and scores == sorted(scores):
+            return f"{scores[0]:g} before {scores[-1]:g}"
+    if gains and max(listed) <= 0 and min(listed) < -_NOISE:
+        return f"the best score is {max(listed):g}"
+    return None
 
 
 def _said(place: str, sequence: Indices) -> str:

@@ -1,8 +1,9 @@
 """Beam data: with `beams` and `full_sequence`, or as Lever-LM left it, with `id_list` and `score_list` alone.
 
 Its search puts a new demonstration to the left of those before it (`construct_order:left`) and scores the prompt in
-that very order. So a row of `id_list` is the prompt from its first demonstration, which was chosen last, to the query,
-and the order shown is the row without its last number.
+that very order. Its filter may have sorted `id_list` and `score_list` anew, or left some sequences out of them, which
+`beams` still has in the order of the search. So a row of `id_list` is the prompt from its first demonstration, which
+was chosen last, to the query, and the order shown is the row without its last number.
 """
 
 from __future__ import annotations
@@ -37,17 +38,18 @@ def _beams(row: Row, query: int) -> Iterator[ImportedBeam]:
             raise row.fault(f"does not end with the query {query}", field)
         if shots is not None and len(shown) > shots + 1:
             raise row.fault(f"shows {len(shown) - 1} demonstrations, and few_shot_num is {shots}", field)
-        if full is not None and full[place] != shown:
+        if full is not None and shown not in full:
             raise row.fault("differs from the sequence in id_list", f"beams[{place}].full_sequence")
         demonstrations = shown[:-1]
         repeated = len(set(demonstrations)) < len(demonstrations)
         found = number(row, score, f"score_list[{place}]")
-        yield ImportedBeam(query, demonstrations, found, "repeated" if repeated else None)
+        searched = None if full is None else place if full[place] == shown else full.index(shown)
+        yield ImportedBeam(query, demonstrations, found, "repeated" if repeated else None, searched)
 
 
 def _full_sequences(row: Row, count: int) -> list[tuple[int, ...]]:
     beams = listed(row, "beams")
-    if len(beams) != count:
+    if len(beams) < count:
         raise row.fault(f"holds {len(beams)} beams for {count} sequences", "beams")
     return [_full_sequence(row, beam, f"beams[{place}]") for place, beam in enumerate(beams)]
 

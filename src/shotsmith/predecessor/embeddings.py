@@ -7,9 +7,9 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from shotsmith.checkpoints.torch_archive import read_archive
+from shotsmith.checkpoints.inert_pickle import Opaque, StoredTensor
+from shotsmith.checkpoints.torch_archive import read_archive, read_tensors
 from shotsmith.encoders.embedded import Floats
 from shotsmith.errors import DataError
 from shotsmith.predecessor.numpy_pickle import Array, NotAnArray, read_array, speaks_of_numpy
@@ -53,16 +53,17 @@ def _from_zip(file: Path, size: int) -> Array:
     pickled = _pickle_in(file, size)
     if speaks_of_numpy(pickled):
         return read_array(pickled)
-    value = read_archive(file)
+    value = read_archive(file).value
     if isinstance(value, dict):
         keys = ", ".join(str(key) for key in list(value)[:4])
         raise NotAnArray(f"holds a dictionary ({keys[:80]} ...): a checkpoint is for `shotsmith convert`")
-    if type(value) is not torch.Tensor or value.layout is not torch.strided or not value.is_floating_point():
-        raise NotAnArray(f"holds no tensor of floating-point numbers, but {type(value).__name__}")
+    if not isinstance(value, StoredTensor) or not value.dtype.is_floating_point:
+        kind = value.name if isinstance(value, Opaque) else type(value).__name__
+        raise NotAnArray(f"holds no tensor of floating-point numbers, but {kind}")
     # One number can be shown as many: a tensor that the file does not hold whole is not touched.
-    if value.numel() * value.element_size() > size:
-        raise NotAnArray(f"is damaged: {size} bytes cannot hold a tensor of shape {tuple(value.shape)}")
-    array: Array = value.float().numpy().copy()
+    if value.numel * value.dtype.itemsize > size:
+        raise NotAnArray(f"is damaged: {size} bytes cannot hold a tensor of shape {value.size}")
+    array: Array = read_tensors(file, {"embeddings": value})["embeddings"].float().numpy().copy()
     return array
 
 

@@ -1,113 +1,99 @@
 """The environment variables of the predecessor's scripts, and what each of them is in a recipe.
 
-A variable that looks like one of them and is none, or has a value that is not understood, is an error: it would
-otherwise change nothing without a word.
+A variable that looks like one of them and is none, has a value that is not understood, or would have no effect is an
+error: it would otherwise change nothing without a word. An empty value stands for the default.
 """
 
 from __future__ import annotations
 
 import difflib
-import math
+import json
 from collections.abc import Callable, Mapping
-from typing import get_args
+from pathlib import Path
 
 from shotsmith.errors import InputError
-from shotsmith.recipe.rewards import RewardMode
-
-Setting = tuple[str, str]
-"""The full name of a setting, and its value as YAML."""
-
-
-def _whole(text: str, least: int) -> str:
-    if not text.isascii() or not text.isdecimal() or int(text) < least:
-        raise ValueError(f"a whole number, at least {least}")
-    return str(int(text))
-
-
-def _number(text: str, *, zero: bool) -> str:
-    wanted = "a number, at least 0" if zero else "a number above 0"
-    try:
-        value = float(text)
-    except ValueError:
-        raise ValueError(wanted) from None
-    if not math.isfinite(value) or value < 0 or (value == 0 and not zero):
-        raise ValueError(wanted)
-    return repr(value)
-
-
-def _natural(text: str) -> str:
-    return _whole(text, 0)
-
-
-def _count(text: str) -> str:
-    return _whole(text, 1)
-
-
-def _positive(text: str) -> str:
-    return _number(text, zero=False)
-
-
-def _weight(text: str) -> str:
-    return _number(text, zero=True)
-
-
-def _truth(text: str) -> str:
-    truths = {"true": "true", "1": "true", "yes": "true", "false": "false", "0": "false", "no": "false"}
-    if text.lower() not in truths:
-        raise ValueError("true or false")
-    return truths[text.lower()]
-
-
-def _estimator(text: str) -> str:
-    return "rank" if _truth(text) == "true" else "group"
-
-
-def _mode(text: str) -> str:
-    modes = [mode for mode in get_args(RewardMode) if mode != "weighted_sum"]
-    if text not in modes:
-        near = difflib.get_close_matches(text, modes, n=1, cutoff=0.0)[0]
-        raise ValueError(f"one of {', '.join(modes)} (the nearest is {near})")
-    return text
-
+from shotsmith.predecessor import model_type
+from shotsmith.predecessor.values import Setting, count, estimator, mode, natural, positive, truth, weight
 
 SETTINGS: Mapping[str, tuple[str, Callable[[str], str], str]] = {
-    "USE_RANK_ADVANTAGE": ("grpo.advantage.estimator", _estimator, "false"),
-    "GRPO_LR": ("grpo.learning_rate", _positive, "5e-6"),
-    "GRPO_EPOCHS": ("grpo.epochs", _natural, "0"),
-    "KL_BETA": ("grpo.beta", _weight, "0.15"),
-    "RCE_EPOCHS": ("rce.epochs", _natural, "5"),
-    "RCE_LR": ("rce.learning_rate", _positive, "1e-4"),
-    "RCE_USE_RAW_REWARD": ("rce.raw_rewards", _truth, "true"),
-    "REWARD_MODE": ("reward.mode", _mode, "hard_plus_soft"),
-    "HARD_WEIGHT": ("reward.hard_weight", _positive, "1.0"),
-    "SOFT_WEIGHT": ("reward.soft_weight", _positive, "1.0"),
-    "REL_WEIGHT": ("reward.relevance_weight", _positive, "0.1"),
-    "NUM_LAYERS": ("policy.layers", _natural, "1"),
-    "FREEZE_BACKBONE_IN_GRPO": ("grpo.freeze_projections", _truth, "false"),
-    "REQUIRE_POSITIVE_QUERY": ("rollouts.require_right", _truth, "false"),
-    "BATCH_SIZE": ("", _count, "1"),
+    "USE_RANK_ADVANTAGE": ("grpo.advantage.estimator", estimator, "false"),
+    "GRPO_LR": ("grpo.learning_rate", positive, "5e-6"),
+    "GRPO_EPOCHS": ("grpo.epochs", natural, "0"),
+    "KL_BETA": ("grpo.beta", weight, "0.15"),
+    "CLIP_EPSILON": ("grpo.epsilon", positive, "0.2"),
+    "RCE_EPOCHS": ("rce.epochs", natural, "5"),
+    "RCE_LR": ("rce.learning_rate", positive, "1e-4"),
+    "RCE_TEMP_START": ("rce.tau_start", positive, "2.0"),
+    "RCE_TEMP_END": ("rce.tau_end", positive, "0.5"),
+    "RCE_USE_RAW_REWARD": ("rce.raw_rewards", truth, "true"),
+    "REWARD_MODE": ("reward.mode", mode, "hard_plus_soft"),
+    "HARD_WEIGHT": ("reward.hard_weight", weight, "1.0"),
+    "SOFT_WEIGHT": ("reward.soft_weight", weight, "1.0"),
+    "REL_WEIGHT": ("reward.relevance_weight", weight, "0.1"),
+    "NUM_LAYERS": ("policy.layers", natural, "1"),
+    "FREEZE_BACKBONE_IN_GRPO": ("grpo.freeze_projections", truth, "false"),
+    "REQUIRE_POSITIVE_QUERY": ("rollouts.require_right", truth, "false"),
+    "BATCH_SIZE": ("rce.queries_per_step", count, "1"),
 }
-"""Variable -> the setting it is, how its value is read, and what it is where it is not set, as in its script.
+"""Variable -> the setting it is, how its value is read, and what it is where it is not set, as in its script."""
 
-BATCH_SIZE is two settings: the queries of a step of RCE and of GRPO.
-"""
+ALSO: Mapping[str, str] = {"CLIP_EPSILON": "grpo.epsilon_high", "BATCH_SIZE": "grpo.queries_per_step"}
+"""Variables that are a second setting too."""
 
-PLACES = ("OKVQA_PATH", "COCO_PATH", "RESULT_DIR", "RL_DATA_PATH", "LEVER_LM_CHECKPOINT_PATH")
+LEGACY: Mapping[str, str] = {"REWARD_ALPHA": "reward.soft_weight", "REWARD_BETA": "reward.hard_weight"}
+"""The weights of quality and of a right answer in REWARD_MODE=legacy, in the place of SOFT_WEIGHT and HARD_WEIGHT."""
+
+CLIP_ONLY = "USE_PPO_CLIP_ONLY"
+"""With it the KL term is dropped, whatever KL_BETA is."""
+
+RESUME = "RESUME_CKPT_PATH"
+"""A checkpoint that training starts from, in the place of the supervised policy."""
+
+SKIPPING = "SKIP_FALLBACK_REWARD"
+"""Rows scored by a fallback are no truth; there is no setting to train on them."""
+
+PLACES = (
+    *("OKVQA_PATH", "OKVQA_TRAIN_PATH", "OKVQA_VAL_PATH", "VQAV2_PATH", "VQAV2_TRAIN_PATH", "VQAV2_VAL_PATH"),
+    *("COCO_PATH", "COCO_TRAIN_ROOT", "COCO_VAL_ROOT", "KARPATHY_PATH"),
+    *("RESULT_DIR", "RL_DATA_PATH", "CHECKPOINT_PATH", "LEVER_LM_CHECKPOINT_PATH"),
+)
 """Variables that name files and folders."""
+
+VERSION = "LEVER_LM_CHECKPOINT_VERSION"
+"""What inference.sh calls the version: where it is set it must be the one that is tested."""
 
 BUILTIN = "SHOTSMITH_BUILTIN"
 """Set to 1 it puts the built-in world and models in the place of OK-VQA, Qwen2.5-VL and CLIP."""
 
-NOT_NEEDED = ("LEVER_LM_CHECKPOINT_VERSION", "CHECKPOINT_PATH", "VQAV2_PATH", "SKIP_FALLBACK_REWARD")
-"""Variables of its scripts that change nothing here: a checkpoint says itself what it is, no other data set is read,
-and rewards scored by a fallback are never trained on."""
+NOT_NEEDED = (VERSION, SKIPPING)
+"""Variables that change no setting: their values are checked."""
+
+NAMES = (
+    *SETTINGS,
+    *LEGACY,
+    *model_type.NAMES,
+    *PLACES,
+    *NOT_NEEDED,
+    *(CLIP_ONLY, RESUME, BUILTIN),
+)
+"""Every variable that is understood."""
 
 _STARTS = (
-    *("GRPO_", "RCE_", "KL_", "REWARD_", "HARD_", "SOFT_", "REL_", "LEVER_LM_", "SHOTSMITH_"),
-    *("USE_RANK", "NUM_LAYER", "FREEZE_BACKBONE", "REQUIRE_POSITIVE", "SKIP_FALLBACK"),
+    *("GRPO_", "RCE_", "KL_", "REWARD_", "HARD_", "SOFT_", "REL_", "LEVER_LM_", "SHOTSMITH_", "CLIP_EPS", "RESUME_CK"),
+    *("USE_RANK", "USE_PPO", "NUM_LAYER", "FREEZE_BACKBONE", "REQUIRE_POSITIVE", "SKIP_FALLBACK", "DISABLE_STOP"),
 )
 _ALIKE = 0.8
 """From this likeness to a known name on, another name is taken for a slip of the pen."""
+
+
+def given(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables without those that are empty, each under its only name."""
+    known = {name: text.strip() for name, text in environment.items() if text.strip()}
+    for name in model_type.FAMILY:
+        longer = name.replace("LEVER_LM_", "LEVER_LM_MODEL_TYPE_")
+        if longer in known:
+            known.setdefault(name, known.pop(longer))
+    return known
 
 
 def settings_of(environment: Mapping[str, str]) -> list[Setting]:
@@ -115,16 +101,22 @@ def settings_of(environment: Mapping[str, str]) -> list[Setting]:
 
     Raises InputError listing every variable that is not understood, with the nearest that is, and every value.
     """
-    faults, found = misspelled(environment), []
+    known = given(environment)
+    faults = misspelled(environment)
+    found, wrong = model_type.policy_settings(known, truth)
+    faults += wrong
     for name, (setting, read, default) in SETTINGS.items():
-        text = environment.get(name, default).strip()
         try:
-            value = read(text)
+            value = read(known.get(name, default))
         except ValueError as wanted:
-            faults.append(f"{name} is '{environment[name]}', not {wanted}")
+            faults.append(f"{name} is '{known[name]}', not {wanted}")
             continue
-        found += [(setting, value)] if setting else _batch(value)
-    faults += _of_skipping(environment)
+        found += [(setting, value), *([(ALSO[name], value)] if name in ALSO else [])]
+    for reader in (_legacy, _clip_only, _resumed, _skipping):
+        try:
+            found += reader(known)
+        except ValueError as fault:
+            faults.append(str(fault))
     if faults:
         raise InputError(f"environment: {'; '.join(faults)}")
     return found
@@ -138,31 +130,65 @@ def check_names(environment: Mapping[str, str]) -> None:
 
 def misspelled(environment: Mapping[str, str]) -> list[str]:
     """What is wrong with the names of variables: those that look like known ones, each with the nearest."""
-    known = [*SETTINGS, *PLACES, BUILTIN, *NOT_NEEDED]
     faults = []
-    for name in sorted(environment.keys() - set(known)):
+    for name in sorted(given(environment).keys() - set(NAMES)):
         looks = name.upper().startswith(_STARTS)
-        if near := difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.0 if looks else _ALIKE):
+        if near := difflib.get_close_matches(name.upper(), NAMES, n=1, cutoff=0.0 if looks else _ALIKE):
             faults.append(f"{name} is not a variable of these scripts (did you mean {near[0]}?)")
     return faults
 
 
 def is_builtin(environment: Mapping[str, str]) -> bool:
     """Whether the built-in world and models are asked for. Raises InputError where the value is not understood."""
+    text = given(environment).get(BUILTIN, "0")
     try:
-        return _truth(environment.get(BUILTIN, "0")) == "true"
+        return truth(text) == "true"
     except ValueError as wanted:
-        raise InputError(f"environment: {BUILTIN} is '{environment[BUILTIN]}', not 1 or 0") from wanted
+        raise InputError(f"environment: {BUILTIN} is '{text}', not 1 or 0") from wanted
 
 
-def _batch(value: str) -> list[Setting]:
-    return [("rce.queries_per_step", value), ("grpo.queries_per_step", value)]
+def check_version(environment: Mapping[str, str], version: str) -> None:
+    """Raise InputError where LEVER_LM_CHECKPOINT_VERSION names another version than the one that is tested."""
+    told = given(environment).get(VERSION, version)
+    if told != version:
+        raise InputError(f"environment: {VERSION} is '{told}', and the version to test is '{version}'")
 
 
-def _of_skipping(environment: Mapping[str, str]) -> list[str]:
-    """Rows scored by a fallback are no truth; there is no setting to train on them."""
+def _legacy(known: Mapping[str, str]) -> list[Setting]:
+    """The weights of the mode `legacy`, which only it has."""
+    weights = {name: float(_read(name, weight, known)) for name in LEGACY if name in known}
+    if known.get("REWARD_MODE") != "legacy":
+        if any(weights.values()):
+            raise ValueError(f"{' and '.join(weights)} only have an effect with REWARD_MODE=legacy")
+        return []
+    for name in ("HARD_WEIGHT", "SOFT_WEIGHT"):
+        if _read(name, weight, {name: SETTINGS[name][2], **known}) != SETTINGS[name][2]:
+            raise ValueError(f"{name} has no effect with REWARD_MODE=legacy; {' and '.join(LEGACY)} have")
+    return [(LEGACY[name], repr(value)) for name, value in weights.items()]
+
+
+def _clip_only(known: Mapping[str, str]) -> list[Setting]:
+    if CLIP_ONLY in known and _read(CLIP_ONLY, truth, known) == "true":
+        return [("grpo.beta", "0.0"), ("grpo.kl.controller", "fixed")]
+    return []
+
+
+def _resumed(known: Mapping[str, str]) -> list[Setting]:
+    if RESUME not in known:
+        return []
+    if not Path(known[RESUME]).exists():
+        raise ValueError(f"{RESUME} is '{known[RESUME]}', and there is no such file")
+    return [("start_from", json.dumps(known[RESUME])), ("supervised.epochs", "0")]
+
+
+def _skipping(known: Mapping[str, str]) -> list[Setting]:
+    if SKIPPING in known and _read(SKIPPING, truth, known) == "false":
+        raise ValueError(f"{SKIPPING} can only be true: such rewards are never trained on")
+    return []
+
+
+def _read(name: str, read: Callable[[str], str], known: Mapping[str, str]) -> str:
     try:
-        skipped = _truth(environment.get("SKIP_FALLBACK_REWARD", "true"))
+        return read(known[name])
     except ValueError as wanted:
-        return [f"SKIP_FALLBACK_REWARD is '{environment['SKIP_FALLBACK_REWARD']}', not {wanted}"]
-    return [] if skipped == "true" else ["SKIP_FALLBACK_REWARD can only be true: such rewards are never trained on"]
+        raise ValueError(f"{name} is '{known[name]}', not {wanted}") from wanted

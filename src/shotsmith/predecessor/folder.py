@@ -63,10 +63,16 @@ _FILES = (
 """What an import may hold."""
 
 
-def write_imported(folder: Path, imported: Imported, sources: Sequence[tuple[Path, str]]) -> dict[str, Any]:
+def write_imported(
+    folder: Path,
+    imported: Imported,
+    sources: Sequence[tuple[Path, str]],
+    unreadable: Sequence[Mapping[str, str | None]] = (),
+) -> dict[str, Any]:
     """Write everything; the folder appears whole, in the place of an earlier import. Returns the manifest.
 
-    `sources` are the files and their formats. Raises InputError where the folder holds something else.
+    `sources` are the files and their formats, `unreadable` the files that could not be read, each with its `problem`.
+    Raises InputError where the folder holds something else.
     """
     if folder.exists() and not (folder / MANIFEST).exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError("is not empty, and not an earlier import; choose another", file=folder)
@@ -75,6 +81,7 @@ def write_imported(folder: Path, imported: Imported, sources: Sequence[tuple[Pat
         "sources": [
             {"file": str(file.absolute()), "format": form, "sha256": file_digest(file)} for file, form in sources
         ],
+        "unreadable": list(unreadable),
         "counts": counts(imported),
         "unknown": dict.fromkeys(UNKNOWN, "unknown"),
     }

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from shotsmith.errors import InputError
 from shotsmith.files import file_digest, read_json
-from shotsmith.predecessor.arguments import MODELS, SAMPLERS, Job, results
+from shotsmith.predecessor.arguments import SAMPLERS, Job, results
 from shotsmith.predecessor.assemble import assemble, read_files
+from shotsmith.predecessor.environment import given
 from shotsmith.predecessor.folder import MANIFEST, write_imported
 
 EMBEDDINGS = ("query_embeddings.pt", "candidate_embeddings.pt")
@@ -20,8 +21,8 @@ def recorded_files(environment: Mapping[str, str], job: Job) -> list[Path]:
 
     Raises InputError where RL data are named or there, but not what is needed beside them.
     """
-    place, named = results(environment), environment.get("RL_DATA_PATH")
-    sampler, model = SAMPLERS[job.sampler][0], MODELS[job.model][0]
+    place, named = results(environment, job.data_name), given(environment).get("RL_DATA_PATH")
+    sampler, model = SAMPLERS[job.sampler][0], job.model_name
     rl_data = Path(named) if named else place / "generated_data" / f"rl_data_{sampler}_{model}.json"
     if not rl_data.exists():
         if named:
@@ -34,7 +35,7 @@ def recorded_files(environment: Mapping[str, str], job: Job) -> list[Path]:
             "move the RL data away to have rollouts made anew",
             file=rl_data,
         )
-    return [rl_data, *embeddings, *_beam_data(place / "generated_data", sampler, model)]
+    return [rl_data, *embeddings, *_beam_data(place / "generated_data", job.data_name, sampler, model)]
 
 
 def import_once(files: Iterable[Path], folder: Path) -> None:
@@ -49,12 +50,12 @@ def import_once(files: Iterable[Path], folder: Path) -> None:
     write_imported(folder, assemble(sources), [(source.file, source.format) for source in sources])
 
 
-def _beam_data(folder: Path, sampler: str, model: str) -> list[Path]:
+def _beam_data(folder: Path, data: str, sampler: str, model: str) -> list[Path]:
     """The file of beam search with this sampler and model. Raises InputError where it could be one of several."""
     found = [
         file
-        for file in sorted(folder.glob(f"vqa-okvqa-*-{sampler}-scorer:infoscore-*.json"))
-        if _letters(file.name.removeprefix("vqa-okvqa-").split(f"-{sampler}-")[0]) == _letters(model)
+        for file in sorted(folder.glob(f"vqa-{data}-*-{sampler}-scorer:infoscore-*.json"))
+        if _letters(file.name.removeprefix(f"vqa-{data}-").split(f"-{sampler}-")[0]) == _letters(model)
     ]
     if len(found) > 1:
         names = ", ".join(file.name for file in found)

@@ -76,6 +76,8 @@ class ImportedBeam:
     """Demonstrations in the order shown."""
     score: float
     left_out: LeftOut | None = None
+    found_at: int | None = None
+    """Its place in the search's own list, where the file holds that list too: filters sort the other one anew."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from shotsmith.recipe.base import Count, NonNegative, Positive, Settings
+from shotsmith.recipe.urls import ServerUrl
 
 
 class RaySettings(Settings):
@@ -16,7 +19,7 @@ class RaySettings(Settings):
     """CPUs that Ray sets aside for each."""
     gpus_per_worker: NonNegative = 0.0
     """GPUs that Ray sets aside for each, and all it sees of them; a share puts several workers on one."""
-    servers: tuple[str, ...] = ()
+    servers: tuple[ServerUrl, ...] = Field(default=(), repr=False)
     """Servers of the same model in the place of `vlm.server.url`; the workers take them in turn."""
     max_deaths: Count = 3
     """How often in a row the same prompts may lose their worker, or a worker may die before it is ready."""

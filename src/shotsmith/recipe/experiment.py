@@ -29,6 +29,9 @@ class Recipe(Settings):
     """Training seeds; data, pools, beam data and completions are shared by them."""
     store: Path | None = None
     """Completions store shared with other runs (a file); by default the run keeps its own."""
+    start_from: Path | None = None
+    """A checkpoint (a folder, or a file of the predecessor) whose weights training starts from; its network must be the
+    one that `policy` says. By default training starts from the untrained policy."""
     data: DataSettings
     vlm: VLMSettings = VLMSettings()
     encoder: EncoderSettings = EncoderSettings()

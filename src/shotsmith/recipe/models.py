@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from shotsmith.recipe.base import Count, Natural, NonNegative, Positive, Settings, Shots
 from shotsmith.recipe.cluster import RaySettings
+from shotsmith.recipe.urls import EnvironmentName, ServerUrl
 
 Layout = Literal["single_turn", "multi_turn", "plain"]
 
@@ -23,13 +24,13 @@ DECODING: Mapping[str, Mapping[str, object]] = {
 class ServerSettings(Settings):
     """An OpenAI-compatible server that runs the VLM."""
 
-    url: str
-    """Where its API begins, for example http://localhost:8000/v1."""
+    url: ServerUrl = Field(repr=False)
+    """Where its API begins, for example http://localhost:8000/v1; credentials in it are never written anywhere."""
     model: str | None = None
     """Name under which the server has the model; may be left out where it has only one."""
     kind: Literal["openai", "vllm"] = "openai"
     """'openai' sends what any server takes; 'vllm' adds image ids and asks for log-probabilities of given answers."""
-    api_key_env: str | None = None
+    api_key_env: EnvironmentName | None = None
     """Environment variable that holds the key; none is sent by default."""
     concurrency: Count = 32
     """Requests under way at a time."""
@@ -39,6 +40,10 @@ class ServerSettings(Settings):
     """Further tries of a request that met a full or failing server."""
     processor: str | None = None
     """Folder or hub id of the model's processor, which counts tokens here; `prompt.max_tokens` needs it."""
+    reply_megabytes: Positive = 8.0
+    """Largest reply that is read, in MiB after decompression; log-probabilities take some 80 bytes a prompt token."""
+    reply_model: str | None = None
+    """Name of the model in replies, where it is not `model` or a dated version of it; replies of others are refused."""
 
 
 class PromptSettings(Settings):

@@ -25,6 +25,8 @@ _MOST_FAULTS = 50
 _MAX_DEPTH = 16
 _LONGEST_NAME = 100
 """Characters of a key that are told, and compared with the known keys."""
+_ALIKE = 0.6
+"""From this likeness on a key is taken for a slip of the pen; `version` is no `evaluation`."""
 _NO_SETTINGS: Mapping[type[BaseModel], Sequence[str]] = {
     Recipe: ("base",),
     PolicySettings: ("preset",),
@@ -142,9 +144,22 @@ def _fault(fault: Mapping[str, Any]) -> str:
     name = ".".join(str(part)[:_LONGEST_NAME] for part in location[:_MAX_DEPTH]) or "recipe"
     if fault["type"] == "extra_forbidden":
         known = _keys_at(location[:-1])
-        near = difflib.get_close_matches(str(location[-1])[:_LONGEST_NAME], known, n=1, cutoff=0.0)
-        return f"unknown key '{name}'" + (f" (did you mean '{near[0]}'?)" if near else "")
+        near = _nearest(str(location[-1])[:_LONGEST_NAME], known)
+        if near is None:
+            return f"unknown key '{name}'" + (f" (there are {', '.join(known)})" if known else "")
+        return f"unknown key '{name}' (did you mean '{near}'?)"
     return f"{name}: {fault['msg'].removeprefix('Value error, ')}"
+
+
+def _nearest(given: str, known: Sequence[str]) -> str | None:
+    """The known key that is meant: one that is spelled alike, that `given` abbreviates, or that holds it as a word."""
+    initials = (key for key in known if "_" in key and "".join(word[0] for word in key.split("_")) == given.lower())
+    if short := next(initials, None):
+        return short
+    # Of two letters one is enough.
+    if alike := difflib.get_close_matches(given, known, n=1, cutoff=_ALIKE if len(given) > 2 else 0.5):
+        return alike[0]
+    return next((key for key in known if given.lower() in key.split("_")), None)
 
 
 def _keys_at(location: Sequence[str | int]) -> list[str]:

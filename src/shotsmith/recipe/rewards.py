@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, model_validator
 
 from shotsmith.metrics.table import METRICS, check_metric
-from shotsmith.recipe.base import NonNegative, Positive, Settings
+from shotsmith.recipe.base import NonNegative, Settings
 
 RewardMode = Literal[
     "weighted_sum",
@@ -48,11 +48,11 @@ class RewardSettings(Settings):
     match."""
     demonstration_cost: NonNegative = 0.0
     """Taken off for every demonstration shown, in any mode: of two equally good sequences the shorter wins."""
-    hard_weight: Positive = 1.0
+    hard_weight: NonNegative = 1.0
     """The predecessor's HARD_WEIGHT, in its modes: weight of a right answer."""
-    soft_weight: Positive = 1.0
+    soft_weight: NonNegative = 1.0
     """The predecessor's SOFT_WEIGHT, in its modes: weight of the VQA accuracy (or probability, or quality)."""
-    relevance_weight: Positive = 0.1
+    relevance_weight: NonNegative = 0.1
     """The predecessor's REL_WEIGHT, in hard_plus_gtprob_plus_rel: weight of how near a wrong answer is."""
 
     @model_validator(mode="before")
@@ -91,9 +91,17 @@ class RewardSettings(Settings):
         )
         if self.mode == "weighted_sum" and not any(weights):
             raise ValueError("at least one reward weight must be above 0")
+        if self.mode != "weighted_sum" and not any(getattr(self, name) for name in _weights_of(self.mode)):
+            raise ValueError(f"at least one weight of mode {self.mode} must be above 0")
         return self
 
 
 def further_metrics() -> list[str]:
     """The metrics whose weights have no setting of their own."""
     return [name for name in METRICS if name not in RewardSettings.model_fields]
+
+
+def _weights_of(mode: RewardMode) -> tuple[str, ...]:
+    """The weights that one of the predecessor's modes has."""
+    only: dict[RewardMode, tuple[str, ...]] = {"hard_only": ("hard_weight",), "soft_only": ("soft_weight",)}
+    return only.get(mode, ("hard_weight", "soft_weight"))

@@ -103,9 +103,14 @@ class CurriculumSettings(Settings):
     """Share of the queries at the first epoch."""
     epochs: Count = 5
     """Epochs until all queries take part."""
+    restart_from: Natural = 0
+    """Staged: once all queries take part, go back to the weights of this epoch, with a new optimizer. 0: go on with the
+    weights as they are."""
 
     @model_validator(mode="after")
     def _some_queries(self) -> CurriculumSettings:
         if not self.share:
             raise ValueError("a curriculum begins with a share above 0")
+        if self.restart_from and (self.kind != "staged" or self.restart_from > self.epochs):
+            raise ValueError("restart_from is an epoch of the first stage of a staged curriculum")
         return self

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from shotsmith.diagnosis.finding import SEVERITIES, Finding
+from shotsmith.predecessor.suggestions import suggestions
 from shotsmith.reports.facts import Facts
 from shotsmith.reports.language import Statement
 
@@ -21,7 +22,7 @@ class Step:
 
 def next_steps(facts: Facts, findings: Iterable[Finding] = ()) -> list[Step]:
     """What to do now, most pressing first; the commands can be pasted as they are."""
-    return [*_finish(facts), *_remedies(facts, findings), *_change(facts), *_look(facts)]
+    return [*_finish(facts), *_remedies(facts, findings), *_change(facts), *_suggested(facts), *_look(facts)]
 
 
 def _finish(facts: Facts) -> Iterator[Step]:
@@ -59,6 +60,14 @@ def _remedies(facts: Facts, findings: Iterable[Finding]) -> Iterator[Step]:
             words = [finding.key, *([str(finding.values["phase"])] if "phase" in finding.values else [])]
             why = Statement(f"finding.{finding.key}.advice", finding.values)
             yield _variant(facts, "-".join(words).replace("_", "-"), why, finding.overrides)
+
+
+def _suggested(facts: Facts) -> Iterator[Step]:
+    """What the predecessor's reports suggest after a training of its own."""
+    rate, best = facts.settings.get("grpo.learning_rate"), facts.best["val_loss"]
+    if facts.is_log and isinstance(rate, int | float) and best:
+        for each in suggestions(best[0]["phase"], best[0]["epoch"], rate):
+            yield Step(Statement(f"next.{each.key}", {"name": each.name}), each.command)
 
 
 def _look(facts: Facts) -> Iterator[Step]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import torch
 
+from shotsmith.checkpoints.native import load_policy
 from shotsmith.errors import InputError
 from shotsmith.policies.inputs import InputsTable
 from shotsmith.policies.protocol import Policy
@@ -103,6 +104,7 @@ class _Grpo:
         source, chosen = self._source(epoch), self._eligible(epoch)
         kept = kept_in_epoch(epoch, settings.sampling.keep_top)
         means, sampled, first_kl = Means(), SampledMetrics(self.highest_reward), None
+        self._restart_where_told(epoch, learner)
         self.inputs.refresh()
 
         def take(count: int) -> tuple[list[int], int]:
@@ -130,6 +132,11 @@ class _Grpo:
         if epoch == 1 and first_kl is not None:
             metrics["kl_before_first_update"] = first_kl
         return metrics
+
+    def _restart_where_told(self, epoch: int, learner: Learner) -> None:
+        curriculum = self.settings.curriculum
+        if curriculum.restart_from and epoch == curriculum.epochs + 1:
+            learner.restart(load_policy(self.run.epoch_folder(curriculum.restart_from))[0])
 
     def _source(self, epoch: int) -> Source:
         """Where the epoch's groups come from."""

@@ -40,9 +40,7 @@ class Learner:
         self.policy, self.average = policy, average
         self.total_updates = total_updates
         self.parameters = _trained(policy, frozen)
-        self.optimizer = torch.optim.AdamW(
-            self.parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
-        )
+        self.optimizer = self._new_optimizer()
         self.steps = 0
         """Updates made so far."""
         self.skipped = 0
@@ -74,6 +72,20 @@ class Learner:
         self.steps += 1
         self.skipped_in_a_row = 0
         return {"grad_norm": norm, "learning_rate": rate}
+
+    @torch.no_grad()
+    def restart(self, weights: nn.Module) -> None:
+        """Go on from the weights of another such policy, as if nothing had been learned of the gradients so far."""
+        for module in (self.policy, self.average):
+            if module is not None:
+                module.load_state_dict(weights.state_dict())
+        self.optimizer = self._new_optimizer()
+
+    def _new_optimizer(self) -> torch.optim.Optimizer:
+        settings = self.settings
+        return torch.optim.AdamW(
+            self.parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+        )
 
     @torch.no_grad()
     def _move_average(self) -> None:

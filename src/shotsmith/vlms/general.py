@@ -24,6 +24,7 @@ from shotsmith.files import file_digest
 from shotsmith.recipe import VLMSettings
 from shotsmith.records import Completion, Failure, Request
 from shotsmith.vlms.image_features import ImageFeatures, Shown
+from shotsmith.vlms.pretrained.allocation import FreedMemory
 from shotsmith.vlms.pretrained.kernels import steady_kernels
 from shotsmith.vlms.pretrained.lengths import most_prompt_tokens
 from shotsmith.vlms.pretrained.loading import Pretrained, batch_tokens
@@ -62,6 +63,7 @@ class GeneralVLM:
         self._prompts = PromptTokens(pretrained.processor, pretrained.prompt)
         self._lengths = PromptLengths(self._prompts, ImageTokens(pretrained.processor))
         self._beams = settings.num_beams
+        self._freed = FreedMemory()
         # The fast way keeps the same model's features in another form.
         cache = open_vision_cache(settings.vision_cache, f"{pretrained.identity} general")
         self._features = ImageFeatures(pretrained.model, pretrained.processor, self._placed, cache)
@@ -81,7 +83,9 @@ class GeneralVLM:
         Raises DataError for an image that cannot be decoded, VLMError where memory does not suffice for one prompt.
         """
         with steady_kernels():
-            return self._complete(requests)
+            completions = self._complete(requests)
+        self._freed.bound()
+        return completions
 
     def _complete(self, requests: Sequence[Request]) -> list[Completion | Failure]:
         width = len(requests)
@@ -215,7 +219,7 @@ def _in_halves(run: Callable[[Sequence[_Row]], list[Result]], rows: Sequence[_Ro
 def _log_prob(answer: str, ids: Ids | None, ends: Ids, log_probs: np.ndarray[Any, Any]) -> float | Failure:
     """The sum over the answer's tokens, which are the last of the row."""
     if ids is None or not np.array_equal(ends[-len(ids) :], ids):
-        return Failure(f"the answer {answer!r} cannot be told from the prompt by its tokens")
+        return Failure(f"the answer {answer!r} cannot be told from the prompt by its tokens", permanent=True)
     total = float(log_probs[-len(ids) :].sum())
     return total if np.isfinite(total) else _NOT_FINITE
 

@@ -58,6 +58,13 @@ def questions_of(split: str, settings: WorldSettings, rng: np.random.Generator) 
     return records(world, shares, settings, rng) if is_archive else (ask(world, shares, rng) for _ in count())
 
 
+_OFFICIAL = {
+    "info": {"description": "Shotsmith world"},
+    "license": {"name": "Apache License 2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
+}
+"""Blocks of the official layout that the API of VQA copies into every result it loads."""
+
+
 def _write_split(
     draft: Path, split: str, drawn: Iterable[Question], rng: np.random.Generator, advance: Advance
 ) -> None:
@@ -72,7 +79,7 @@ def _write_split(
         questions.append({"image_id": image_id, "question": question.text, "question_id": question_id})
         annotations.append(_annotation(question.kind, answers, image_id, question_id))
         advance(1)
-    header = {"info": {"description": "Shotsmith world"}, "data_type": "mscoco", "data_subtype": subtype}
+    header = {**_OFFICIAL, "data_type": "mscoco", "data_subtype": subtype}
     write_json(
         draft / f"OpenEnded_mscoco_{subtype}_questions.json",
         {**header, "task_type": "Open-Ended", "questions": questions},

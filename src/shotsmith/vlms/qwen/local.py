@@ -11,6 +11,7 @@ import torch
 from shotsmith.errors import InputError, VLMError
 from shotsmith.recipe import VLMSettings
 from shotsmith.records import Completion, Failure, Request
+from shotsmith.vlms.pretrained.allocation import FreedMemory
 from shotsmith.vlms.pretrained.kernels import steady_kernels
 from shotsmith.vlms.pretrained.lengths import most_prompt_tokens
 from shotsmith.vlms.pretrained.loading import Pretrained, batch_tokens, load_pretrained
@@ -47,6 +48,7 @@ class LocalVLM:
         self._read = lru_cache(maxsize=100_000)(self._read_tokens)
         self._prompt = prompt
         self._prompts = PromptTokens(processor, prompt)
+        self._freed = FreedMemory()
         self.work = Work()
         """What has been done since it was loaded."""
         self._vision = VisionEncoder(model, processor.image_processor, self.work, vision_cache)
@@ -65,7 +67,9 @@ class LocalVLM:
         suffice for a single prompt.
         """
         with steady_kernels():
-            return self._complete(requests)
+            completions = self._complete(requests)
+        self._freed.bound()
+        return completions
 
     def _complete(self, requests: Sequence[Request]) -> list[Completion | Failure]:
         rows: list[Row] = []
@@ -73,7 +77,9 @@ class LocalVLM:
         failures: dict[int, Failure] = {}
         for number, row, answer in self._rows(requests):
             if row is None:
-                failures[number] = Failure(f"the answer {answer!r} cannot be told from the prompt by its tokens")
+                failures[number] = Failure(
+                    f"the answer {answer!r} cannot be told from the prompt by its tokens", permanent=True
+                )
             else:
                 rows.append(row)
                 places.append((number, answer))

@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import contextlib
-import math
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import lru_cache
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import openai
-from PIL import Image, UnidentifiedImageError
-
-from shotsmith.errors import DataError, InputError, VLMError
+from shotsmith.errors import InputError, VLMError
 from shotsmith.files import file_digest
 from shotsmith.recipe import VLMSettings
 from shotsmith.recipe.models import ServerSettings
+from shotsmith.recipe.urls import HIDDEN
 from shotsmith.records import Completion, Failure, Request
+from shotsmith.vlms.prompting.data_urls import data_url
 from shotsmith.vlms.prompting.prompts import Prompt, load_prompt
-from shotsmith.vlms.remote.retry import Answer, BrokenAnswer, persist
+from shotsmith.vlms.remote.answer_tokens import (
+    KnownAnswer,
+    Token,
+    answer_log_prob,
+    count_by_text,
+    learn,
+    log_prob_of_last,
+    read_tokens,
+)
+from shotsmith.vlms.remote.connection import Connection
+from shotsmith.vlms.remote.listing import Served, find_model, hopeless
+from shotsmith.vlms.remote.refusals import Refusals
+from shotsmith.vlms.remote.replies import Reply, read_reply, text_of
+from shotsmith.vlms.remote.retry import FAULTS, Answer, BadStatus, BrokenAnswer, Disconnected, is_retryable, persist
 
-_IMAGES_KEPT = 2000
-"""Data URLs in memory: at 200 kB an image about half a gigabyte."""
 _BATCHES = 4
 """Requests in a call of `complete`, in multiples of those in flight: few wait for the last, few are lost in a crash."""
 _NO_LOG_PROBS = (
@@ -34,16 +41,40 @@ _NO_LOG_PROBS = (
 )
 _GREEDY: Mapping[str, Mapping[str, object]] = {"openai": {}, "vllm": {"repetition_penalty": 1.0}}
 """What overrules a checkpoint's own penalty, by kind of server; `transformers serve` takes frequency_penalty for it."""
-_HOPELESS = {401: "refuses the key", 403: "forbids this", 404: "knows no such model or address"}
+_IDS: Mapping[str, object] = {"return_token_ids": True}
+_CONTINUED: Mapping[str, object] = {
+    "prompt_logprobs": 0,
+    "add_generation_prompt": False,
+    "continue_final_message": True,
+}
+"""vLLM then tells the log-probabilities of a prompt's own tokens: the answer is put at its end."""
 
 Message = dict[str, Any]
+
+
+@dataclass(slots=True)
+class _Begun:
+    """What has been answered of a request so far."""
+
+    text: str | None = None
+    truncated: bool = False
+    alone: Reply | None = None
+    """A reply to the prompt without an answer, with the ids of its tokens where the server tells them."""
+    log_probs: dict[str, float] = field(default_factory=dict)
 
 
 class ServerVLM:
     """Asks for many prompts at a time; fulfils `shotsmith.vlms.protocol.VLM`."""
 
     def __init__(
-        self, server: ServerSettings, prompt: Prompt, *, key: str, model: str, identity: str, max_new_tokens: int
+        self,
+        server: ServerSettings,
+        prompt: Prompt,
+        *,
+        key: str | None,
+        model: Served,
+        identity: str,
+        max_new_tokens: int,
     ) -> None:
         self.identity = identity
         self._prompt = prompt
@@ -52,8 +83,12 @@ class ServerVLM:
         self._key = key
         self._model = model
         self._max_new_tokens = max_new_tokens
-        self._begun: dict[Request, Completion] = {}
+        self._begun: dict[Request, _Begun] = {}
         """What has been answered of requests that failed in a later part."""
+        self._known: dict[str, KnownAnswer] = {}
+        """Answers whose tokens are known."""
+        self._ever_scored = False
+        self._refusals = Refusals()
 
     def length(self, request: Request) -> int:
         """Always 1: the server makes its own batches, so that `batch_tokens` counts prompts."""
@@ -78,76 +113,127 @@ class ServerVLM:
 
         async def complete(request: Request, chat: list[Message]) -> Completion | Failure:
             async with free:
-                if ended:
-                    return Failure(str(ended[0]))
                 try:
-                    return await self._completion(client, request, chat)
+                    result = Failure(str(ended[0])) if ended else await self._completion(connection, request, chat)
                 except VLMError as error:
                     ended.append(error)
-                    return Failure(str(error))
+                    result = Failure(str(error))
+                await self._refusals.settle(is_answered=isinstance(result, Completion))
+                return result
 
-        async with _client(self._server, self._key) as client:
+        self._refusals.begin(len(requests), self._server.concurrency)
+        async with Connection(self._server, self._key) as connection:
             results = await asyncio.gather(*map(complete, requests, chats))
         if ended and not any(isinstance(result, Completion) for result in results):
             raise ended[0]
         return results
 
-    async def _completion(
-        self, client: openai.AsyncOpenAI, request: Request, chat: list[Message]
-    ) -> Completion | Failure:
-        begun = self._begun.pop(request, Completion(None))
-        text, log_probs = begun.text, dict(begun.log_probs)
+    async def _completion(self, connection: Connection, request: Request, chat: list[Message]) -> Completion | Failure:
+        begun = self._begun.pop(request, None) or _Begun()
         try:
-            if request.text and text is None:
-                text = await self._text(client, chat)
+            if request.text and begun.text is None:
+                await self._write(connection, chat, begun, with_ids=bool(request.answers))
             for answer in request.answers:
-                if answer not in log_probs:
-                    log_probs[answer] = await self._log_prob(client, chat, answer)
-            return Completion(text, log_probs)
-        except (openai.APIError, TimeoutError, BrokenAnswer) as error:
-            self._begun[request] = Completion(text, log_probs)
-            return Failure(await self._explained(client, error))
+                if answer not in begun.log_probs:
+                    begun.log_probs[answer] = await self._log_prob(connection, chat, answer, begun)
+        except FAULTS as error:
+            self._begun[request] = begun
+            return await self._failed(connection, error)
+        return Completion(begun.text, begun.log_probs, begun.truncated)
 
-    async def _text(self, client: openai.AsyncOpenAI, chat: list[Message]) -> str:
-        async def ask() -> str:
-            return _text_of(await self._create(client, chat, self._max_new_tokens))
+    async def _write(self, connection: Connection, chat: list[Message], begun: _Begun, *, with_ids: bool) -> None:
+        """Have the text of a request generated."""
 
-        return self._prompt.cut(await self._persist(ask))
+        async def ask() -> Reply:
+            reply = await self._create(connection, chat, self._max_new_tokens, _IDS if with_ids else {})
+            if connection.redact.holds_secret(text_of(reply)):
+                raise BrokenAnswer("the text of the server's reply holds the key", permanent=True)
+            return reply
 
-    async def _log_prob(self, client: openai.AsyncOpenAI, chat: list[Message], answer: str) -> float:
-        """vLLM tells the log-probabilities of a prompt's own tokens: the answer is put at its end."""
-        told = {"prompt_logprobs": 0, "add_generation_prompt": False, "continue_final_message": True}
+        reply = await self._persist(ask)
+        begun.text = self._prompt.cut(text_of(reply))
+        begun.truncated, begun.alone = reply.truncated, reply if with_ids else None
+
+    async def _log_prob(self, connection: Connection, chat: list[Message], answer: str, begun: _Begun) -> float:
+        """The log-probability of an answer after the prompt."""
         given = [*chat, {"role": "assistant", "content": answer}]
 
-        async def ask() -> Any:
-            reply = await self._create(client, given, 1, **told)
-            _text_of(reply)
-            return getattr(reply, "prompt_logprobs", None)
+        async def score() -> Reply:
+            reply = await self._create(connection, given, 1, {**_CONTINUED, **_IDS})
+            if not read_tokens(reply.prompt_log_probs):
+                problem = f"the reply has no prompt_logprobs: {connection.address} may be no vLLM server"
+                raise BrokenAnswer(problem, permanent=not self._ever_scored)
+            return reply
 
-        tokens = await self._persist(ask)
-        if tokens is None:
-            raise VLMError(f"{self._server.url} gives no prompt_logprobs: it is no vLLM server. {_NO_LOG_PROBS}")
-        return answer_log_prob(tokens, answer)
+        reply = await self._persist(score)
+        self._ever_scored = True
+        tokens = read_tokens(reply.prompt_log_probs) or ()
+        if reply.prompt_ids is not None:
+            known = await self._tokens_of(connection, chat, answer, reply, begun)
+            if known is not None:
+                return log_prob_of_last(tokens, len(known.ids), known.ids)
+        elif count_by_text(tokens, answer) is None:
+            return await self._log_prob_by_count(connection, chat, answer, reply)
+        return answer_log_prob(reply.prompt_log_probs, answer)
 
-    async def _create(self, client: openai.AsyncOpenAI, chat: Any, tokens: int, **told: object) -> Any:
-        greedy: Any = {"temperature": 0, "frequency_penalty": 0, "extra_body": {**_GREEDY[self._server.kind], **told}}
-        try:
-            return await client.chat.completions.create(model=self._model, messages=chat, max_tokens=tokens, **greedy)
-        except ValueError as error:
-            raise BrokenAnswer(f"the server's reply is no JSON: {error}") from error
+    async def _tokens_of(
+        self, connection: Connection, chat: list[Message], answer: str, reply: Reply, begun: _Begun
+    ) -> KnownAnswer | None:
+        """The tokens of an answer, by the ids of prompt + answer; the prompt alone is asked for where it is needed.
+
+        What is learned is used for other prompts only where ids and numbers of tokens confirm each other.
+        """
+        extended = reply.prompt_ids or ()
+        known = self._known.get(answer)
+        if known is not None and known.ends(extended):
+            return known
+        if begun.alone is None:
+            begun.alone = await self._persist(lambda: self._create(connection, chat, 1, _IDS))
+        alone = begun.alone.prompt_ids
+        found = None if alone is None else learn(alone, extended)
+        if found is not None and None not in (begun.alone.prompt_count, reply.prompt_count):
+            self._known[answer] = found
+        return found
+
+    async def _log_prob_by_count(self, connection: Connection, chat: list[Message], answer: str, reply: Reply) -> float:
+        """The same for a server that tells no ids: the prompt alone has so many tokens, the rest are the answer's."""
+        alone = await self._persist(lambda: self._create(connection, chat, 1, {"prompt_logprobs": 0}))
+        before, tokens = read_tokens(alone.prompt_log_probs), read_tokens(reply.prompt_log_probs) or ()
+        if before is not None:
+            alike = all(one == other for one, other in zip(map(_id, before), map(_id, tokens), strict=False))
+            count = len(tokens) - len(before) if alike else 0
+        else:
+            is_told = alone.prompt_count is not None and reply.prompt_count == len(tokens)
+            count = len(tokens) - (alone.prompt_count or 0) if is_told else 0
+        if count <= 0:
+            raise BrokenAnswer(f"the answer {answer!r} cannot be told from the prompt by its tokens", permanent=True)
+        return log_prob_of_last(tokens, count)
+
+    async def _create(
+        self, connection: Connection, chat: list[Message], tokens: int, told: Mapping[str, object]
+    ) -> Reply:
+        greedy = {"temperature": 0, "frequency_penalty": 0, **_GREEDY[self._server.kind]}
+        body = {"model": self._model.name, "messages": chat, "max_tokens": tokens, **greedy, **told}
+        return read_reply(await connection.post("chat/completions", body), self._model.replies)
 
     async def _persist(self, ask: Callable[[], Awaitable[Answer]]) -> Answer:
         return await persist(ask, retries=self._server.retries, deadline=self._server.timeout_seconds)
 
-    async def _explained(self, client: openai.AsyncOpenAI, error: Exception) -> str:
-        """Why one request failed for good. Raises VLMError where all others would fail as well."""
-        if isinstance(error, openai.APIStatusError):
-            _raise_if_hopeless(self._server, error)
-            return f"the server says {error.status_code}: {error.message}"
-        if isinstance(error, openai.APIConnectionError | TimeoutError):
-            await _check_alive(client, self._server)
-            return f"no answer within {self._server.timeout_seconds:g} s" if _is_late(error) else "connection broken"
-        return str(error)
+    async def _failed(self, connection: Connection, error: Exception) -> Failure:
+        """The failure of one request. Raises VLMError where all others would fail as well."""
+        if isinstance(error, BadStatus):
+            fault = hopeless(connection, error)
+            if fault is not None and await self._refusals.is_meant_for_all(error.status):
+                raise fault from error
+            reason = f"the server says {error.status}: {error.message}"
+            return Failure(reason, permanent=not is_retryable(error))
+        if isinstance(error, Disconnected | TimeoutError):
+            if not await connection.is_there():
+                raise VLMError(f"{connection.address} cannot be reached any more") from error
+            is_late = isinstance(error, TimeoutError)
+            seconds = f"no answer within {self._server.timeout_seconds:g} s (vlm.server.timeout_seconds)"
+            return Failure(seconds if is_late else "connection broken")
+        return Failure(connection.redact(str(error)), permanent=not is_retryable(error))
 
     def _chat(self, request: Request) -> list[Message]:
         """The messages of the prompt, with images as data URLs."""
@@ -161,7 +247,7 @@ class ServerVLM:
 
     def _image(self, image: Path) -> Message:
         content = file_digest(image)
-        part: Message = {"type": "image_url", "image_url": {"url": _data_url(image, content)}}
+        part: Message = {"type": "image_url", "image_url": {"url": data_url(image)}}
         return part | {"uuid": content} if self._server.kind == "vllm" else part
 
 
@@ -171,124 +257,26 @@ def load_server(settings: VLMSettings, server: ServerSettings) -> ServerVLM:
     The identity holds what the server says of the model, and not where the server is: a completion stays known when
     the server moves.
     """
-    key = "none"
-    if server.api_key_env is not None:
-        key = os.environ.get(server.api_key_env, "")
-        if not key:
-            raise InputError(f"the environment has no {server.api_key_env}", field="vlm.server.api_key_env")
-    model, told = asyncio.run(_model(server, key))
+    if HIDDEN in server.url:
+        problem = "has its credentials hidden, as in a run's copy of a recipe: use the recipe itself, or api_key_env"
+        raise InputError(problem, field="vlm.server.url")
+    key = None if server.api_key_env is None else _key(server.api_key_env)
+    model = asyncio.run(find_model(server, key))
     prompt = load_prompt(settings.prompt)
     decoding = f"prompt={prompt.identity} greedy max_new_tokens={settings.max_new_tokens}"
-    identity = " ".join(["server", model, *told, decoding])
+    identity = " ".join(["server", model.name, *model.told, decoding])
     tokens = settings.max_new_tokens
     return ServerVLM(server, prompt, key=key, model=model, identity=identity, max_new_tokens=tokens)
 
 
-def answer_log_prob(tokens: Any, answer: str) -> float:
-    """Sum over the answer's tokens: the last of a prompt, as `prompt_logprobs` gives them (one mapping a token).
-
-    Raises BrokenAnswer where the answer does not begin at the start of a token.
-    """
-    total, text = 0.0, ""
-    for told in reversed(tokens):
-        if not isinstance(told, dict) or len(told) != 1 or len(text) > len(answer):
-            break
-        (token,) = told.values()
-        text = f"{token['decoded_token']}{text}"
-        total += float(token["logprob"])
-        if answer and text.lstrip() == answer and math.isfinite(total):
-            return total
-    raise BrokenAnswer(f"the answer {answer!r} cannot be told from the prompt by its tokens")
+def _id(token: Token | None) -> int | None:
+    return None if token is None else token.id
 
 
-def _client(server: ServerSettings, key: str) -> openai.AsyncOpenAI:
-    """A client for one event loop; `persist` retries, and so the client itself does not."""
-    return openai.AsyncOpenAI(base_url=server.url, api_key=key, timeout=server.timeout_seconds, max_retries=0)
-
-
-async def _model(server: ServerSettings, key: str) -> tuple[str, list[str]]:
-    """The model's name, and what the server says of it. Raises InputError where it has no such model."""
-    async with _client(server, key) as client:
-        try:
-            listed = {str(model.id): model for model in await _listed(client, server)}
-            name = server.model or (next(iter(listed)) if len(listed) == 1 else None)
-            refusal = "name one" if name is None else "" if name in listed else await _refusal(client, server, name)
-        except openai.APIStatusError as error:
-            _raise_if_hopeless(server, error)
-            raise VLMError(f"{server.url} says {error.status_code}: {error.message}") from error
-        except (openai.APIError, TimeoutError, BrokenAnswer) as error:
-            raise VLMError(f"{server.url} does not say which models it has: {error}") from error
-    if name is None or refusal:
-        some = ", ".join(list(listed)[:10]) or "none"
-        raise InputError(f"must be a model that the server has: it lists {some}; {refusal}", field="vlm.server.model")
-    model = listed.get(name)
-    return name, [f"{part}={getattr(model, part)}" for part in ("root", "revision") if getattr(model, part, None)]
-
-
-async def _listed(client: openai.AsyncOpenAI, server: ServerSettings) -> list[Any]:
-    async def ask() -> list[Any]:
-        try:
-            return list((await client.models.list()).data or [])
-        except (ValueError, AttributeError) as error:
-            raise BrokenAnswer("its list of models cannot be read") from error
-
-    return await persist(ask, retries=server.retries, deadline=server.timeout_seconds)
-
-
-async def _refusal(client: openai.AsyncOpenAI, server: ServerSettings, model: str) -> str:
-    """What a server says against a model that it does not list; nothing where it has it all the same.
-
-    `transformers serve` lists what lies in the hub's cache, and not a folder that it serves.
-    """
-
-    async def ask() -> None:
-        with contextlib.suppress(ValueError):  # no JSON, but no refusal
-            await client.chat.completions.create(model=model, messages=[{"role": "user", "content": "?"}], max_tokens=1)
-
-    try:
-        await persist(ask, retries=server.retries, deadline=server.timeout_seconds)
-    except openai.APIStatusError as error:
-        if error.status_code not in (400, 404, 422):
-            raise
-        return f"it says {error.status_code} to {model}: {error.message}"
-    return ""
-
-
-async def _check_alive(client: openai.AsyncOpenAI, server: ServerSettings) -> None:
-    """Raises VLMError where no connection is to be had, as opposed to a request that ends connections."""
-    try:
-        async with asyncio.timeout(server.timeout_seconds):
-            await client.models.list()
-    except (openai.APIConnectionError, TimeoutError) as error:
-        raise VLMError(f"{server.url} cannot be reached any more") from error
-    except (openai.APIError, ValueError):
-        return
-
-
-def _raise_if_hopeless(server: ServerSettings, error: openai.APIStatusError) -> None:
-    if error.status_code in _HOPELESS:
-        raise VLMError(f"{server.url} {_HOPELESS[error.status_code]}: {error.message}") from error
-
-
-def _is_late(error: Exception) -> bool:
-    return isinstance(error, TimeoutError | openai.APITimeoutError)
-
-
-def _text_of(reply: Any) -> str:
-    choices = getattr(reply, "choices", None)
-    message = getattr(choices[0], "message", None) if isinstance(choices, list) and choices else None
-    text = getattr(message, "content", None)
-    if not isinstance(text, str):
-        raise BrokenAnswer("the server's reply holds no text")
-    return text
-
-
-@lru_cache(maxsize=_IMAGES_KEPT)
-def _data_url(image: Path, content: str) -> str:
-    """The file as it is, in base64; `content` is its digest, so that a changed file is read anew."""
-    try:
-        with Image.open(image) as opened:
-            kind = Image.MIME[str(opened.format)]
-        return f"data:{kind};base64,{base64.b64encode(image.read_bytes()).decode()}"
-    except (UnidentifiedImageError, OSError, ValueError, KeyError, Image.DecompressionBombError) as error:
-        raise DataError(f"is not a usable image: {error}", file=image) from error
+def _key(variable: str) -> str:
+    key = os.environ.get(variable, "").strip()
+    if not key:
+        raise InputError(f"the environment has no {variable}", field="vlm.server.api_key_env")
+    if not key.isascii() or not key.isprintable():
+        raise InputError(f"what {variable} holds cannot be sent as a key", field="vlm.server.api_key_env")
+    return key

@@ -1,0 +1,1 @@
+"""A selector over HTTP, and an OpenAI-compatible proxy that inserts demonstrations (`shotsmith[serve]`)."""

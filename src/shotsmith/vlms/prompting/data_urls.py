@@ -21,7 +21,7 @@ _ACCEPTED = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GI
 
 
 def data_url(image: Path) -> str:
-    """The file as it is, in base64, where its format is accepted and it lies upright; else, as PNG, what a local VLM sees.
+    """The file as it is, in base64, if its format is accepted and it lies upright; else what a local VLM sees, as PNG.
 
     Raises DataError for what is no image.
     """

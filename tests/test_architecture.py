@@ -17,7 +17,9 @@ LONGEST = 400
 
 # Ground floor first. A module imports its own floor and those below.
 FLOORS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "records", "files", "metrics", "recipe", "runs", "progress"}),
+    frozenset(
+        {"environment", "errors", "records", "files", "metrics", "recipe", "runs", "progress", "temporary", "visible"}
+    ),
     frozenset({"data", "statistics"}),
     frozenset({"encoders", "samplers", "vlms", "builtin"}),
     frozenset({"completions", "rewards"}),

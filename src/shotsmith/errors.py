@@ -43,6 +43,15 @@ class CheckpointError(InputError):
     """A checkpoint is damaged, or does not fit what it is loaded into."""
 
 
+class WriteError(ShotsmithError):
+    """A file or folder cannot be written: the disk is full, read-only or failing, or the name is too long."""
+
+    def __init__(self, problem: str, *, file: Path | str) -> None:
+        self.problem = problem
+        self.file = str(file)
+        super().__init__(f"{file}: cannot be written: {problem}")
+
+
 class VLMError(ShotsmithError):
     """The VLM could not answer; the prompts concerned stay unanswered and can be asked again."""
 

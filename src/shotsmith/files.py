@@ -6,15 +6,18 @@ import contextlib
 import hashlib
 import json
 import os
-import shutil
-import tempfile
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from shotsmith.errors import InputError
+from shotsmith.errors import InputError, ShotsmithError, WriteError
+from shotsmith.temporary import clear_leftovers, exchange_folder, unfinished_file, unfinished_folder
+
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")
+"""How libraries written in Rust (safetensors) tell what the disk refuses."""
 
 
 def is_utf8(text: str) -> bool:
@@ -31,40 +34,55 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it takes `path`'s place at once, durably.
 
     Without `durable` nothing waits for the disk: the place is taken at once, but a power cut may empty the file.
+    Raises WriteError where the disk is full, read-only or failing, or the name cannot be had.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
+    with _explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
         if durable:
-            with temporary.open("rb") as written:
-                os.fsync(written.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-        if durable:
-            _sync_folder(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+            clear_leftovers(path.parent, path)
+        with unfinished_file(path) as temporary:
+            yield temporary
+            if durable:
+                with temporary.open("rb") as written:
+                    os.fsync(written.fileno())
+            temporary.replace(path)
+            if durable:
+                _sync_folder(path.parent)
 
 
 @contextlib.contextmanager
-def replacing_folder(folder: Path) -> Iterator[Path]:
-    """Yield a new folder beside `folder` that takes its place on success; what a kill left behind is removed."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in folder.parent.glob(f".{folder.name}.*"):
-        shutil.rmtree(leftover, ignore_errors=True)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+def replacing_folder(folder: Path, own: Collection[str] = ()) -> Iterator[Path]:
+    """Yield a new folder beside `folder` that takes its place on success; what a kill left behind is removed.
+
+    Raises InputError where `folder` holds something that the new one lacks and that is not of `own`: it would be
+    lost; WriteError as `replacing` does.
+    """
+    with _explained(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        clear_leftovers(folder.parent, folder)
+        with unfinished_folder(folder) as temporary:
+            yield temporary
+            if folder.exists():
+                known = {entry.name for entry in temporary.iterdir()} | set(own)
+                if strangers := {entry.name for entry in folder.iterdir()} - known:
+                    problem = f"holds '{min(strangers)}', which would be lost; move it away, or choose another folder"
+                    raise InputError(problem, file=folder)
+            exchange_folder(temporary, folder)
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn what the disk refuses into one error that names the file, whichever library tells it."""
     try:
-        yield temporary
-        temporary.chmod(0o755)
-        if folder.exists():
-            folder.replace(temporary.with_name(f"{temporary.name}.old"))
-        temporary.replace(folder)
-    finally:
-        for leftover in folder.parent.glob(f"{temporary.name}*"):
-            shutil.rmtree(leftover)
+        yield
+    except OSError as error:
+        if error.filename is not None and Path(os.fsdecode(error.filename)).parent != path.parent:
+            raise  # of another file
+        raise WriteError(f"{error.strerror or error}", file=path) from error
+    except Exception as error:
+        if (told := _OS_ERROR.search(str(error))) and not isinstance(error, ShotsmithError):
+            raise WriteError(os.strerror(int(told.group(1))), file=path) from error
+        raise
 
 
 def write_text(path: Path, text: str) -> None:

@@ -25,6 +25,8 @@ class Example:
     question_type: str = ""
     options: tuple[str, ...] = ()
     """What a multiple-choice question can be answered with, as its answers are written; empty for other questions."""
+    place: tuple[str, int] | None = field(default=None, compare=False, repr=False)
+    """File and row (from 0) that it was read from, for errors."""
 
     @property
     def image(self) -> Path | None:

@@ -10,19 +10,18 @@ import contextlib
 import fcntl
 import json
 import os
-import platform
 import shutil
 import socket
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
-from shotsmith.errors import InputError, ShotsmithError
+from shotsmith.environment import environment
+from shotsmith.errors import InputError, ShotsmithError, WriteError
 from shotsmith.files import read_json, write_json, write_text
 from shotsmith.recipe import Recipe, dump_recipe, load_recipe
+from shotsmith.temporary import clear_all_leftovers
 
 Row = dict[str, Any]
 """One line of a JSON-lines file."""
@@ -37,6 +36,13 @@ EPOCH_KEYS = ("seed", "phase", "epoch")
 
 LAST_STAGE = "report"
 """The stage whose end makes a run done."""
+
+ORIGINS: Mapping[str, tuple[str, ...]] = {
+    "beam": ("beam",),
+    "train": ("seed-", "rollouts/"),
+    "evaluate": ("evaluation",),
+}
+"""What the completions of a stage are asked for under."""
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "train_loss": ("loss",),
@@ -56,7 +62,6 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 CRITERIA: tuple[Literal["val_reward", "val_loss"], ...] = ("val_reward", "val_loss")
 """What epochs are ranked by."""
 
-_VERSIONS_OF = ("shotsmith", "torch", "transformers", "safetensors", "numpy", "scipy", "pillow", "pydantic")
 _EVALUATIONS = "evaluations.jsonl"
 _BEFORE_RECIPE = {"environment.json", _EVALUATIONS}
 
@@ -83,6 +88,9 @@ class Run:
             if not fresh:
                 _same_recipe(load_recipe(run.recipe_file), recipe, run)
                 return run
+            if not run.environment_file.exists():
+                problem = "holds a recipe.yaml, but is no run that could be started anew; choose another folder (--out)"
+                raise InputError(problem, file=folder)
             run._empty()
         elif folder.is_dir() and (strangers := _visible(folder) - _BEFORE_RECIPE):
             raise InputError(f"is not a run, and not empty (it holds '{min(strangers)}'); choose another", file=folder)
@@ -108,6 +116,14 @@ class Run:
     def environment_file(self) -> Path:
         """Versions and machine at the time the run was made."""
         return self.folder / "environment.json"
+
+    @property
+    def image_ids(self) -> Literal["content", "place"]:
+        """What the ids of images follow from where the data set gives none: in runs made before, from their place."""
+        if not self.environment_file.exists():
+            return "content"
+        made = read_json(self.environment_file)
+        return "content" if isinstance(made, dict) and made.get("image_ids") == "content" else "place"
 
     @property
     def stages_file(self) -> Path:
@@ -243,6 +259,7 @@ class Run:
             stream.truncate(0)
             stream.write(f"pid {os.getpid()} on {socket.gethostname()}")
             stream.flush()
+            clear_all_leftovers(self.folder)
             yield
 
     def status(self) -> Literal["created", "running", "stopped", "done"]:
@@ -288,28 +305,23 @@ def show(run: Run) -> dict[str, Any]:
     }
 
 
-def environment() -> Row:
-    """Versions, machine and, where the package is a checkout, its git commit."""
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "cpus": os.cpu_count(),
-        "versions": {name: _version(name) for name in _VERSIONS_OF},
-        "git_commit": _git_commit(),
-    }
-
-
 def append_row(path: Path, row: Mapping[str, object]) -> None:
-    """Append one JSON line durably; what a kill left of an unfinished line is cut off first."""
+    """Append one JSON line durably; what a kill left of an unfinished line is cut off first.
+
+    Raises WriteError where the disk does not take it.
+    """
     line = json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+b") as stream:
-        stream.seek(0)
-        written = stream.read()
-        stream.truncate(written.rfind(b"\n") + 1)
-        stream.write(line.encode())
-        stream.flush()
-        os.fsync(stream.fileno())
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a+b") as stream:
+            stream.seek(0)
+            written = stream.read()
+            stream.truncate(written.rfind(b"\n") + 1)
+            stream.write(line.encode())
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as error:
+        raise WriteError(error.strerror or str(error), file=path) from error
 
 
 def read_rows(path: Path, required: tuple[str, ...] = ()) -> list[Row]:
@@ -375,26 +387,3 @@ def _said(settings: Mapping[str, object], key: str) -> str:
 
 def _visible(folder: Path) -> set[str]:
     return {entry.name for entry in folder.iterdir() if not entry.name.startswith(".")}
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def _git_commit() -> str | None:
-    """The commit of the checkout this file is tracked in, with '-dirty' where it has changes; None elsewhere."""
-    git = ["git", "-C", str(Path(__file__).parent)]
-    try:
-        subprocess.run([*git, "ls-files", "--error-unmatch", Path(__file__).name], check=True, capture_output=True)
-        described = subprocess.run(
-            [*git, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return described.stdout.strip()

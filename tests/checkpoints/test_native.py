@@ -12,6 +12,7 @@ from shotsmith.checkpoints.native import load_policy, save_policy
 from shotsmith.errors import CheckpointError
 from shotsmith.files import file_digest
 from shotsmith.policies.pointer import build_policy
+from shotsmith.temporary import unfinished_folder
 
 
 def manifest_in(folder, **changes):
@@ -137,7 +138,9 @@ def test_an_interrupted_save_leaves_the_old_checkpoint_and_nothing_else(tmp_path
 
 
 def test_saving_again_takes_the_place_of_the_old_one_and_clears_what_a_kill_left(tmp_path, checkpoint):
-    (tmp_path / ".epoch-002.killed").mkdir()
+    with unfinished_folder(checkpoint) as left:
+        pass
+    left.mkdir()
     save_policy(checkpoint, small_policy(seed=6), manifest_in(tmp_path))
     loaded, _ = load_policy(checkpoint)
     assert torch.equal(loaded.encoder.input_proj.weight, small_policy(seed=6).encoder.input_proj.weight)

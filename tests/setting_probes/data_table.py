@@ -32,6 +32,7 @@ TEXTS = FEW | {
     "data.texts.test": "{here}/texts/one/dev.tsv",
     "data.texts.val_share": 0.2,
 }
+LEAVING = "{here}/tables/leaving.jsonl"
 HUB = FEW | {"data.hub.dataset": "some/data", "data.hub.val_share": 0.2}
 
 BANKS: Mapping[str, Mapping[str, Any]] = {
@@ -91,6 +92,14 @@ TABLE: Mapping[str, tuple[Any, ...]] = {
             "columns.answers": "other_answers",
         }.items()
     },
+    "data.table.confined": (True, stages.faulty_data, TABLES | {"data.table.test": LEAVING}),
+    "data.hub.confined": (False, stages.hub_outside, HUB | {"data.hub.columns.image": "outside"}),
+    "data.bank.table.confined": (
+        True,
+        stages.faulty_data,
+        BANKS["table"] | {"data.bank.table.file": LEAVING},
+    ),
+    "data.bank.hub.confined": (False, stages.hub_outside, BANKS["hub"] | {"data.bank.hub.columns.image": "outside"}),
     **{
         f"data.{name}.{key}": (value, look, context | ({f"data.{name}.options": "options"} if more else {}))
         for name, look, context in (

@@ -81,6 +81,11 @@ def _write_tables(folder: Path) -> None:
             for number in numbers
         ]
         (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    rows = [
+        {"image": f"../other/{number}.png", "question": f"what is {number}?", "answers": "it"}
+        for number in range(60, 68)
+    ]
+    (folder / "leaving.jsonl").write_text("\n".join(map(json.dumps, rows)))
     (folder / "faulty.jsonl").write_text((folder / "test.jsonl").read_text() + "\nno JSON")
 
 

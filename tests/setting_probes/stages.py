@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import get_args
 
 import datasets
 import pytest
+from PIL import Image
 from small_matching import without_times
 from small_tasks import random_embeddings
 
@@ -124,6 +126,16 @@ def hub_data(recipe: Recipe, folder: Path) -> object:
         return data(recipe, folder), asked
 
 
+def hub_outside(recipe: Recipe, folder: Path) -> object:
+    """The same of a hub that gives paths of images elsewhere, or the first fault in it."""
+    outside = folder.parent / "outside"
+    outside.mkdir(exist_ok=True)
+    for number in range(48):
+        (outside / f"{number}.png").write_bytes(_picture(number))
+    with hub(outside):
+        return faulty_data(recipe, folder)
+
+
 def hub_measured(recipe: Recipe, folder: Path) -> object:
     """The same as `measured`."""
     with hub():
@@ -131,8 +143,8 @@ def hub_measured(recipe: Recipe, folder: Path) -> object:
 
 
 @contextlib.contextmanager
-def hub() -> Iterator[list[object]]:
-    """A hub that has one data set under every name; yields what it is asked for."""
+def hub(outside: Path = Path("outside")) -> Iterator[list[object]]:
+    """A hub that has one data set under every name, with paths to `outside`; yields what it is asked for."""
     asked: list[object] = []
 
     def load_dataset(*names: object, **options: object) -> object:
@@ -140,11 +152,12 @@ def hub() -> Iterator[list[object]]:
         return {
             split: datasets.Dataset.from_list(
                 [
-                    {"number": n + 1000, "image": {"bytes": f"picture {n}".encode(), "path": None}}
+                    {"number": n + 1000, "image": {"bytes": _picture(n), "path": None}}
                     | {"question": f"what is {n}?", "answers": [f"it is {n}"]}
                     | {"options": [f"it is {n}", "it is not"]}
                     | {"other_question": f"who is {n}?", "other_answers": "it"}
-                    | {"other_image": {"bytes": f"other picture {n}".encode(), "path": None}}
+                    | {"other_image": {"bytes": _picture(n, blue=200), "path": None}}
+                    | {"outside": str(outside / f"{n}.png")}
                     for n in numbers
                 ]
             )
@@ -154,6 +167,12 @@ def hub() -> Iterator[list[object]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(datasets, "load_dataset", load_dataset)
         yield asked
+
+
+def _picture(number: int, blue: int = 0) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (4, 4), (number, 0, blue)).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def faulty_data(recipe: Recipe, folder: Path) -> object:

@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
-from shotsmith.errors import InputError, TrainingError
+from shotsmith.errors import CheckpointError, InputError, TrainingError
 from shotsmith.recipe import OptimizerSettings
 from shotsmith.training.learner import Learner
-from shotsmith.training.state import load_state, save_state
+from shotsmith.training.state import load_state, save_state, state_values
 
 
 def learner_of(total_updates=1000, **changes):
@@ -169,3 +169,17 @@ def test_every_update_tells_that_the_weights_have_changed():
         learner.update(module.weight.sum())
         versions.append(module.weight._version)
     assert len(set(versions)) == 4
+
+
+def test_a_state_in_which_a_bit_has_flipped_is_not_gone_on_with(tmp_path):
+    file = tmp_path / "state"
+    module = torch.nn.Linear(3, 2)
+    optimizer = torch.optim.AdamW(module.parameters())
+    save_state(file, module, optimizer, {"epoch": 3}, {"kept": torch.ones(2, dtype=torch.bfloat16)})
+    load_state(file, module, optimizer)
+    content = bytearray(file.read_bytes())
+    content[-3] ^= 1
+    file.write_bytes(content)
+    for read in (lambda: load_state(file, module, optimizer), lambda: state_values(file)):
+        with pytest.raises(CheckpointError, match="damaged"):
+            read()

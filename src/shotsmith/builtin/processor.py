@@ -68,9 +68,9 @@ def load_processor(path: Path | str) -> ProcessorMixin:
     (OSError, ValueError) where files are missing or damaged.
     """
     if is_torchvision_available():
-        processor: ProcessorMixin = AutoProcessor.from_pretrained(path)
+        processor: ProcessorMixin = AutoProcessor.from_pretrained(path, trust_remote_code=False)
         return processor
-    return ImageOnlyQwen25VLProcessor.from_pretrained(path)
+    return ImageOnlyQwen25VLProcessor.from_pretrained(path, trust_remote_code=False)
 
 
 register_processor()

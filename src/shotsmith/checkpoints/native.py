@@ -76,6 +76,8 @@ def save_policy(folder: Path, policy: Policy, manifest: Manifest) -> None:
     if (policy.settings, policy.embedding_width, policy.steps) != described:
         raise CheckpointError("the manifest describes another policy", file=folder)
     data = save({name: value.contiguous() for name, value in policy.state_dict().items()})
+    if folder.exists() and not (folder / MANIFEST).exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError("is not empty, and not a checkpoint; choose another", file=folder)
     manifest = manifest.model_copy(update={"weights": hashlib.sha256(data).hexdigest()})
     with replacing_folder(folder) as temporary:
         with (temporary / WEIGHTS).open("wb") as stream:

@@ -30,6 +30,7 @@ from shotsmith.cli import (
     world,
 )
 from shotsmith.errors import InputError, ShotsmithError
+from shotsmith.visible import visible_line
 
 
 class Verbs(typer.core.TyperGroup):
@@ -42,6 +43,12 @@ class Verbs(typer.core.TyperGroup):
         except ShotsmithError as error:
             _say(f"error: {error}")
             raise typer.Exit(2 if isinstance(error, InputError) else 1) from error
+        except OSError as error:
+            if isinstance(error, BrokenPipeError):  # nobody reads on: typer ends quietly
+                raise
+            place = f"{error.filename}: " if error.filename is not None else ""
+            _say(f"error: {place}{error.strerror or error}")
+            raise typer.Exit(1) from error
         except KeyboardInterrupt as error:
             _say("stopped; run the same command again to continue")
             raise typer.Exit(130) from error
@@ -114,7 +121,8 @@ def main() -> None:
 
 
 def _say(line: str) -> None:
-    from rich.console import Console
+    from shotsmith.cli.console import Console
 
     console = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
+    line = visible_line(line)
     console.print(line, style="bold red" if line.startswith("error") else None)

@@ -37,8 +37,7 @@ def compare(
 
     Example: shotsmith compare runs/baseline runs/mine --selector grpo --json
     """
-    from rich.console import Console
-
+    from shotsmith.cli.console import Console
     from shotsmith.errors import InputError
     from shotsmith.evaluation import compare as comparing
     from shotsmith.evaluation.results import read_results

@@ -103,7 +103,7 @@ def as_plain(done: Converted) -> dict[str, object]:
 
 def tell(done: Converted, place: Path) -> None:
     """Say what was written, and everything that was not."""
-    from rich.console import Console
+    from shotsmith.cli.console import Console
 
     console = Console(soft_wrap=True, highlight=False, markup=False)
     layers = "1 layer" if done.policy.layers == 1 else f"{done.policy.layers} layers"

@@ -12,8 +12,7 @@ from shotsmith.cli.options import Json, print_json
 from shotsmith.errors import InputError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
+    from shotsmith.cli.console import Console
     from shotsmith.diagnosis.finding import Finding
     from shotsmith.reports.language import Language
 
@@ -34,8 +33,7 @@ def diagnose(source: Source, against: Against = None, as_json: Json = False, lan
 
     Example: shotsmith diagnose runs/demo --against runs/demo-slower
     """
-    from rich.console import Console
-
+    from shotsmith.cli.console import Console
     from shotsmith.diagnosis.diagnose import diagnose as find
     from shotsmith.diagnosis.gather import evidence_of
     from shotsmith.reports.language import LANGUAGES

@@ -12,9 +12,8 @@ def evaluate(run: RunFolder, as_json: Json = False, quiet: Quiet = False) -> Non
 
     Example: shotsmith evaluate runs/demo --json
     """
-    from rich.console import Console
-
     from shotsmith import experiment, runs
+    from shotsmith.cli.console import Console
     from shotsmith.cli.tables import contrasts_table, print_results, print_verdict
     from shotsmith.cli.terminal import listening
 

@@ -54,7 +54,7 @@ def export(
     if as_json:
         print_json(told)
     elif not quiet:
-        from rich.console import Console
+        from shotsmith.cli.console import Console
 
         Console(markup=False, highlight=False, soft_wrap=True).print(
             f"{folder}: the selector {selector.name} and {len(selector)} examples, {len(files)} files, "

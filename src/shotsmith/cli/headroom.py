@@ -68,8 +68,7 @@ def sentence(found: Headroom) -> str:
 
 
 def _print(found: Headroom) -> None:
-    from rich.console import Console
-
+    from shotsmith.cli.console import Console
     from shotsmith.cli.tables import results_table
 
     console = Console()

@@ -12,7 +12,7 @@ from shotsmith.cli.options import Json, print_json
 from shotsmith.errors import InputError
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from shotsmith.cli.console import Console
 
 Files = Annotated[
     list[Path] | None,
@@ -52,8 +52,7 @@ def import_(
 
     Example: shotsmith import rl_data.json query_embeddings.pt --into imported --audit
     """
-    from rich.console import Console
-
+    from shotsmith.cli.console import Console
     from shotsmith.cli.terminal import listening
     from shotsmith.errors import DataError
     from shotsmith.predecessor.assemble import assemble, read_examples, read_readable

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from shotsmith.visible import visible_json
+
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="The recipe, a YAML file.", show_default=False)]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The run's folder.", show_default=False)]
 Overrides = Annotated[
@@ -22,4 +24,4 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no t
 
 def print_json(value: object) -> None:
     """Print pure JSON on stdout."""
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False))
+    typer.echo(visible_json(json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False)))

@@ -116,7 +116,7 @@ def _pilot(recipe: Recipe, queries: int) -> Pilot:
 
 
 def _print(made: Plan, devices: int) -> None:
-    from rich.console import Console
+    from shotsmith.cli.console import Console
 
     console = Console(highlight=False)
     console.print(plan_table(made, devices, console.width))

@@ -242,8 +242,7 @@ def _take_over(run: Run, trained: Path) -> None:
 
 
 def _tell_training(run: Run, files: Path, job: Job) -> None:
-    from rich.console import Console
-
+    from shotsmith.cli.console import Console
     from shotsmith.cli.tables import print_best
     from shotsmith.runs import show
 
@@ -264,7 +263,7 @@ def _tell_training(run: Run, files: Path, job: Job) -> None:
 def _tell_inference(
     theirs: dict[int, float], ours: dict[int, float], metric: str, checkpoint: Path, files: Iterable[Path]
 ) -> None:
-    from rich.console import Console
+    from shotsmith.cli.console import Console
 
     console = Console(soft_wrap=True, highlight=False, markup=False)
     console.print(f"{checkpoint}: as the predecessor measured, and {metric} (percent)")

@@ -87,8 +87,9 @@ def _told(
 
 
 def _print(told: dict[str, Any]) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from shotsmith.cli.console import Console
 
     console = Console()
 

@@ -10,9 +10,8 @@ def rank(run: RunFolder, as_json: Json = False, quiet: Quiet = False) -> None:
 
     Example: shotsmith rank runs/demo
     """
-    from rich.console import Console
-
     from shotsmith import experiment, runs
+    from shotsmith.cli.console import Console
     from shotsmith.cli.tables import print_best
     from shotsmith.cli.terminal import listening
     from shotsmith.files import read_json

@@ -11,6 +11,7 @@ import typer
 
 from shotsmith.cli.options import Json, Quiet, print_json
 from shotsmith.errors import InputError
+from shotsmith.visible import visible
 
 if TYPE_CHECKING:
     from shotsmith.reports.write import Format
@@ -65,7 +66,7 @@ def report(
     if as_json:
         print_json(paths)
     elif not quiet:
-        typer.echo("\n".join(paths.values()))
+        typer.echo(visible("\n".join(paths.values())))
 
 
 def _one_of(known: Collection[str], value: str, option: str) -> None:

@@ -100,8 +100,7 @@ def _take_over(run: Run, other: Run) -> None:
 
 
 def _print_outcome(folder: Path, shown: dict[str, Any], failed: FailedPrompts | None) -> None:
-    from rich.console import Console
-
+    from shotsmith.cli.console import Console
     from shotsmith.cli.tables import left_out_lines, print_failed, print_results, print_verdict
     from shotsmith.runs import Run
 

@@ -122,8 +122,9 @@ def _tell(one: Selection, *, messages: bool, as_json: bool) -> None:
 
 
 def _print(one: Selection) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from shotsmith.cli.console import Console
 
     console = Console(markup=False, highlight=False)
     table = Table("id", "score", "question", "answer", box=None, pad_edge=False, header_style="bold")

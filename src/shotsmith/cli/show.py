@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from shotsmith.cli.options import Json, RunFolder, print_json
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
+    from shotsmith.cli.console import Console
     from shotsmith.completions.failed import FailedPrompts
 
 
@@ -21,9 +20,8 @@ def show(run: RunFolder, as_json: Json = False) -> None:
 
     Example: shotsmith show runs/demo --json
     """
-    from rich.console import Console
-
     from shotsmith import runs
+    from shotsmith.cli.console import Console
     from shotsmith.completions.failed import failed_prompts_of
 
     opened = runs.Run.open(run)
@@ -50,7 +48,8 @@ def _print(shown: Mapping[str, Any], failed: FailedPrompts | None, console: Cons
     )
     from shotsmith.cli.terminal import epoch_table
 
-    console.print(f"[bold]{shown['run']}[/bold]: {shown['status']}", highlight=False, soft_wrap=True)
+    console.print(str(shown["run"]), style="bold", end="", highlight=False, soft_wrap=True)
+    console.print(f": {shown['status']}", highlight=False, soft_wrap=True)
     if shown["stages"]:
         console.print(stages_table(shown["stages"]))
         for line in left_out_lines(shown["stages"]):

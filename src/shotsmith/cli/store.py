@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -49,6 +50,10 @@ def show(place: Place, as_json: Json = False) -> None:
 
     with _existing(place) as store:
         found = asdict(overview(store)) | {"store": str(store.path)}
+        found |= {"unpaid": _unpaid(place, store)}
+    for told_of_losses in ("missing", "unpaid"):
+        if not found[told_of_losses]:
+            del found[told_of_losses]
     if as_json:
         print_json(found)
         return
@@ -59,6 +64,9 @@ def show(place: Place, as_json: Json = False) -> None:
     )
     _say_counts("VLM calls by", "origin", found["calls"])
     _say_counts("failures by", "reason", found["failures"])
+    _say_counts("missing, though once stored, of", "origin", found.get("missing", {}))
+    for stage, count in found.get("unpaid", {}).items():
+        _say(f"  the stage {stage} paid for {count:,} VLM calls that are not in this store")
 
 
 @app.command()
@@ -121,7 +129,7 @@ def merge(
     target = _within(into)
     with listening(quiet=quiet or as_json) as progress, Store.open(target) as store:
         for path in paths:
-            with Store.open(path) as source:
+            with _source(path) as source:
                 done.append({"from": str(path)} | asdict(merge(store, source, progress)))
     if as_json:
         print_json({"into": str(target), "merged": done})
@@ -136,9 +144,31 @@ def merge(
 
 
 def _existing(place: Path) -> Store:
+    return _source(_file(place))
+
+
+def _source(path: Path) -> Store:
+    """A store to take from; one that cannot be written to stays as it is."""
     from shotsmith.completions.store import Store
 
-    return Store.open(_file(place))
+    writable = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+    return Store.open(path) if writable else Store.open_to_read(path)
+
+
+def _unpaid(place: Path, store: Store) -> dict[str, int]:
+    """Of a run, by stage, the VLM calls that it has on record and the store has not."""
+    from shotsmith.runs import ORIGINS, Run
+
+    if not place.is_dir():
+        return {}
+    run = Run.open(place)
+    name = f"{run.recipe.name}:" if run.recipe.store else ""
+    lacking = {}
+    for stage in run.stages():
+        paid = sum(store.count(f"{name}{origin}") for origin in ORIGINS.get(stage["name"], ()))
+        if stage["vlm_calls"] > paid:
+            lacking[stage["name"]] = stage["vlm_calls"] - paid
+    return lacking
 
 
 def _within(place: Path) -> Path:
@@ -161,7 +191,7 @@ def _file(place: Path) -> Path:
 
 
 def _say(line: str) -> None:
-    from rich.console import Console
+    from shotsmith.cli.console import Console
 
     Console(soft_wrap=True, markup=False, highlight=False).print(line)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
+from shotsmith.cli.console import Console
 from shotsmith.cli.terminal import epoch_table
 from shotsmith.completions.failed import FailedPrompts
 from shotsmith.metrics.table import METRICS
@@ -109,7 +109,7 @@ def _left_out_line(name: str, why: str) -> str:
 
 def print_best(epochs: Sequence[Mapping[str, Any]], heading: str, console: Console) -> None:
     """Epochs under a heading."""
-    console.print(f"\n[bold]{heading}[/bold]")
+    console.print(f"\n{heading}", style="bold")
     console.print(epoch_table(epochs, console.width) if epochs else "no epoch has this figure yet")
 
 

@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn, TimeRemainingColumn
@@ -15,9 +15,11 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
+from shotsmith.cli.console import Console
 from shotsmith.progress import Advance, Progress, Silent
 from shotsmith.reports.numbers import duration, figure
 from shotsmith.runs import columns
+from shotsmith.visible import visible
 
 EPOCH_COLUMNS: tuple[tuple[str, str, int], ...] = (
     ("Seed", "seed", 8),
@@ -190,5 +192,13 @@ def _logging_to(console: Console, level: int) -> Iterator[None]:
 
 def _plain() -> logging.Handler:
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+    handler.setFormatter(_Visible("%(levelname)s %(message)s"))
     return handler
+
+
+class _Visible(logging.Formatter):
+    """Shows control characters of a message by their codes."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        return visible(super().format(record))

@@ -51,6 +51,7 @@ def make(
     from shotsmith.cli.terminal import listening
     from shotsmith.data.world import make_world
     from shotsmith.recipe import parse_recipe
+    from shotsmith.visible import visible
 
     options: dict[str, object] = {
         "seed": seed,
@@ -74,4 +75,4 @@ def make(
     if as_json:
         print_json({"folder": str(folder), **settings.model_dump()})
     elif not quiet:
-        typer.echo(f"World {settings.seed} is in {folder}")
+        typer.echo(visible(f"World {settings.seed} is in {folder}"))

@@ -29,6 +29,7 @@ def export(store: Store, out: Path, progress: Progress | None = None) -> int:
             pa.field("truncated", pa.bool_(), nullable=False),
         ]
     )
+    store.verify()
     with snapshot(store), replacing(out) as temporary:
         total = store.completions()
         with pq.ParquetWriter(temporary, schema) as writer, (progress or Silent()).task("export", total) as advance:

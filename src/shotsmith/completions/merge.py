@@ -7,11 +7,13 @@ from which store: a merge that was killed, or of a store that has grown since, a
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from dataclasses import dataclass
 
 from shotsmith.completions.store import Store
 from shotsmith.completions.stored import Stored, batches, snapshot
 from shotsmith.errors import InputError, StoreError
+from shotsmith.files import file_digest
 from shotsmith.progress import Progress, Silent
 
 _NAME = "CREATE TABLE IF NOT EXISTS name (value TEXT NOT NULL)"
@@ -41,10 +43,11 @@ def merge(into: Store, source: Store, progress: Progress | None = None) -> Merge
     """Take completions, log-probabilities, call counts by origin and failures of `source` into `into`.
 
     Others may write to both meanwhile: `source` is taken as it is at the beginning. Raises StoreError for a damaged
-    file, InputError where both are the same.
+    file, or one that holds what no store holds, InputError where both are the same.
     """
     if into.path.resolve() == source.path.resolve():
         raise InputError("cannot be merged into itself", file=into.path)
+    source.verify()
     name = _name(source)
     with into.transaction():
         into.connection.execute(_TAKEN)
@@ -64,7 +67,16 @@ def merge(into: Store, source: Store, progress: Progress | None = None) -> Merge
 
 
 def _name(store: Store) -> str:
-    """What a store is called by the stores it was merged into, whatever its file is called."""
+    """What a store is called by the stores it was merged into, whatever its file is called.
+
+    A store that cannot be written to and has no name yet is called by its content.
+    """
+    if store.read_only:
+        with store.explained():
+            execute = store.connection.execute
+            named = execute("SELECT 1 FROM sqlite_schema WHERE name = 'name'").fetchone()
+            row = execute("SELECT value FROM name").fetchone() if named else None
+        return str(row[0]) if row else f"read-only {file_digest(store.path)}"
     with store.transaction():
         store.connection.execute(_NAME)
         row = store.connection.execute("SELECT value FROM name").fetchone()
@@ -89,6 +101,7 @@ def _take(into: Store, batch: list[Stored], counts: dict[str, int]) -> str | Non
         if first is None and (other_text or other_values):
             first = one.key.hex()
     counts["read"] += len(batch)
+    into.add_stored(Counter(one.origin for one in batch if one.key.hex() not in there))
     many = into.connection.executemany
     many(
         "INSERT INTO completions VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET text = excluded.text WHERE text IS NULL",

@@ -24,10 +24,16 @@ class Overview:
     """VLM calls by the origin that paid for them."""
     failures: Mapping[str, int]
     """Failures by reason, of the prompts that still have no answer."""
+    missing: Mapping[str, int]
+    """Completions that are not there any more, by the origin that brought them."""
 
 
 def overview(store: Store) -> Overview:
-    """Count everything: this reads the whole file once. Raises StoreError for a damaged one."""
+    """Count everything: this reads the whole file.
+
+    Raises StoreError for a damaged one, or one that holds what no store holds.
+    """
+    store.verify()
     with store.explained():
         execute = store.connection.execute
         completions, texts = execute("SELECT count(*), count(text) FROM completions").fetchone()
@@ -36,4 +42,4 @@ def overview(store: Store) -> Overview:
         calls = dict(execute("SELECT origin, count FROM calls ORDER BY origin").fetchall())
     beside = store.path.with_name(f"{store.path.name}-wal")
     size = store.path.stat().st_size + (beside.stat().st_size if beside.exists() else 0)
-    return Overview(completions, texts, truncated, log_probs, size, calls, store.failures())
+    return Overview(completions, texts, truncated, log_probs, size, calls, store.failures(), store.missing())

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from shotsmith.completions.read_ahead import read_ahead
+from shotsmith.completions.soundness import check_schema, check_values
 from shotsmith.errors import StoreError
 from shotsmith.files import digest
 from shotsmith.records import Completion, Failure, Request, images_digest
@@ -43,6 +44,11 @@ _ADDED = (
 )
 """Tables that older stores lack: texts cut off at the most tokens; prompts without an answer, by who asked last."""
 
+_STORED = """
+CREATE TABLE IF NOT EXISTS stored (origin TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID
+"""
+"""How many rows of completions each origin has brought; a store of an older version is counted once."""
+
 
 def request_key(request: Request, identity: str) -> str:
     """What decides a completion, hashed: the VLM's identity, the demonstrations in order, the query; images by content.
@@ -58,10 +64,11 @@ def request_key(request: Request, identity: str) -> str:
 class Store:
     """Completions by key. Open one with `Store.open`; a store belongs to the thread that opened it."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, *, read_only: bool = False) -> None:
         self.path = path
         self.connection = connection
         """For the modules of this room."""
+        self.read_only = read_only
 
     @classmethod
     def open(cls, path: Path) -> Store:
@@ -73,6 +80,31 @@ class Store:
         store = cls(path, connection)
         try:
             store._prepare()
+        except StoreError:
+            connection.close()
+            raise
+        return store
+
+    @classmethod
+    def open_to_read(cls, path: Path) -> Store:
+        """Open a store that is not written to, as one on a read-only disk. Raises StoreError as `open` does."""
+        with _explained(path):
+            _check_kind(path)
+            log = path.with_name(f"{path.name}-wal")
+            unchanging = "" if log.exists() and log.stat().st_size else "&immutable=1"
+            uri = f"{path.resolve().as_uri()}?mode=ro{unchanging}"
+            connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
+        store = cls(path, connection, read_only=True)
+        try:
+            with _explained(path):
+                connection.execute("PRAGMA trusted_schema = OFF")
+                store._check_version(*store._versions())
+                check_schema(connection, path)
+                for statement in _ADDED:  # an older store is read as one without such rows
+                    name = statement.split()[5]
+                    if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = ?", (name,)).fetchone() is None:
+                        connection.execute(statement.replace("CREATE TABLE", "CREATE TEMP TABLE"))
+                store._check()
         except StoreError:
             connection.close()
             raise
@@ -108,16 +140,34 @@ class Store:
         a failure is counted under its reason, and forgotten once its key has been answered.
         """
         with self.transaction():
-            calls = 0
+            calls = rows = 0
             for key, result in batch:
                 if isinstance(result, Failure):
                     self._count_failure(bytes.fromhex(key), result, origin)
                 else:
-                    calls += self._put(bytes.fromhex(key), result, origin)
+                    new_row, new = self._put(bytes.fromhex(key), result, origin)
+                    rows, calls = rows + new_row, calls + new
             self.connection.execute(
                 "INSERT INTO calls VALUES (?, ?) ON CONFLICT (origin) DO UPDATE SET count = count + excluded.count",
                 (origin, calls),
             )
+            self.add_stored({origin: rows})
+
+    def add_stored(self, rows: Mapping[str, int]) -> None:
+        """Count rows that origins have brought, within a transaction."""
+        self.connection.executemany(
+            "INSERT INTO stored VALUES (?, ?) ON CONFLICT (origin) DO UPDATE SET count = count + excluded.count",
+            [(origin, count) for origin, count in rows.items() if count],
+        )
+
+    def missing(self) -> Mapping[str, int]:
+        """Completions that an origin has brought and that are not there any more, by origin. Reads all rows."""
+        with _explained(self.path):
+            there = dict(self.connection.execute("SELECT origin, count(*) FROM completions GROUP BY origin").fetchall())
+            if self.connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'stored'").fetchone() is None:
+                return {}
+            brought = self.connection.execute("SELECT origin, count FROM stored ORDER BY origin").fetchall()
+        return {origin: count - there.get(origin, 0) for origin, count in brought if count > there.get(origin, 0)}
 
     def count(self, origin_prefix: str = "") -> int:
         """VLM calls first paid for by the origins with this prefix: requests that brought something new."""
@@ -134,6 +184,13 @@ class Store:
             return {reason: int(count) for reason, count in rows}
 
     def verify(self) -> None:
+        """Read the whole file: how it is built and what it holds. Raises StoreError naming the first damage."""
+        self.verify_pages()
+        with _explained(self.path):
+            check_schema(self.connection, self.path)
+            check_values(self.connection, self.path)
+
+    def verify_pages(self) -> None:
         """Read the whole file and check how it is built. Raises StoreError naming the first damage."""
         with _explained(self.path):
             (verdict,) = self.connection.execute("PRAGMA quick_check(1)").fetchone()
@@ -146,24 +203,40 @@ class Store:
             self.connection.execute("PRAGMA cell_size_check = ON")
             # With WAL a commit is in the operating system's hands when it returns: it outlives the process.
             self.connection.execute("PRAGMA synchronous = NORMAL")
+            self.connection.execute("PRAGMA trusted_schema = OFF")
             with self.transaction():
-                (application,) = self.connection.execute("PRAGMA application_id").fetchone()
-                (version,) = self.connection.execute("PRAGMA user_version").fetchone()
-                (tables,) = self.connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+                application, version, tables = self._versions()
                 if (application, version, tables) == (0, 0, 0):
                     for statement in _SCHEMA.strip().split(";\n"):
                         self.connection.execute(statement)
                     self.connection.execute(f"PRAGMA application_id = {_APPLICATION}")
                     self.connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-                elif application != _APPLICATION:
-                    raise StoreError(f"{self.path}: is a database, but not a completions store")
-                elif version != SCHEMA_VERSION:
-                    raise StoreError(
-                        f"{self.path}: has schema version {version}; this Shotsmith reads {SCHEMA_VERSION}"
-                    )
+                self._check_version(*self._versions())
+                check_schema(self.connection, self.path)
                 for statement in _ADDED:
                     self.connection.execute(statement)
+                self._count_stored()
             self._check()
+
+    def _versions(self) -> tuple[int, int, int]:
+        """Application, schema version, and number of tables."""
+        (application,) = self.connection.execute("PRAGMA application_id").fetchone()
+        (version,) = self.connection.execute("PRAGMA user_version").fetchone()
+        (tables,) = self.connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        return application, version, tables
+
+    def _check_version(self, application: int, version: int, _tables: int) -> None:
+        if application != _APPLICATION:
+            raise StoreError(f"{self.path}: is a database, but not a completions store")
+        if version != SCHEMA_VERSION:
+            raise StoreError(f"{self.path}: has schema version {version}; this Shotsmith reads {SCHEMA_VERSION}")
+
+    def _count_stored(self) -> None:
+        """Begin to keep count of the rows that each origin has brought."""
+        execute = self.connection.execute
+        if execute("SELECT 1 FROM sqlite_schema WHERE name = 'stored'").fetchone() is None:
+            execute(_STORED)
+            execute("INSERT INTO stored SELECT origin, count(*) FROM completions GROUP BY origin")
 
     def _check(self) -> None:
         """A cheap check: SQLite has compared the file's length with its header; read to both ends of each table.
@@ -172,8 +245,10 @@ class Store:
         """
         execute = self.connection.execute
         if self.path.stat().st_size <= _CHECKED_WHOLE:
-            self.verify()
-        for table, column in (("completions", "key"), ("log_probs", "key"), ("calls", "origin"), ("failures", "key")):
+            self.verify_pages()
+        counted = execute("SELECT 1 FROM sqlite_schema WHERE name = 'stored'").fetchone() is not None
+        tables = {"completions": "key", "log_probs": "key", "calls": "origin", "failures": "key"}
+        for table, column in (tables | ({"stored": "origin"} if counted else {})).items():
             execute(f"SELECT min({column}) FROM {table}").fetchone()
             execute(f"SELECT max({column}) FROM {table}").fetchone()
 
@@ -202,10 +277,11 @@ class Store:
         rows = self.connection.execute(f"SELECT key, text FROM completions WHERE key IN ({marks})", keys)
         return {key.hex(): Completion(text, log_probs.get(key, {}), key in truncated) for key, text in rows}
 
-    def _put(self, key: bytes, completion: Completion, origin: str) -> bool:
-        """Whether anything was new."""
+    def _put(self, key: bytes, completion: Completion, origin: str) -> tuple[bool, bool]:
+        """Whether the row was new, and whether anything was."""
         execute = self.connection.execute
         new = execute("INSERT OR IGNORE INTO completions VALUES (?, ?, ?)", (key, completion.text, origin)).rowcount
+        new_row = new > 0
         if not new and completion.text is not None:
             new = execute(
                 "UPDATE completions SET text = ? WHERE key = ? AND text IS NULL", (completion.text, key)
@@ -218,7 +294,7 @@ class Store:
             ).rowcount
         for table in ("failures", "failing"):
             execute(f"DELETE FROM {table} WHERE key = ?", (key,))
-        return new > 0
+        return new_row, new > 0
 
     def _count_failure(self, key: bytes, failure: Failure, origin: str) -> None:
         self.connection.execute(
@@ -265,5 +341,5 @@ def _explained(path: Path) -> Iterator[None]:
     """Turn the errors of SQLite and the file system into one that names the file."""
     try:
         yield
-    except (sqlite3.Error, OSError) as error:
+    except (sqlite3.Error, OSError, UnicodeDecodeError) as error:  # the last: of SQLite's words about a damaged name
         raise StoreError(f"{path}: {error}") from error

@@ -8,7 +8,7 @@ Where a threshold is given, an entry whose embedding is nearly the same is a dup
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -16,6 +16,7 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from shotsmith.data.identity import follows_content
 from shotsmith.files import file_digest
 from shotsmith.records import Example
 
@@ -81,11 +82,19 @@ class BarringIndex:
         for query in queries:
             found: dict[int, Reason] = dict.fromkeys(self._same_content(query), "content")
             if query.images:
-                found |= dict.fromkeys(self._by_image.get(query.image_id, ()), "image")
+                found |= dict.fromkeys(self._same_image(query, found), "image")
             found |= dict.fromkeys(self._by_id.get(query.id, ()), "itself")
             reasons.update(found.values())
             rows.append(np.array(sorted(found), dtype=np.int64))
         return Barred(rows, reasons)
+
+    def _same_image(self, query: Example, same_content: Collection[int]) -> Iterable[int]:
+        """Rows with the query's image id; without those of the same content where the id says only what is shown."""
+        rows = self._by_image.get(query.image_id, ())
+        if not set(rows) & set(same_content) or not follows_content(query):
+            return rows
+        own = {row for image in query.images for row in self._by_file.get(image, ())}
+        return [row for row in rows if row not in same_content or row in own]
 
     def _same_content(self, query: Example) -> Iterable[int]:
         """Rows with the bytes of one of the query's image files or, without images, with its text."""

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+from shotsmith.data.containers import texts_in
 from shotsmith.data.rows import OnFault, Row
 from shotsmith.errors import DataError
 from shotsmith.recipe import TableColumns
 
+_WHOLE = re.compile(r"[+-]?[0-9]{1,30}")
+"""A whole number; one of more digits is no id."""
 _LONGEST = 1 << 24
 """Characters of a field; the csv module refuses more than 2^17 otherwise."""
 
@@ -51,7 +55,7 @@ def delimited_rows(file: Path, columns: TableColumns, on_fault: OnFault) -> Iter
 def _ids(row: Row, column: str | None) -> dict[str, object]:
     """The id as a whole number, where it is one."""
     value = row.fields.get(column) if column is not None else None
-    if column is None or not isinstance(value, str) or not value.strip().isdecimal():
+    if column is None or not isinstance(value, str) or not _WHOLE.fullmatch(value.strip()):
         return {}
     return {column: int(value)}
 
@@ -65,6 +69,8 @@ def _images(row: Row, column: str | None) -> dict[str, object]:
         return {column: None}
     if not value.lstrip().startswith("["):
         return {}
+    if (texts := texts_in(value)) is not None:
+        return {column: texts}
     try:
         return {column: json.loads(value)}
     except (ValueError, RecursionError) as error:

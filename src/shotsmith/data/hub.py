@@ -11,10 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from shotsmith.data.arrow_rows import refuse_types
+from shotsmith.data.confined import refuse_outside
+from shotsmith.data.identity import ImageIds, picture_number, text_number, written_number
 from shotsmith.data.pictures import NONE, listed, write_picture
 from shotsmith.data.rows import OnFault, Row, refuse
-from shotsmith.data.table import Wording, asked_of, text_number
-from shotsmith.errors import DataError
+from shotsmith.data.wording import Wording, asked_of, column_of
+from shotsmith.errors import DataError, InputError
 from shotsmith.files import digest
 from shotsmith.recipe.data import HubDataset
 from shotsmith.records import Example
@@ -30,11 +33,12 @@ def read_hub(
     first: int = 0,
     on_fault: OnFault = refuse,
     metric: str | None = None,
+    image_ids: ImageIds = "content",
 ) -> list[Example]:
     """The examples of one split, in its order. Pictures inside the data set are written into the folder `pictures`.
 
     Where no column holds ids, they are the rows' numbers, counted from `first`. An image's id follows from its
-    content or path, that of several images from all of them, and that of an example without an image (null or an empty
+    content, that of several images from all of them, and that of an example without an image (null or an empty
     list) from its question. Labels (ClassLabel) become their names.
 
     Raises DataError where the data set, the split or a column is not to be had, or `pictures` is needed and None.
@@ -45,16 +49,21 @@ def read_hub(
     """
     columns, place = settings.columns, Path(f"{settings.dataset}[{split}]")
     data = _loaded(settings, split)
+    local = Path(settings.dataset).expanduser().is_dir()
+    confined = not local if settings.confined is None else settings.confined
+    held = column_of(columns.answers, data.column_names)
     image_column = columns.image_among(data.column_names)
-    for name in (columns.id, image_column, columns.question, columns.answers, columns.options):
+    for name in (columns.id, image_column, columns.question, held, columns.options):
         if name is not None and name not in data.column_names:
             raise DataError(
                 f"there is no such column; there are {', '.join(data.column_names)}", file=place, field=name
             )
+    named = [name for name in (columns.id, columns.question, held, columns.options) if name]
+    schema = data.features.arrow_schema
+    refuse_types({name: schema.field(name).type for name in named}, str(place))
     files = None if image_column is None else _images(data, image_column, place, pictures)
-    wording = Wording(settings.question, _names(data.features[columns.answers]), metric)
-    named = (columns.id, columns.question, columns.answers, columns.options)
-    texts = data.select_columns([name for name in named if name])
+    wording = Wording(settings.question, _names(data.features[held]), metric)
+    texts = data.select_columns(named)
     seen: dict[int, int] = {}
     examples = []
     for number, fields in enumerate(row for batch in _batches(texts) for row in batch):
@@ -64,15 +73,39 @@ def read_hub(
             images = () if files is None else files[number]
             if images is None:
                 raise row.fault("holds no picture, and no path of an image file", image_column)
+            for image in images if confined else ():
+                if image.parent != pictures:
+                    refuse_outside(row, image, _own_folders(settings), image_column)
             identity = row.integer(columns.id) if columns.id is not None else first + number
             if identity in seen:
                 raise row.fault(f"{identity} stands in row {seen[identity]} already", columns.id)
-            image_id = int(digest(*(one.name for one in images))[:15], 16) if images else text_number(question)
-            examples.append(Example(identity, images, image_id, question, answers, options=options))
+            image_id = text_number(question)
+            if images:
+                image_id = _number(row, image_column, images, pictures, image_ids)
+            examples.append(Example(identity, images, image_id, question, answers, options=options, place=row.where))
             seen[identity] = number
         except DataError as fault:
             on_fault(fault)
     return examples
+
+
+def _own_folders(settings: HubDataset) -> tuple[Path, ...]:
+    """Where the images of a data set may lie."""
+    from datasets import config
+    from huggingface_hub import constants
+
+    folders = (settings.dataset, ".", str(config.HF_DATASETS_CACHE), constants.HF_HUB_CACHE)
+    return tuple(Path(folder).expanduser() for folder in folders)
+
+
+def _number(row: Row, column: str | None, images: tuple[Path, ...], pictures: Path | None, image_ids: ImageIds) -> int:
+    """The id of image files: written pictures are named for their content, any other file is read for it."""
+    if image_ids == "place" or all(image.parent == pictures for image in images):
+        return written_number(images)
+    try:
+        return picture_number(images)
+    except InputError as error:
+        raise row.fault(f"the image {error.file} {error.problem}", column) from error
 
 
 def _loaded(settings: HubDataset, split: str) -> Any:
@@ -138,17 +171,22 @@ def _files(line: str, pictures: Path) -> tuple[Path, ...] | None:
     if line == NONE:
         return None
     names = json.loads(line) if line.startswith("[") else [line]
-    return tuple(pictures / name for name in names)
+    return tuple(pictures / _absolute(name) for name in names)
+
+
+def _absolute(name: str) -> str:
+    """A path of an image file (it holds a slash) from the working directory; the name of a written picture as it is."""
+    return str(Path(name).expanduser().absolute()) if "/" in name else name
 
 
 def _name(value: object, pictures: Path) -> str:
-    """The file's name in `pictures`, or a path as it is."""
+    """The name of the written file, or a path as the data set gives it, which holds a slash."""
     if isinstance(value, dict):
         value = value["bytes"] if value.get("bytes") is not None else value.get("path")
     if isinstance(value, bytes):
         return write_picture(pictures, value)
     if isinstance(value, str) and value.strip() and "\n" not in value:
-        return str(Path(value).expanduser().absolute())
+        return value if "/" in value else f"./{value}"
     return NONE
 
 

@@ -1,42 +1,124 @@
-"""Image files decoded to RGB, whatever they hold, without letting a hostile one fill the memory."""
+"""Image files decoded to RGB, whatever they hold, without letting a hostile one fill the memory or run a program."""
 
 from __future__ import annotations
 
+import errno
+import io
 import struct
 import zlib
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
+from shotsmith.data.bare_image import without_metadata
+from shotsmith.data.orientation import exchanges_sides, in_exif, orientation_of, upright
 from shotsmith.errors import DataError
 
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "JPEG2000", "AVIF", "ICO", "PCX", "TGA")
+"""Formats that are opened, told by the content. Others are refused: some (EPS) are programs that run when opened."""
 MAX_PIXELS = 64_000_000
 """Larger images are refused before they are decoded."""
 
-_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
+DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    LookupError,
+    ArithmeticError,
+    EOFError,
+    RuntimeError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+)
 """What Pillow's decoders raise on damaged files."""
 
 
-def load_image(path: Path) -> Image.Image:
-    """The first frame of an image file as RGB, turned the way its EXIF orientation says.
+def open_image(source: Path | io.BytesIO) -> Image.Image:
+    """An image of one of FORMATS, not yet decoded. Raises what Pillow raises: DAMAGE, or a decompression bomb."""
+    return Image.open(source, formats=_installed())
 
-    Grey levels of 16 bits are scaled to 8; transparent parts show white. Raises DataError naming the file.
+
+@lru_cache
+def _installed() -> tuple[str, ...]:
+    """Those of FORMATS that this Pillow can open."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+def load_image(path: Path) -> Image.Image:
+    """The first frame of an image file as RGB, turned the way its metadata say.
+
+    Grey levels of 16 bits are scaled to 8; transparent parts show white. Metadata that cannot be read are ignored.
+    Raises DataError naming the file.
     """
     try:
-        with Image.open(path) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise DataError(f"has {image.width} x {image.height} pixels, more than {MAX_PIXELS:,}", file=path)
-            image.load()
-            return _rgb(ImageOps.exif_transpose(image))
+        return _decoded(path, path)
+    except DataError:
+        raise
     except FileNotFoundError as error:
         raise DataError("no such image", file=path) from error
-    except UnidentifiedImageError as error:
-        raise DataError("is not an image of a known format", file=path) from error
     except Image.DecompressionBombError as error:
         raise DataError(f"has more than {MAX_PIXELS:,} pixels", file=path) from error
-    except _DAMAGE as error:
-        raise DataError(f"is a damaged image: {error}", file=path) from error
+    except DAMAGE as error:
+        image = _load_bare(path)
+        if image is None:
+            raise _unreadable(error, path) from error
+        return image
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Width and height as the image is shown, from its header. Raises DataError if it is no image, or too large."""
+    try:
+        with open_image(path) as image:
+            size, turned = image.size, exchanges_sides(orientation_of(image))
+    except FileNotFoundError as error:
+        raise DataError("no such image", file=path) from error
+    except Image.DecompressionBombError as error:
+        raise DataError(f"has more than {MAX_PIXELS:,} pixels", file=path) from error
+    except DAMAGE:
+        return load_image(path).size
+    check_size(size, path)
+    return (size[1], size[0]) if turned else size
+
+
+def check_size(size: tuple[int, int], path: Path) -> None:
+    """Raise DataError naming the file where an image is too large to be shown."""
+    width, height = size
+    if width * height > MAX_PIXELS:
+        raise DataError(f"has {width} x {height} pixels, more than {MAX_PIXELS:,}", file=path)
+
+
+def _decoded(source: Path | io.BytesIO, path: Path, orientation: int | None = None) -> Image.Image:
+    with open_image(source) as image:
+        check_size(image.size, path)
+        turn = orientation_of(image) if orientation is None else orientation
+        image.load()
+        return _rgb(upright(image, turn))
+
+
+def _load_bare(path: Path) -> Image.Image | None:
+    """The image without its metadata, where these are what keeps it from being opened; None where they are not."""
+    try:
+        bare = without_metadata(path.read_bytes())
+        if bare is None:
+            return None
+        content, exif = bare
+        return _decoded(io.BytesIO(content), path, in_exif(exif) or 1)
+    except (*DAMAGE, Image.DecompressionBombError):
+        return None
+
+
+def _unreadable(error: Exception, path: Path) -> DataError:
+    if isinstance(error, UnidentifiedImageError):
+        return DataError("is not an image of a known format", file=path)
+    if isinstance(error, PermissionError) or (isinstance(error, OSError) and error.errno == errno.EIO):
+        return DataError(f"cannot be read: {error.strerror}", file=path)
+    return DataError(f"is a damaged image: {error}", file=path)
 
 
 def _rgb(image: Image.Image) -> Image.Image:

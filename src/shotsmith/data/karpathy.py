@@ -40,7 +40,7 @@ def read_karpathy(file: Path, images: Path, question: str, on_fault: OnFault = r
             if part is None:
                 raise row.fault(f"is none of {', '.join(_SPLITS)}: {shown(fields['split'])}", "split")
             image = _image(row, images, names)
-            parts[part].append(Example(identity, (image,), identity, question, _captions(row)))
+            parts[part].append(Example(identity, (image,), identity, question, _captions(row), place=row.where))
             first[identity] = number
         except DataError as fault:
             on_fault(fault)

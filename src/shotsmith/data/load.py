@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from shotsmith.data.hub import read_hub
+from shotsmith.data.identity import ImageIds
 from shotsmith.data.karpathy import read_karpathy
 from shotsmith.data.official import read_official
 from shotsmith.data.rows import OnFault, refuse
 from shotsmith.data.skipped import Skipped
 from shotsmith.data.splits import Splits, check_disjoint, split_by_image
-from shotsmith.data.table import Wording, read_table
+from shotsmith.data.table import read_table
+from shotsmith.data.usable import Objection, check_usable
+from shotsmith.data.wording import Wording
 from shotsmith.errors import DataError
 from shotsmith.recipe import DataSettings, OkvqaSettings, TableColumns
 from shotsmith.recipe.data import BankSettings, CaptionsSettings, HubDataset, TableFormat, TextsFormat
@@ -35,24 +38,35 @@ class _Parts(Protocol[Named]):
 
 
 def load_splits(
-    settings: DataSettings, world_folder: Path | None = None, *, check: bool = True, skipped: Path | None = None
+    settings: DataSettings,
+    world_folder: Path | None = None,
+    *,
+    check: bool = True,
+    skipped: Path | None = None,
+    image_ids: ImageIds = "content",
+    objection: Objection | None = None,
 ) -> Splits:
     """Read train, validation and test, and make sure that they share nothing; and the bank, where it has its own files.
 
     `world_folder` is where the built-in data set has been written, or what a Hugging Face data set holds inside is
     written; it is needed where the recipe asks for one of the two.
-    Without `check` no picture is read: for looking back at a run, whose data were checked when it was made.
+    Without `check` pictures are read for their ids alone: for looking back at a run, whose data were checked when it
+    was made. `image_ids` says what ids follow from where the data set gives none.
+    `objection` says which examples a later stage cannot take: the first is an error.
     With `skip_bad`, every image is decoded, and what cannot be used is left out and listed in the file `skipped`
-    (JSON lines: file, row, field, problem); where that file exists, it says which images are left out.
+    (JSON lines: file, row, field, problem); where that file exists, it says which examples are left out.
     Raises DataError on any fault in the files, or, where a list exists, on one that it lacks; and where bank and
     queries do not both have images.
     """
     if settings.skip_bad:
         faults = Skipped(skipped)
-        splits = faults.without_bad_images(_read(settings, world_folder, faults))
+        splits = faults.without_unusable(_read(settings, _Way(world_folder, faults, image_ids)), objection)
         faults.tell()
     else:
-        splits = _read(settings, world_folder, refuse)
+        splits = _read(settings, _Way(world_folder, refuse, image_ids))
+        if objection is not None:
+            for part in (*splits.named().values(), splits.own_bank or ()):
+                check_usable(part, objection)
     if splits.own_bank is not None:
         _check_bank(splits.own_bank, splits)
     if check:
@@ -61,33 +75,42 @@ def load_splits(
     return splits
 
 
-def _read(settings: DataSettings, world_folder: Path | None, on_fault: OnFault) -> Splits:
-    splits = _read_splits(settings, world_folder, on_fault)
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How a data set is read, whatever its format."""
+
+    pictures: Path | None
+    """Where the built-in data set is, or where pictures inside a data set are written."""
+    on_fault: OnFault
+    image_ids: ImageIds
+
+
+def _read(settings: DataSettings, way: _Way) -> Splits:
+    splits = _read_splits(settings, way)
     if settings.bank is None:
         return splits
     # Rows without ids are numbered on from the queries, so that no query is taken for a row of the bank.
     first = max((example.id + 1 for part in splits.named().values() for example in part), default=0)
-    return replace(splits, own_bank=tuple(_read_bank(settings.bank, first, world_folder, on_fault)))
+    return replace(splits, own_bank=tuple(_read_bank(settings.bank, first, way)))
 
 
-def _read_splits(settings: DataSettings, world_folder: Path | None, on_fault: OnFault) -> Splits:
+def _read_splits(settings: DataSettings, way: _Way) -> Splits:
     if settings.okvqa is not None:
-        return _okvqa(settings.okvqa, settings.seed, on_fault)
+        return _okvqa(settings.okvqa, settings.seed, way.on_fault)
     if settings.table is not None:
-        return _numbered(settings.table, _table_reader(settings.table, on_fault, settings.metric), settings.seed)
+        return _numbered(settings.table, _table_reader(settings.table, way, settings.metric), settings.seed)
     if settings.texts is not None:
-        return _numbered(settings.texts, _texts_reader(settings.texts, on_fault, settings.metric), settings.seed)
+        return _numbered(settings.texts, _texts_reader(settings.texts, way, settings.metric), settings.seed)
     if settings.captions is not None:
-        return _captions(settings.captions, on_fault)
+        return _captions(settings.captions, way.on_fault)
     if settings.hub is not None:
-        return _numbered(
-            settings.hub, _hub_reader(settings.hub, world_folder, on_fault, settings.metric), settings.seed
-        )
-    if world_folder is None:
+        return _numbered(settings.hub, _hub_reader(settings.hub, way, settings.metric), settings.seed)
+    folder = way.pictures
+    if folder is None:
         raise DataError("the built-in data set has not been written yet")
-    train, val, test = (_world_split(world_folder, name) for name in ("train", "val", "test"))
+    train, val, test = (_world_split(folder, name) for name in ("train", "val", "test"))
     has_bank = settings.world is not None and settings.world.bank is not None and settings.bank is None
-    return Splits(train, val, test, _world_split(world_folder, "bank") if has_bank else None)
+    return Splits(train, val, test, _world_split(folder, "bank") if has_bank else None)
 
 
 def _okvqa(settings: OkvqaSettings, seed: int, on_fault: OnFault) -> Splits:
@@ -98,18 +121,18 @@ def _okvqa(settings: OkvqaSettings, seed: int, on_fault: OnFault) -> Splits:
     return Splits(train, val, tuple(test))
 
 
-def _read_bank(bank: BankSettings, first: int, pictures: Path | None, on_fault: OnFault) -> Sequence[Example]:
+def _read_bank(bank: BankSettings, first: int, way: _Way) -> Sequence[Example]:
     """The one set of files that `data.bank` names; rows without ids are numbered from `first`."""
     if bank.okvqa is not None:
-        return read_official(bank.okvqa.questions, bank.okvqa.annotations, bank.okvqa.images, on_fault)
+        return read_official(bank.okvqa.questions, bank.okvqa.annotations, bank.okvqa.images, way.on_fault)
     if bank.table is not None:
-        return _table_reader(bank.table, on_fault)(bank.table.file, first)
+        return _table_reader(bank.table, way)(bank.table.file, first)
     if bank.texts is not None:
-        return _texts_reader(bank.texts, on_fault)(bank.texts.file, first)
+        return _texts_reader(bank.texts, way)(bank.texts.file, first)
     if bank.hub is not None:
-        return _hub_reader(bank.hub, pictures, on_fault)(bank.hub.split, first)
+        return _hub_reader(bank.hub, way)(bank.hub.split, first)
     assert bank.captions is not None
-    return _captions(bank.captions, on_fault).named()[bank.captions.split]
+    return _captions(bank.captions, way.on_fault).named()[bank.captions.split]
 
 
 def _check_bank(bank: Sequence[Example], splits: Splits) -> None:
@@ -134,26 +157,22 @@ def _captions(settings: CaptionsSettings, on_fault: OnFault) -> Splits:
     return read_karpathy(settings.file, settings.images, settings.question, on_fault)
 
 
-def _table_reader(
-    settings: TableFormat, on_fault: OnFault, metric: str | None = None
-) -> Callable[[Path, int], list[Example]]:
+def _table_reader(settings: TableFormat, way: _Way, metric: str | None = None) -> Callable[[Path, int], list[Example]]:
     """Queries are read with the metric that scores them; a bank is only shown."""
-    wording = Wording(metric=metric)
-    return lambda table, first: read_table(table, settings.columns, settings.images, first, on_fault, wording)
+    wording, ids, confined = Wording(metric=metric), way.image_ids, settings.confined
+    return lambda table, first: read_table(
+        table, settings.columns, settings.images, first, way.on_fault, wording, image_ids=ids, confined=confined
+    )
 
 
-def _texts_reader(
-    settings: TextsFormat, on_fault: OnFault, metric: str | None = None
-) -> Callable[[Path, int], list[Example]]:
+def _texts_reader(settings: TextsFormat, way: _Way, metric: str | None = None) -> Callable[[Path, int], list[Example]]:
     columns = TableColumns(image=None, question=settings.text, answers=settings.label)
     wording = Wording(settings.question, settings.label_names, metric)
-    return lambda table, first: read_table(table, columns, None, first, on_fault, wording)
+    return lambda table, first: read_table(table, columns, None, first, way.on_fault, wording)
 
 
-def _hub_reader(
-    settings: HubDataset, pictures: Path | None, on_fault: OnFault, metric: str | None = None
-) -> Callable[[str, int], list[Example]]:
-    return lambda split, first: read_hub(settings, split, pictures, first, on_fault, metric)
+def _hub_reader(settings: HubDataset, way: _Way, metric: str | None = None) -> Callable[[str, int], list[Example]]:
+    return lambda split, first: read_hub(settings, split, way.pictures, first, way.on_fault, metric, way.image_ids)
 
 
 def _numbered(settings: _Parts[Named], read: Callable[[Named, int], list[Example]], seed: int) -> Splits:

@@ -92,7 +92,8 @@ def _example(
         fault = Row(annotations, annotation.number, {}).fault
         raise fault(f"differs from the question's image {question.image_id}", "image_id")
     images = () if paths is None else (paths.find(question.image_id, row),)
-    return Example(number, images, question.image_id, question.question, annotation.answers, annotation.question_type)
+    asked, kind = question.question, annotation.question_type
+    return Example(number, images, question.image_id, asked, annotation.answers, kind, place=row.where)
 
 
 def _question(row: Row) -> _Question:

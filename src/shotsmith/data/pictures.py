@@ -6,9 +6,10 @@ import io
 import os
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from shotsmith.files import digest
+from shotsmith.data.images import DAMAGE, open_image
+from shotsmith.files import digest, replacing
 
 NONE = "-"
 """Stands in a list where a row holds something that is no picture."""
@@ -19,10 +20,8 @@ def write_picture(folder: Path, content: bytes) -> str:
     name = digest(content)[:40] + _suffix(content)
     file = folder / name
     if not file.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        half = file.with_name(f".{name}.{os.getpid()}")
-        half.write_bytes(content)
-        half.replace(file)
+        with replacing(file, durable=False) as temporary:
+            temporary.write_bytes(content)
     return name
 
 
@@ -33,12 +32,12 @@ def listed(file: Path) -> list[str]:
     whole = file.read_bytes()
     whole = whole[: whole.rfind(b"\n") + 1]
     os.truncate(file, len(whole))
-    return whole.decode().splitlines()
+    return whole.decode().split("\n")[:-1]
 
 
 def _suffix(content: bytes) -> str:
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with open_image(io.BytesIO(content)) as image:
             return f".{str(image.format).lower()}"
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except (*DAMAGE, Image.DecompressionBombError):
         return ".unknown"

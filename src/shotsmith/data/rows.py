@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from shotsmith.data.containers import is_container
 from shotsmith.errors import DataError
+
+_UNTYPED = (".csv", ".tsv")
+"""Files whose cells are texts, whatever was written into them."""
+_LARGEST = 1 << 63
+"""Ids are stored as 64-bit numbers."""
 
 OnFault = Callable[[DataError], object]
 """Told of each row that is at fault; the row is left out unless this raises."""
@@ -26,15 +32,22 @@ class Row:
     number: int
     fields: Mapping[str, object]
 
+    @property
+    def where(self) -> tuple[str, int]:
+        """File and row, as an example remembers them."""
+        return str(self.file), self.number
+
     def fault(self, problem: str, field: str | None = None) -> DataError:
         """What is wrong with this row, or with one field of it."""
         return DataError(problem, file=self.file, row=self.number, field=field)
 
     def integer(self, field: str) -> int:
-        """A whole number; truth values, texts and NaN are none."""
+        """A whole number of at most 63 bits, as ids are stored; truth values, texts and NaN are none."""
         value = self.present(field)
         if not isinstance(value, int) or isinstance(value, bool):
             raise self.fault(f"is not a whole number: {shown(value)}", field)
+        if not -_LARGEST <= value < _LARGEST:
+            raise self.fault(f"does not lie between -2^63 and 2^63: {shown(value)}", field)
         return value
 
     def text(self, field: str) -> str:
@@ -56,6 +69,8 @@ class Row:
             raise self.fault(f"is not a text: {shown(value)}", field)
         if not value.strip():
             raise self.fault("is empty", field)
+        if is_container(value, numbers=self.file.suffix in _UNTYPED):
+            raise self.fault(f"is a list, a record or bytes written as text: {shown(value)}", field)
         if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
             raise self.fault("holds half of a surrogate pair, which no text encoding can store", field)
         return value

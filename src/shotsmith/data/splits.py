@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations, zip_longest
 from pathlib import Path
@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from shotsmith.data.rows import shown
+from shotsmith.data.twins import are_twins, is_inside, refuse_many_twins
 from shotsmith.errors import DataError
-from shotsmith.files import file_digest
 from shotsmith.records import Example
 
 
@@ -37,54 +37,41 @@ class Splits:
 
 
 def check_disjoint(splits: Splits) -> None:
-    """Raise DataError if two splits share a question, an image, the same picture under two names, or a bare text."""
+    """Raise DataError if two splits share a question, an image or a bare text, or many pictures under other names.
+
+    `shotsmith.data.twins` says what becomes of a few such pictures.
+    """
     for (name, examples), (other_name, others) in combinations(splits.named().items(), 2):
         where = f"the {name} and {other_name} splits"
-        _refuse_shared("question", "id", examples, others, where)
-        _refuse_shared("image", "image_id", examples, others, where)
+        _refuse_shared_questions(examples, others, where)
+        _refuse_shared_images(examples, others, where)
         _refuse_shared_files(examples, others, where)
-        _refuse_same_pictures(examples, others, where)
+    refuse_many_twins(splits.named())
 
 
-def _refuse_shared(
-    what: str, attribute: str, examples: Sequence[Example], others: Sequence[Example], where: str
-) -> None:
-    seen = {getattr(example, attribute) for example in examples}
+def _refuse_shared_questions(examples: Sequence[Example], others: Sequence[Example], where: str) -> None:
+    seen = {example.id for example in examples}
     for other in others:
-        value = getattr(other, attribute)
-        if value in seen:
-            if not other.images and what == "image":
-                raise DataError(f"the text {shown(other.question)} is in {where}", row=other.id, field="question")
-            raise DataError(f"{what} {value} is in {where}", file=other.image, field=f"{what}_id")
+        if other.id in seen:
+            raise DataError(f"question {other.id} is in {where}", file=other.image, field="question_id")
+
+
+def _refuse_shared_images(examples: Sequence[Example], others: Sequence[Example], where: str) -> None:
+    seen = {example.image_id: example for example in examples}
+    for other in others:
+        if (one := seen.get(other.image_id)) is None or are_twins(one, other):
+            continue
+        if not other.images:
+            raise DataError(f"the text {shown(other.question)} is in {where}", row=other.id, field="question")
+        raise DataError(f"image {other.image_id} is in {where}", file=other.image, field="image_id")
 
 
 def _refuse_shared_files(examples: Sequence[Example], others: Sequence[Example], where: str) -> None:
     """Compare the paths of examples with several images: these may share one, and each has an image id of its own."""
     files = {image for example in examples for image in example.images}
-    for image in (image for other in others for image in other.images):
+    for image in (image for other in others if not is_inside(other) for image in other.images):
         if image in files:
             raise DataError(f"is in {where}", file=image)
-
-
-def _refuse_same_pictures(examples: Sequence[Example], others: Sequence[Example], where: str) -> None:
-    """Compare contents, but only of files that lie in different folders and have the same size."""
-    sizes, other_sizes = _images_by_size(examples), _images_by_size(others)
-    for size in sorted(sizes.keys() & other_sizes.keys()):
-        digests = {file_digest(image): image for image in sizes[size]}
-        for other in other_sizes[size]:
-            twin = digests.get(file_digest(other))
-            if twin and twin.parent != other.parent:
-                raise DataError(f"is the same picture as {twin}, across {where}", file=other)
-
-
-def _images_by_size(examples: Sequence[Example]) -> dict[int, list[Path]]:
-    by_size: dict[int, list[Path]] = defaultdict(list)
-    for image in dict.fromkeys(image for example in examples for image in example.images):
-        try:
-            by_size[image.stat().st_size].append(image)
-        except OSError as error:
-            raise DataError(f"cannot be read: {error.strerror}", file=image) from error
-    return by_size
 
 
 def split_by_image(
@@ -122,13 +109,16 @@ def _by_shared_images(examples: Sequence[Example]) -> list[int]:
     return [least(example.image_id) for example in examples]
 
 
-def choose_queries(examples: Sequence[Example], count: int, seed: int, balance: bool = False) -> tuple[int, ...]:
-    """`count` rows of `examples`, or all where there are fewer, in random order.
+def choose_queries(
+    examples: Sequence[Example], count: int, seed: int, balance: bool = False, without: Collection[int] = ()
+) -> tuple[int, ...]:
+    """`count` rows of `examples` that are not in `without`, or all where there are fewer, in random order.
 
     Fewer rows of the same seed are a prefix of more. With `balance`, every question type is drawn as often as every
     other, or until it is used up. `shotsmith.data.sizes` says whether a recipe may ask for more than there is.
     """
     shuffled = [int(row) for row in np.random.default_rng(seed).permutation(len(examples))]
+    shuffled = [row for row in shuffled if row not in without]
     if balance:
         shuffled = list(_types_in_turn(examples, shuffled))
     return tuple(shuffled[:count])

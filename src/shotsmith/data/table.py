@@ -1,51 +1,28 @@
 """Reader of any table of images, questions and answers, by a column map: JSON, CSV, TSV, Parquet, or a folder.
 
-Every fault is a `DataError` that names the file, the row (0-based) and the column. Pictures are not opened: their
-folders are listed, once each.
+Every fault is a `DataError` that names the file, the row (0-based) and the column. Pictures are read for their ids and
+not decoded; their folders are listed, once each.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 
+from shotsmith.data.arrow_rows import plain_rows, refuse_types
+from shotsmith.data.confined import refuse_outside
 from shotsmith.data.delimited import delimited_rows
-from shotsmith.data.multiple_choice import offered
+from shotsmith.data.identity import ImageIds, numbering, text_number
 from shotsmith.data.rows import OnFault, Row, refuse, shown
-from shotsmith.errors import DataError
-from shotsmith.files import digest, read_json
-from shotsmith.metrics.table import METRICS
+from shotsmith.data.wording import PLAIN, Wording, asked_of, column_of
+from shotsmith.errors import DataError, InputError
+from shotsmith.files import read_json
 from shotsmith.recipe import TableColumns
 from shotsmith.records import Example
 
 FOLDER_TABLE = "metadata.jsonl"
 """The table of a folder that is given in place of a file, as Hugging Face's image folders have it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wording:
-    """How the texts of a row become question and answers."""
-
-    question: str = "{text}"
-    """What is asked; {text} stands for the text of the question column."""
-    labels: Mapping[str, str] = field(default_factory=dict)
-    """The answer that each value stands for; empty: values are the answers."""
-    metric: str | None = None
-    """The metric that must be able to score predictions against the answers; None: any answers will do."""
-
-    def asked(self, text: str) -> str:
-        """The question."""
-        return self.question.replace("{text}", text)
-
-    def answer(self, row: Row, value: object, column: str) -> str:
-        """The answer. Raises DataError for a value that stands for none."""
-        if not self.labels:
-            return row.checked_text(value, column)
-        if isinstance(value, bool | float) or str(value) not in self.labels:
-            raise row.fault(f"is none of the labels {', '.join(self.labels)}: {shown(value)}", column)
-        return self.labels[str(value)]
 
 
 def read_table(
@@ -54,19 +31,22 @@ def read_table(
     images: Path | None = None,
     first: int = 0,
     on_fault: OnFault = refuse,
-    wording: Wording = Wording(),
+    wording: Wording = PLAIN,
+    image_ids: ImageIds = "content",
+    confined: bool = False,
 ) -> list[Example]:
     """The examples of a table (a suffix of READERS) or of a folder with a `metadata.jsonl`, in its order.
 
-    Image paths start from `images`, or else from the table's folder; an image's id follows from its path, that of
-    several images from all their paths. A row without images has an id that follows from its question. Where no column
-    holds ids, they are the rows' numbers, counted from `first`.
+    Image paths start from `images`, or else from the table's folder; an image's id follows from the content of the
+    file, wherever it lies, that of several images from all of them. A row without images has an id that follows from
+    its question. Where no column holds ids, they are the rows' numbers, counted from `first`. With `confined` an image
+    outside that folder is a fault of its row.
 
     Raises DataError for a table that cannot be read or lacks a column. Rows at fault are handed to `on_fault`, which
     raises at the first unless told otherwise; of rows with one id the first is kept.
     """
     file = table / FOLDER_TABLE if table.is_dir() else table
-    folders = _Folders(images if images is not None else file.parent)
+    folders = _Folders(images if images is not None else file.parent, image_ids, confined)
     seen: dict[int, int] = {}
     examples = []
     for row in _rows(file, columns, on_fault):
@@ -89,47 +69,21 @@ def _example(row: Row, columns: TableColumns, folders: _Folders, first: int, wor
     return Example(
         id=row.integer(columns.id) if columns.id is not None else first + row.number,
         images=images,
-        image_id=folders.number(images) if images else text_number(question),
+        image_id=folders.number(row, column, images) if images else text_number(question),
         question=question,
         answers=answers,
         options=options,
+        place=row.where,
     )
-
-
-def asked_of(row: Row, columns: TableColumns, wording: Wording) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
-    """Question, answers and options of a row. Raises DataError where the metric cannot score the answers."""
-    question = wording.asked(row.text(columns.question))
-    options: tuple[str, ...] = ()
-    if (choices := offered(row, columns)) is None:
-        answers = answers_of(row, columns.answers, wording)
-    else:
-        question, options = choices.below(question), choices.names
-        answers = choices.answers(row, columns.answers)
-    problem = None if wording.metric is None else METRICS[wording.metric].problem(answers)
-    if problem is not None:
-        raise row.fault(f"{problem}; the data are measured by {wording.metric}", columns.answers)
-    return question, answers, options
-
-
-def answers_of(row: Row, column: str, wording: Wording) -> tuple[str, ...]:
-    """One value or a list of them, as answers. Raises DataError naming the column."""
-    value = row.present(column)
-    if isinstance(value, str) or (wording.labels and not isinstance(value, list)):
-        return (wording.answer(row, value, column),)
-    values = row.filled(column)
-    return tuple(wording.answer(row, value, f"{column}[{position}]") for position, value in enumerate(values))
-
-
-def text_number(text: str) -> int:
-    """The image id (60 bits) of an example without an image: equal texts share it."""
-    return int(digest("text", text)[:15], 16)
 
 
 class _Folders:
     """The names in each folder of images, listed once: asking the disk for every image is slow."""
 
-    def __init__(self, start: Path) -> None:
+    def __init__(self, start: Path, image_ids: ImageIds, confined: bool) -> None:
         self._start = start
+        self._confined = confined
+        self._numbered = numbering(image_ids)
         self._names: dict[str, tuple[Path, frozenset[str]]] = {}
         self._numbers: dict[tuple[Path, ...], int] = {}
 
@@ -152,12 +106,20 @@ class _Folders:
         folder, names = self._names[parent]
         if name not in names:
             raise row.fault(f"there is no image {folder / name}", column)
+        if self._confined:
+            refuse_outside(row, folder / name, (self._start,), column)
         return folder / name
 
-    def number(self, images: tuple[Path, ...]) -> int:
-        """An id (60 bits) that images have in every table that names them in this order."""
+    def number(self, row: Row, column: str | None, images: tuple[Path, ...]) -> int:
+        """An id (60 bits) that images have in every table that names them in this order.
+
+        Raises DataError for a file that cannot be read.
+        """
         if images not in self._numbers:
-            self._numbers[images] = int(digest(*map(str, images))[:15], 16)
+            try:
+                self._numbers[images] = self._numbered(images)
+            except InputError as error:
+                raise row.fault(f"the image {error.file} {error.problem}", column) from error
         return self._numbers[images]
 
     def _listed(self, parent: str) -> tuple[Path, frozenset[str]]:
@@ -217,14 +179,16 @@ def _parquet(file: Path, columns: TableColumns, _on_fault: OnFault) -> Iterator[
         with pq.ParquetFile(file) as table:
             image = columns.image_among(table.schema_arrow.names)
             named = (columns.id, image, columns.question, columns.answers, columns.options)
-            wanted = list(dict.fromkeys(name for name in named if name is not None))
+            there = table.schema_arrow.names
+            wanted = list(dict.fromkeys(column_of(name, there) for name in named if name is not None))
             for name in wanted:
                 if name not in table.schema_arrow.names:
                     raise DataError("there is no such column", file=file, field=name)
-            rows = (row for batch in table.iter_batches(columns=wanted) for row in batch.to_pylist())
+            refuse_types({name: table.schema_arrow.field(name).type for name in wanted}, file)
+            rows = (row for batch in table.iter_batches(columns=wanted) for row in plain_rows(batch, file))
             for number, fields in enumerate(rows):
                 yield Row(file, number, fields)
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowException, OverflowError) as error:
         raise DataError(f"is not a Parquet file, or a damaged one: {error}", file=file) from error
 
 

@@ -42,7 +42,7 @@ def _pools(run: Run) -> dict[int, tuple[int, ...]]:
     if run.recipe.pools is None:
         return {}
     data = run.recipe.data
-    splits = load_splits(data, run.world, check=False, skipped=run.skipped)
+    splits = load_splits(data, run.world, check=False, skipped=run.skipped, image_ids=run.image_ids)
     chosen = choose_queries(splits.test, data.test_queries, data.seed)
     pools = load_file(run.pools("test"))["pools"].tolist()
     if len(pools) != len(chosen):

@@ -11,6 +11,7 @@ from shotsmith.encoders.embedded import Embedded, Floats
 from shotsmith.encoders.precomputed import PrecomputedEncoder
 from shotsmith.encoders.protocol import Encoder
 from shotsmith.encoders.stamped import read_stamped, write_stamped
+from shotsmith.errors import DataError
 from shotsmith.files import digest
 from shotsmith.progress import Progress, Silent
 from shotsmith.records import Example, images_digest
@@ -23,6 +24,7 @@ def embed_examples(
     progress: Progress | None = None,
     *,
     text_only: bool = False,
+    fixed: bool = False,
 ) -> Embedded:
     """Embed images and question of every example: from `file` where it still holds, else anew (and then kept there).
 
@@ -30,11 +32,13 @@ def embed_examples(
     scaled to unit length: mean pooling of CLIP4Clip (Luo et al. 2021, arXiv 2104.08860), which has no weights to train
     and does not depend on their order. An example without images has a row of zeros: its text is all that is compared.
     `text_only` says that no split of the data has an image: then images have no width, and a policy sees text alone.
-    Raises DataError or InputError for an image that is missing or cannot be read, or an example without a precomputed
-    embedding.
+    Raises DataError or InputError for an image that is missing or cannot be read, an example without a precomputed
+    embedding and, with `fixed`, where `file` is there and holds other examples.
     """
     if (kept := read_embedded(examples, encoder, file, text_only=text_only)) is not None:
         return kept
+    if fixed and file.exists():
+        raise DataError("holds the embeddings of other examples: the data have changed, or been moved", file=file)
     if isinstance(encoder, PrecomputedEncoder):
         embedded = encoder.embeddings(examples)
         if text_only:

@@ -8,6 +8,7 @@ import numpy as np
 
 from shotsmith.data.barring import barred_rows
 from shotsmith.data.splits import Splits
+from shotsmith.data.twins import are_twins, is_inside
 from shotsmith.errors import DataError
 from shotsmith.records import Example
 from shotsmith.selectors.protocol import Tasks
@@ -19,7 +20,8 @@ def check_no_leak(splits: Splits, *tasks: Tasks, trained_on: Iterable[int] = (),
     Demonstrations come from the bank only, and the queries of one list of tasks from one split only. No query may be
     shown itself, one of its images, or an entry with the same content under another name, be it from a pool or from the
     whole bank. Queries with beam data or rollouts (`trained_on`, example ids) are train queries; queries that choose
-    epochs (`chosen_on`) are validation queries. Train and validation share neither question nor image with test.
+    epochs (`chosen_on`) are validation queries. Train and validation share neither question nor image with test; a
+    picture that test has under another name is told by `shotsmith.data.twins`.
     """
     for some in tasks:
         _only(splits.bank, (example.id for example in some.index), "the bank", "bank")
@@ -28,11 +30,12 @@ def check_no_leak(splits: Splits, *tasks: Tasks, trained_on: Iterable[int] = (),
         _check_shown(some, name)
     _only(splits.train, trained_on, "training", "train")
     _only(splits.val, chosen_on, "the choice of epochs", "val")
-    test_images = {example.image_id for example in splits.test}
-    test_files = {image for example in splits.test for image in example.images}
+    test_images = {example.image_id: example for example in splits.test}
+    test_files = {image for example in splits.test if not is_inside(example) for image in example.images}
     test_ids = {example.id for example in splits.test}
     for example in (*splits.train, *splits.val):
-        shared = example.image_id in test_images or not test_files.isdisjoint(example.images)
+        same = test_images.get(example.image_id)
+        shared = (same is not None and not are_twins(example, same)) or not test_files.isdisjoint(example.images)
         if example.id in test_ids or shared:
             raise DataError("leaks: a test question or its image is also in another split", row=example.id)
 

@@ -10,9 +10,10 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from shotsmith.checkpoints.native import Manifest
+from shotsmith.environment import environment
 from shotsmith.files import digest
 from shotsmith.recipe import dump_recipe
-from shotsmith.runs import Row, Run, append_row, environment
+from shotsmith.runs import Row, Run, append_row
 
 
 def record_look(run: Run, queries: Iterable[int], entered: Iterable[Manifest]) -> bool:

@@ -17,7 +17,7 @@ from shotsmith.experiment.training import rank, train
 from shotsmith.files import write_json
 from shotsmith.progress import Progress
 from shotsmith.recipe import Recipe
-from shotsmith.runs import LAST_STAGE, SPLITS, Run
+from shotsmith.runs import LAST_STAGE, ORIGINS, SPLITS, Run
 from shotsmith.selectors.beam_file import write_beams
 from shotsmith.selectors.beam_search import beam_search
 
@@ -40,8 +40,11 @@ def _pools(parts: Parts) -> int:
         logger.info("no pools: every query chooses from all %d entries of the bank", len(parts.splits.bank))
     for split in SPLITS:
         parts.tasks(split)
-    counts = {split: barred.counts for split, barred in parts.barred.items()}
+    counts = {split: found.counts | {"twins": len(parts.twins.get(split, ()))} for split, found in parts.barred.items()}
     write_json(parts.run.barred, counts)
+    if sum(len(rows) for rows in parts.twins.values()):
+        told = ", ".join(f"{split} {found['twins']}" for split, found in counts.items())
+        logger.warning("examples whose picture a later split has under another name, which are no queries: %s", told)
     logger.info("barred from the queries: %s", "; ".join(f"{split} {_told(found)}" for split, found in counts.items()))
     return 0
 
@@ -74,8 +77,6 @@ _STAGES: Mapping[str, Callable[[Parts], int]] = {
     LAST_STAGE: report,
 }
 STAGES = tuple(_STAGES)
-_ORIGINS = {"beam": ("beam",), "train": ("seed-", "rollouts/"), "evaluate": ("evaluation",)}
-"""What the completions of a stage are asked for under."""
 
 
 def run(recipe: Recipe, run: Run, progress: Progress, until: str | None = None) -> None:
@@ -113,7 +114,7 @@ def _do(parts: Parts, name: str) -> None:
     with parts.explaining():
         requests = _STAGES[name](parts)
     seconds = time.perf_counter() - started
-    calls = sum(parts.calls(origin) for origin in _ORIGINS.get(name, ()))
+    calls = sum(parts.calls(origin) for origin in ORIGINS.get(name, ()))
     budget = {kind: count - shortened[kind] for kind, count in parts.shortened().items()}
     if any(budget.values()):
         logger.info(

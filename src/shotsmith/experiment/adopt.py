@@ -25,7 +25,9 @@ def adopt(run: Run, other: Run) -> list[str]:
     Files are never changed in place, only replaced: the runs stay independent of each other. Stages that `run` has
     done, and what comes after the first difference, are left to it.
     """
-    adopted = []
+    adopted: list[str] = []
+    if run.image_ids != other.image_ids:  # what it prepared belongs to other splits
+        return adopted
     for stage, settings, made in _MADE:
         if settings(run.recipe) != settings(other.recipe) or not other.is_done(stage):
             break

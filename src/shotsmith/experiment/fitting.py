@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
+from shotsmith.data.images import image_size
 from shotsmith.errors import DataError, InputError
 from shotsmith.records import Example, Request
 from shotsmith.vlms.prompting.budget import PromptBudget
-from shotsmith.vlms.prompting.image_tokens import image_size
 
 MAX_TOKENS = "vlm.prompt.max_tokens"
 

@@ -22,6 +22,7 @@ from shotsmith.data.barring import Barred, BarringIndex
 from shotsmith.data.load import load_splits
 from shotsmith.data.sizes import check_sizes, fewest_left
 from shotsmith.data.splits import Splits, choose_queries
+from shotsmith.data.twins import twin_rows
 from shotsmith.data.world import make_world
 from shotsmith.encoders.cached import embed_examples
 from shotsmith.encoders.embedded import Embedded, Floats
@@ -39,6 +40,7 @@ from shotsmith.samplers.pools import load_or_draw
 from shotsmith.selectors.protocol import Tasks
 from shotsmith.vlms.load import load_vlm
 from shotsmith.vlms.pretrained.lengths import load_budget, load_lengths
+from shotsmith.vlms.prompting.acceptance import objection
 from shotsmith.vlms.prompting.budget import PromptBudget
 from shotsmith.vlms.protocol import VLM, Bounded
 from shotsmith.vlms.work import Counting, Work
@@ -81,7 +83,7 @@ class Parts:
     @cached_property
     def barred(self) -> Mapping[Split, Barred]:
         """What each query of a split must not be shown."""
-        splits, barred = self._loaded
+        splits, barred, _ = self._loaded
         threshold = self.recipe.data.bar_similarity
         if threshold is None:
             return barred
@@ -94,6 +96,14 @@ class Parts:
         return similar
 
     @cached_property
+    def twins(self) -> Mapping[str, frozenset[int]]:
+        """By split, the examples that are no queries because a later split has the same picture under another name.
+
+        Runs made before this was looked for go on with the queries they have.
+        """
+        return self._loaded[2]
+
+    @cached_property
     def encoder(self) -> Encoder:
         """The frozen encoder of images and texts."""
         return load_encoder(self.recipe.encoder)
@@ -104,11 +114,19 @@ class Parts:
         named = self.splits.named()
         text_only = not any(example.images for part in named.values() for example in part)
         averaged = self.recipe.encoder.joined == "mean"
+        fixed = self.run.image_ids == "place" and self.run.is_done("embed")  # its splits depend on where the data lie
         if self.splits.own_bank is not None:
             named = named | {"bank": self.splits.own_bank}
         embedded = {
             split: replace(
-                embed_examples(examples, self.encoder, self.run.embeddings(split), self.progress, text_only=text_only),
+                embed_examples(
+                    examples,
+                    self.encoder,
+                    self.run.embeddings(split),
+                    self.progress,
+                    text_only=text_only,
+                    fixed=fixed,
+                ),
                 averaged=averaged,
             )
             for split, examples in named.items()
@@ -122,7 +140,7 @@ class Parts:
 
     def query_rows(self, split: Split) -> tuple[int, ...]:
         """Which examples of a split are its queries, in their order."""
-        return self._query_rows(self.splits, split)
+        return self._query_rows(self.splits, split, self.twins)
 
     @cached_property
     def pool_settings(self) -> PoolSettings | None:
@@ -189,23 +207,31 @@ class Parts:
         return f"{self.recipe.name}:{origin}" if self.recipe.store else origin
 
     @cached_property
-    def _loaded(self) -> tuple[Splits, Mapping[Split, Barred]]:
-        """The examples, and what each query must not be shown by id, image and content."""
-        splits = load_splits(self.recipe.data, self.run.world, skipped=self.run.skipped)
+    def _loaded(self) -> tuple[Splits, Mapping[Split, Barred], Mapping[str, frozenset[int]]]:
+        """The examples, what each query must not be shown by id, image and content, and the twins."""
+        ids = self.run.image_ids
+        splits = load_splits(
+            self.recipe.data,
+            self.run.world,
+            skipped=self.run.skipped,
+            image_ids=ids,
+            objection=None if self.run.is_done("data") else objection(self.recipe.vlm),
+        )
+        twins = twin_rows(splits.named()) if ids == "content" else {}
         bank = BarringIndex(splits.bank)
         barred: dict[Split, Barred] = {}
         for split in SPLITS:
             examples = splits.named()[split]
-            barred[split] = bank.barred(examples[row] for row in self._query_rows(splits, split))
+            barred[split] = bank.barred(examples[row] for row in self._query_rows(splits, split, twins))
         check_sizes(self.recipe, splits, barred.values())
         check_answers(self.recipe, splits)
-        return splits, barred
+        return splits, barred, twins
 
-    def _query_rows(self, splits: Splits, split: Split) -> tuple[int, ...]:
+    def _query_rows(self, splits: Splits, split: Split, twins: Mapping[str, frozenset[int]]) -> tuple[int, ...]:
         data = self.recipe.data
         counts: dict[Split, int] = {"train": data.train_queries, "val": data.val_queries, "test": data.test_queries}
         balance = data.balance_train_queries and split == "train"
-        return choose_queries(splits.named()[split], counts[split], data.seed, balance)
+        return choose_queries(splits.named()[split], counts[split], data.seed, balance, twins.get(split, ()))
 
     def _check_prompts(self, vlm: VLM) -> None:
         """Raise DataError or InputError where prompts do not fit into their budget or the VLM's context."""

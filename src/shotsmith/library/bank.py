@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from shotsmith.data.hub import encoded_pictures
+from shotsmith.data.identity import picture_number, text_number
 from shotsmith.data.rows import Row
-from shotsmith.data.table import Wording, answers_of, read_table, text_number
+from shotsmith.data.table import read_table
+from shotsmith.data.wording import PLAIN, answers_of
 from shotsmith.errors import DataError, InputError
-from shotsmith.files import digest, file_digest
+from shotsmith.files import digest
 from shotsmith.library.cache import cache_folder
 from shotsmith.library.pictures import picture_files
 from shotsmith.recipe import TableColumns
@@ -151,10 +153,8 @@ def _example(row: Row, columns: Mapping[str, str | None], number: int) -> tuple[
     found = row.fields.get(str(name["id"]), number) if name["id"] else number
     if isinstance(found, bool) or not isinstance(found, int | str):
         raise row.fault(f"is neither a whole number nor a text: {found!r}", name["id"])
-    answers = answers_of(row, _answers_column(row, columns), Wording())
-    contents = [file_digest(image) for image in images]
-    whole = contents[0] if len(contents) == 1 else digest(*contents)
-    image_id = int(whole[:15], 16) if images else text_number(question)
+    answers = answers_of(row, _answers_column(row, columns), PLAIN)
+    image_id = picture_number(images) if images else text_number(question)
     return Example(found if isinstance(found, int) else number, images, image_id, question, answers), found
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from pydantic import ValidationError
 from safetensors.numpy import load_file, save_file
 
-from shotsmith.checkpoints.native import save_policy
+from shotsmith.checkpoints.native import MANIFEST, WEIGHTS, save_policy
 from shotsmith.encoders.embedded import Embedded
 from shotsmith.encoders.folder import local_folder, model_folder
 from shotsmith.errors import CheckpointError, InputError
@@ -38,6 +38,8 @@ _BANK, _EMBEDDINGS, _QUERIES = "bank.jsonl", "bank.safetensors", "queries.safete
 _IMAGES = "images"
 _COPIES: Mapping[Side, str] = {"path": "encoder", "image": "image-encoder", "text": "text-encoder"}
 """Where a copied model lies, by the setting that names it."""
+_OWN = (CARD, MANIFEST, WEIGHTS, _BANK, _EMBEDDINGS, _QUERIES, _IMAGES, *_COPIES.values())
+"""What an export may hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ def save(contents: Contents, folder: Path, *, images: bool, encoder: bool | None
         raise InputError("holds something else than a selector; choose another folder", file=folder)
     card, chooser, bank = contents.card, contents.chooser, contents.bank
     settings = card.encoder
-    with replacing_folder(folder) as temporary:
+    with replacing_folder(folder, _OWN) as temporary:
         if isinstance(chooser, PolicyChooser):
             named = {"encoder_settings": card.encoder, "vlm_settings": card.vlm}
             save_policy(temporary, chooser.policy, chooser.manifest.model_copy(update=named))

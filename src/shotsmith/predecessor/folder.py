@@ -53,6 +53,16 @@ _EXAMPLES = pa.schema(
 )
 
 
+_FILES = (
+    *(f"{name}.parquet" for name in ("examples", "queries", "rollouts", "beams")),
+    "embeddings.safetensors",
+    "accuracies.json",
+    "epochs.json",
+    MANIFEST,
+)
+"""What an import may hold."""
+
+
 def write_imported(
     folder: Path,
     imported: Imported,
@@ -75,7 +85,7 @@ def write_imported(
         "counts": counts(imported),
         "unknown": dict.fromkeys(UNKNOWN, "unknown"),
     }
-    with replacing_folder(folder) as temporary:
+    with replacing_folder(folder, _FILES) as temporary:
         _write(temporary / "examples.parquet", _EXAMPLES, [_example_row(example) for example in imported.examples])
         for name, kind, records in (
             ("queries", ImportedQuery, imported.queries),

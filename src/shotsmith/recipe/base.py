@@ -6,12 +6,19 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-# Strict: YAML's yes and 3.0 are no counts.
-Natural = Annotated[int, Field(strict=True, ge=0)]
-Count = Annotated[int, Field(strict=True, ge=1)]
+# Strict: YAML's yes and 3.0 are no counts. Bounded: a number beyond is a slip, and nothing could be made of it.
+MANY = 1_000_000_000
+Natural = Annotated[int, Field(strict=True, ge=0, le=MANY)]
+Count = Annotated[int, Field(strict=True, ge=1, le=MANY)]
+Several = Annotated[int, Field(strict=True, ge=2, le=MANY)]
+Seed = Annotated[int, Field(strict=True, ge=0, lt=1 << 63)]
+Epochs = Annotated[int, Field(strict=True, ge=0, le=1_000_000)]
+Width = Annotated[int, Field(strict=True, ge=1, le=16_384)]
+"""Columns of a weight."""
+Layers = Annotated[int, Field(strict=True, ge=0, le=64)]
 Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0, le=1e12)]
+NonNegative = Annotated[float, Field(ge=0, le=1e12)]
 Shots = Count
 """Demonstrations of a prompt: as many as the VLM's context and the bank hold."""
 Lengths = Annotated[tuple[Shots, ...], Field(min_length=1)]

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from shotsmith.metrics.table import METRICS, check_metric
-from shotsmith.recipe.base import Count, Natural, Settings, Share
+from shotsmith.recipe.base import Count, Seed, Settings, Share
 
 MetricName = Annotated[str, AfterValidator(check_metric)]
 """A name in the table of metrics."""
@@ -40,7 +40,7 @@ class WorldSettings(Settings):
     `preset: first` gives the world of the first version; other settings go on top.
     """
 
-    seed: Natural = 0
+    seed: Seed = 0
     """Which world: facts, artefacts, questions and pictures all follow from it."""
     bank: Count | None = 5000
     """Examples that can be shown, apart from the queries; null: the train split is the bank."""
@@ -98,7 +98,7 @@ class TableColumns(Settings):
     `image`, a column `images` takes its place. Null: no row has an image."""
     question: str = "question"
     answers: str = "answers"
-    """One text or a list of them."""
+    """One text or a list of them; `COLUMN.FIELD` names a field of records, as `answers.answer`."""
     options: str | None = None
     """What a multiple-choice question offers, a list of texts; they are shown below the question, with letters. An
     answer is then an option's text, its letter, or its number counted from 0."""
@@ -116,6 +116,9 @@ class TableFormat(Settings):
 
     images: Path | None = None
     """Folder that image paths start from; else the folder of the table that names them."""
+    confined: bool = False
+    """Refuse images that lie outside that folder, links followed: for tables from others, whose paths might lead to any
+    file."""
     columns: TableColumns = TableColumns()
 
 
@@ -186,6 +189,9 @@ class HubDataset(Settings):
     """Which configuration, where there are several."""
     revision: str | None = None
     """Which version of a data set on the hub."""
+    confined: bool | None = None
+    """Refuse images that lie outside the data set's folder, the working directory and the caches of `datasets`, links
+    followed: paths in a data set from others might lead to any file. Null: where it is no folder of this machine."""
     columns: TableColumns = TableColumns()
     """An image column may hold pictures or paths of image files; labels that have names become these."""
     question: Wording = "{text}"
@@ -281,7 +287,7 @@ class DataSettings(Settings):
     """Queries of the final comparison (from the test split)."""
     balance_train_queries: bool = False
     """Draw the training queries evenly over the question types, so that rare ones are learned too."""
-    seed: Natural = 0
+    seed: Seed = 0
     """Which queries are drawn."""
 
     @model_validator(mode="after")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from shotsmith.recipe.base import Count, Lengths, Natural, Settings
+from shotsmith.recipe.base import MANY, Count, Lengths, Natural, Settings
 
 
 class EvaluationSettings(Settings):
@@ -30,5 +30,5 @@ class EvaluationSettings(Settings):
     about pool size x longest sequence x width VLM calls per query."""
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     """Level of the intervals."""
-    resamples: Annotated[int, Field(strict=True, ge=100)] = 2000
+    resamples: Annotated[int, Field(strict=True, ge=100, le=MANY)] = 2000
     """Bootstrap resamples."""

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from shotsmith.metrics.table import METRICS
-from shotsmith.recipe.base import Natural, Settings
+from shotsmith.recipe.base import Seed, Settings
 from shotsmith.recipe.data import DataSettings
 from shotsmith.recipe.encoder import EncoderSettings
 from shotsmith.recipe.evaluation import EvaluationSettings
@@ -23,9 +23,9 @@ from shotsmith.recipe.training import RceSettings, RolloutSettings, SupervisedSe
 class Recipe(Settings):
     """A whole experiment."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")] = "run"
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$", max_length=200)] = "run"
     """Name of the run folder under `runs/`."""
-    seeds: Annotated[tuple[Natural, ...], Field(min_length=1)] = (0,)
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
     """Training seeds; data, pools, beam data and completions are shared by them."""
     store: Path | None = None
     """Completions store shared with other runs (a file); by default the run keeps its own."""

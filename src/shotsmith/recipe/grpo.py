@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from shotsmith.recipe.base import Count, Lengths, Natural, NonNegative, Positive, Settings, Share
+from shotsmith.recipe.base import Count, Epochs, Lengths, Natural, NonNegative, Positive, Settings, Several, Share
 from shotsmith.recipe.training import CurriculumSettings, OptimizerSettings
 
 
@@ -23,7 +23,7 @@ class SamplingSettings(Settings):
     """No sequence twice in a group: sampled without replacement, weighted by importance (arXiv 1903.06059)."""
     max_importance_weight: Positive = 2.0
     """Cap of the weights old / behaviour policy, where the behaviour policy is another one and known."""
-    keep_top: tuple[Annotated[int, Field(strict=True, ge=2)], ...] = ()
+    keep_top: tuple[Several, ...] = ()
     """Cut each group to its best rollouts: so many in the first epoch, the second, ...; the last number stays."""
 
 
@@ -60,7 +60,7 @@ class KlSettings(Settings):
     """KL the proportional controller aims at."""
     horizon: Positive = 10_000.0
     """Sequences over which the proportional controller acts."""
-    factor: Annotated[float, Field(gt=1)] = 1.5
+    factor: Annotated[float, Field(gt=1, le=1e12)] = 1.5
     """Of the multiplicative controller."""
     low: NonNegative = 0.01
     """Below this KL the multiplicative controller divides beta."""
@@ -94,12 +94,12 @@ class ReferenceSettings(Settings):
 class GrpoSettings(OptimizerSettings):
     """Group relative policy optimisation (arXiv 2402.03300) with the names of TRL and verl."""
 
-    epochs: Natural = 6
+    epochs: Epochs = 6
     learning_rate: Positive = 5e-4
     """Peak learning rate of AdamW."""
     steps_per_epoch: Natural = 30
     """Batches of rollouts in an epoch; 0 for one pass over the queries."""
-    num_generations: Annotated[int, Field(strict=True, ge=2)] = 8
+    num_generations: Several = 8
     """Sequences sampled per query (G)."""
     num_iterations: Count = 2
     """Updates per batch of rollouts (mu)."""
@@ -109,7 +109,7 @@ class GrpoSettings(OptimizerSettings):
     """Lower clip of the ratio, 1 - epsilon."""
     epsilon_high: Positive = 0.28
     """Upper clip of the ratio, 1 + epsilon_high (DAPO)."""
-    dual_clip: Annotated[float, Field(gt=1)] | None = None
+    dual_clip: Annotated[float, Field(gt=1, le=1e12)] | None = None
     """Bound of the ratio where the advantage is negative (arXiv 1912.09729); null for none."""
     importance_level: Literal["step", "sequence"] = "step"
     """Ratio of every step, or one of the whole sequence."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -92,7 +92,7 @@ class VLMSettings(Settings):
     """Tokens before the answer may end."""
     num_beams: Count = 1
     """Beams of the search for the answer; 1 is greedy decoding."""
-    length_penalty: float = 1.0
+    length_penalty: Annotated[float, Field(ge=-1e12, le=1e12)] = 1.0
     """Beams are compared by log-probability over length to this power: 0 compares sums, more favours length."""
     prompt: PromptSettings = PromptSettings()
     batch_tokens: Count | None = None

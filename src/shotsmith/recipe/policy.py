@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from shotsmith.recipe.base import Count, Natural, Positive, Settings, Share
+from shotsmith.recipe.base import Count, Layers, Positive, Settings, Several, Share, Width
 from shotsmith.recipe.presets import preset_settings
 
 Gain = Literal["mmr", "coverage", "dpp", "dpp_max_similarity"]
@@ -36,18 +36,18 @@ class PolicySettings(Settings):
     with random projections alone, as in Lever-LM."""
     order: Literal["outwards", "inwards"] = "outwards"
     """Where the first choice stands: next to the query (outwards), or farthest from it (inwards)."""
-    shortlist: Annotated[int, Field(strict=True, ge=2)] = 256
+    shortlist: Several = 256
     """Entries of the bank that can be chosen at a step: those with the highest scores (M). Pools are not cut."""
     index: IndexSettings = IndexSettings()
     """How these entries are found in a bank."""
     prior: bool = True
     """Add a learned score of the candidate alone to a policy that starts as similarity: some sources are unreliable
     whatever the query."""
-    hidden_size: Count = 128
+    hidden_size: Width = 128
     """Width of the projections."""
-    layers: Natural = 0
+    layers: Layers = 0
     """Cross-attention layers from the query to its candidates; 0 makes a bi-encoder."""
-    heads: Count = 1
+    heads: Width = 1
     """Heads of every attention layer; must divide hidden_size."""
     candidate_encoder: Literal["none", "self_attention"] = "none"
     """Whether the candidates see each other before the query reads them."""
@@ -62,7 +62,7 @@ class PolicySettings(Settings):
     memory: Literal["none", "gate", "gru", "residual", "gpt2"] = "residual"
     """How the query state follows what has been chosen: not at all, a gate, a GRU, what a feed-forward network adds, or
     GPT-2 over all choices so far."""
-    memory_layers: Count = 2
+    memory_layers: Annotated[int, Field(strict=True, ge=1, le=64)] = 2
     """Layers of the GPT-2 memory."""
     step_embedding: bool = False
     """Add a learned vector for the number of the step to the state."""
@@ -73,13 +73,13 @@ class PolicySettings(Settings):
     policy starts as similarity, and fixed otherwise."""
     gains: tuple[Gain, ...] = ()
     """What is added to the scores for what has been chosen already: redundancy penalty, topic coverage, diversity."""
-    topics: Count = 16
+    topics: Width = 16
     """Prototypes of the coverage gain."""
-    dpp_rank: Count = 32
+    dpp_rank: Width = 32
     """Width of the features of the determinantal (dpp) gains."""
     decoding: Literal["sequential", "parallel", "two_stage"] = "sequential"
     """One choice after the other; a query vector per slot, blind to the others; or the best `top_m` refined first."""
-    top_m: Annotated[int, Field(strict=True, ge=2)] = 16
+    top_m: Several = 16
     """Candidates that two-stage decoding refines."""
     length: Literal["fixed", "stop"] = "fixed"
     """Fixed: as many demonstrations as asked for. Stop: up to as many, even none; the policy decides when to end."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from shotsmith.recipe.base import Count, Natural, Settings
+from shotsmith.recipe.base import Count, Seed, Settings
 
 
 class PoolSettings(Settings):
@@ -15,7 +15,7 @@ class PoolSettings(Settings):
     pool at random, a quarter by text and a quarter by image, as Lever-LM's mix_sampler does."""
     size: Count = 64
     """Candidates per query."""
-    seed: Natural = 0
+    seed: Seed = 0
     """Seed of what is drawn at random."""
     index: Literal["auto", "exact", "flat", "ivf"] = "auto"
     """How similar candidates are searched; `auto` is `exact` up to 50,000 train examples, `ivf` beyond."""

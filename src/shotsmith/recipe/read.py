@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from shotsmith.errors import RecipeError
+from shotsmith.recipe.bounded_yaml import MOST_BYTES, read_text, read_yaml
 from shotsmith.recipe.data import BANK_SOURCES, SOURCES, WorldSettings
 from shotsmith.recipe.experiment import Recipe
 from shotsmith.recipe.models import VLMSettings
@@ -19,6 +20,11 @@ from shotsmith.recipe.policy import PolicySettings
 from shotsmith.recipe.rewards import RewardSettings, further_metrics
 
 _MAX_BASES = 8
+_MOST_FAULTS = 50
+"""So many faults are told."""
+_MAX_DEPTH = 16
+_LONGEST_NAME = 100
+"""Characters of a key that are told, and compared with the known keys."""
 _ALIKE = 0.6
 """From this likeness on a key is taken for a slip of the pen; `version` is no `evaluation`."""
 _NO_SETTINGS: Mapping[type[BaseModel], Sequence[str]] = {
@@ -46,14 +52,12 @@ def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
     return parse_recipe(value, path)
 
 
-def _read_with_base(path: Path, depth: int) -> dict[str, Any]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise RecipeError("no such recipe", file=path) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"cannot be read: {error}", file=path) from error
-    value = _read_yaml(text, "is", path)
+def _read_with_base(path: Path, depth: int, left: int = MOST_BYTES) -> dict[str, Any]:
+    """The recipe on its bases, which have at most so many characters in all."""
+    text = read_text(path)
+    if len(text) > left:
+        raise RecipeError(f"has more than {MOST_BYTES:,} bytes with the recipes that build on it", file=path)
+    value = read_yaml(text, "is", path)
     if not isinstance(value, dict):
         raise RecipeError("a recipe is a mapping of sections", file=path)
     if "base" not in value:
@@ -63,7 +67,14 @@ def _read_with_base(path: Path, depth: int) -> dict[str, Any]:
         raise RecipeError("is the name of a recipe file", file=path, field="base")
     if not depth:
         raise RecipeError(f"more than {_MAX_BASES} recipes build on each other, perhaps in a circle", file=path)
-    return _on_top(_read_with_base(path.parent / base, depth - 1), value)
+    below = path.parent / base
+    try:
+        irregular = below.exists() and not below.is_file()
+    except OSError as error:
+        raise RecipeError(f"cannot be read: {error.strerror}", file=path, field="base") from error
+    if irregular:
+        raise RecipeError("is no regular file", file=below)
+    return _on_top(_read_with_base(below, depth - 1, left - len(text)), value)
 
 
 def _on_top(below: Mapping[str, Any], above: Mapping[str, Any], place: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -99,7 +110,11 @@ def parse_recipe(value: Mapping[str, Any], file: Path | str | None = None) -> Re
     try:
         return Recipe.model_validate(value)
     except ValidationError as error:
-        raise RecipeError("; ".join(_fault(fault) for fault in error.errors()), file=file) from error
+        faults = error.errors(include_input=False, include_url=False)
+        told = [_fault(fault) for fault in faults[:_MOST_FAULTS]]
+        if len(faults) > _MOST_FAULTS:
+            told.append(f"and {len(faults) - _MOST_FAULTS} more")
+        raise RecipeError("; ".join(told), file=file) from error
 
 
 def dump_recipe(recipe: Recipe) -> str:
@@ -112,7 +127,7 @@ def _apply(value: dict[str, Any], override: str) -> None:
     keys = name.strip().split(".")
     if not equals or not all(keys):
         raise RecipeError(f"override '{override}' is not of the form section.key=value")
-    new = _read_yaml(text, f"override '{override}': the value is")
+    new = read_yaml(text, f"override '{override}': the value is")
     for depth, key in enumerate(keys):
         if new is not None:
             _drop_alternatives(value, tuple(keys[:depth]), key)
@@ -124,36 +139,12 @@ def _apply(value: dict[str, Any], override: str) -> None:
     value[keys[-1]] = new
 
 
-class _Loader(yaml.SafeLoader):
-    """Refuses a key that stands twice in one section: the first would be lost without a word."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise yaml.MarkedYAMLError(problem=f"key '{key.value}' stands twice", problem_mark=key.start_mark)
-            seen.add(str(key.value))
-        return super().construct_mapping(node, deep)
-
-
-def _read_yaml(text: str, subject: str, file: Path | None = None) -> Any:
-    try:
-        return yaml.load(text, Loader=_Loader)
-    except yaml.MarkedYAMLError as error:
-        row = error.problem_mark.line + 1 if file and error.problem_mark else None
-        raise RecipeError(f"{subject} not valid YAML: {error.problem}", file=file, row=row) from error
-    except RecursionError as error:
-        raise RecipeError(f"{subject} nested too deeply", file=file) from error
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: the 13th month, and such
-        raise RecipeError(f"{subject} not valid YAML: {' '.join(str(error).split())}", file=file) from error
-
-
 def _fault(fault: Mapping[str, Any]) -> str:
     location: Sequence[str | int] = fault["loc"]
-    name = ".".join(str(part) for part in location) or "recipe"
+    name = ".".join(str(part)[:_LONGEST_NAME] for part in location[:_MAX_DEPTH]) or "recipe"
     if fault["type"] == "extra_forbidden":
         known = _keys_at(location[:-1])
-        near = _nearest(str(location[-1]), known)
+        near = _nearest(str(location[-1])[:_LONGEST_NAME], known)
         if near is None:
             return f"unknown key '{name}'" + (f" (there are {', '.join(known)})" if known else "")
         return f"unknown key '{name}' (did you mean '{near}'?)"

@@ -7,13 +7,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from shotsmith.recipe.base import Count, Lengths, Natural, NonNegative, Positive, Settings, Share
+from shotsmith.recipe.base import Count, Epochs, Lengths, Natural, NonNegative, Positive, Settings, Share
 
 
 class OptimizerSettings(Settings):
     """What all three phases share."""
 
-    epochs: Natural = 10
+    epochs: Epochs = 10
     """Passes of this phase; one checkpoint and one metrics row each. 0 skips the phase."""
     learning_rate: Positive = 1e-3
     """Peak learning rate of AdamW."""
@@ -41,7 +41,7 @@ class OptimizerSettings(Settings):
 class SupervisedSettings(OptimizerSettings):
     """Cross-entropy on the sequences that beam search found."""
 
-    epochs: Natural = 0
+    epochs: Epochs = 0
     label_smoothing: Share = 0.0
     """Share of the target spread evenly over the unmasked candidates."""
 
@@ -81,7 +81,7 @@ class RolloutSettings(Settings):
 class RceSettings(OptimizerSettings):
     """Reward-weighted cross-entropy: weights softmax(reward / tau) in each group."""
 
-    epochs: Natural = 0
+    epochs: Epochs = 0
     tau_start: Positive = 2.0
     """Temperature of the weights at the first step; it falls linearly."""
     tau_end: Positive = 0.5

@@ -18,7 +18,7 @@ from shotsmith.diagnosis.diagnose import diagnose
 from shotsmith.diagnosis.evidence import Evidence
 from shotsmith.diagnosis.gather import evidence_of
 from shotsmith.encoders.embedded import Embedded
-from shotsmith.errors import InputError
+from shotsmith.errors import DataError, InputError
 from shotsmith.evaluation.compare import Comparison, compare
 from shotsmith.evaluation.results import Result
 from shotsmith.files import read_json
@@ -103,9 +103,10 @@ def _comparison(names: tuple[str, str], shown: tuple[Shown, Shown], evidence: Ev
 def _answered(run: Run, shown: Shown, results: Many[Result]) -> tuple[Gallery | None, tuple[Pointing, ...]]:
     """The gallery, and where the policy pointed at the gallery's number of shots."""
     data = run.recipe.data
-    splits = load_splits(data, run.world, skipped=run.skipped)
+    splits = load_splits(data, run.world, skipped=run.skipped, image_ids=run.image_ids)
     rows = choose_queries(splits.test, data.test_queries, data.seed)
     queries = [splits.test[row] for row in rows]
+    _check_shown(run, splits, results)
     trained = next((phase for phase in reversed(PHASES) if any(r.selector == phase for r in results)), "grpo")
     before = facts(shown).best_free or "zero_shot"
     found = gallery(results, queries, splits.bank, before=before, after=trained)
@@ -113,6 +114,17 @@ def _answered(run: Run, shown: Shown, results: Many[Result]) -> tuple[Gallery | 
         return None, ()
     chosen = _first_choices(results, trained, found.shots)
     return found, _pointing(run, splits, rows, [chosen.get(query.id, ()) for query in queries])
+
+
+def _check_shown(run: Run, splits: Splits, results: Many[Result]) -> None:
+    """Raise DataError where results show demonstrations that the data do not hold (any more)."""
+    there = {example.id for example in splits.bank}
+    for result in results:
+        if strangers := set(result.sequence) - there:
+            problem = f"shows example {min(strangers)}, which is not in the bank"
+            if run.image_ids == "place":
+                problem += "; this run was made when image ids followed from the place of the files: move them back"
+            raise DataError(problem, file=run.results, row=result.query_id, field="sequence")
 
 
 def _first_choices(results: Many[Result], selector: str, shots: int) -> dict[int, tuple[int, ...]]:

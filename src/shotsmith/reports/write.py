@@ -12,6 +12,7 @@ from shotsmith.reports.data import ReportData
 from shotsmith.reports.html import html
 from shotsmith.reports.language import LANGUAGES
 from shotsmith.reports.markdown import markdown
+from shotsmith.visible import visible
 
 Format = Literal["md", "html"]
 FORMATS: Mapping[Format, Callable[[Content], str]] = {"html": html, "md": markdown}
@@ -33,5 +34,5 @@ def write_report(
     name = stem if language == "en" else f"{stem}.{language}"
     written = {form: folder / f"{name}.{form}" for form in formats}
     for form, path in written.items():
-        write_text(path, FORMATS[form](said))
+        write_text(path, visible(FORMATS[form](said)))
     return written

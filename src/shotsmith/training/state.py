@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from shotsmith.checkpoints.native import load_weights
 from shotsmith.errors import CheckpointError
-from shotsmith.files import replacing
+from shotsmith.files import digest, replacing
 
 _POLICY, _OPTIMIZER, _FURTHER = "policy.", "optimizer.", "further."
 
@@ -32,7 +32,8 @@ def save_state(
     for index, entries in optimizer.state_dict()["state"].items():
         tensors |= _prefixed(f"{_OPTIMIZER}{index}.", entries)
     with replacing(file) as temporary:
-        save_file(tensors, temporary, metadata={"values": json.dumps(values, allow_nan=False)})
+        told = json.dumps(values, allow_nan=False)
+        save_file(tensors, temporary, metadata={"values": told, "digest": _digest(tensors, told)})
 
 
 def load_state(file: Path, policy: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
@@ -72,6 +73,19 @@ def _without(prefix: str, tensors: Tensors) -> dict[str, torch.Tensor]:
 def _read(file: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     try:
         with safe_open(file, framework="pt") as stream:
-            return {name: stream.get_tensor(name) for name in stream.keys()}, stream.metadata() or {}  # noqa: SIM118
+            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+            metadata = stream.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"cannot be read: {error}", file=file) from error
+    if "digest" in metadata and metadata["digest"] != _digest(tensors, metadata.get("values", "")):
+        raise CheckpointError("is damaged: its content has changed since it was written", file=file)
+    return tensors, metadata
+
+
+def _digest(tensors: Tensors, values: str) -> str:
+    """SHA-256 over everything the file holds: names, types, shapes, numbers and values."""
+    parts: list[str | bytes] = [values]
+    for name, tensor in sorted(tensors.items()):
+        flat = tensor.detach().cpu().contiguous().reshape(-1)
+        parts += [f"{name} {tensor.dtype} {tuple(tensor.shape)}", flat.view(torch.uint8).numpy().tobytes()]
+    return digest(*parts)

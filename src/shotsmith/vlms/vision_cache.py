@@ -8,6 +8,7 @@ computation.
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,10 +17,13 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from shotsmith.errors import VLMError
+from shotsmith.errors import VLMError, WriteError
 from shotsmith.files import digest, replacing
 from shotsmith.recipe.models import VisionCacheSettings
+from shotsmith.temporary import is_unfinished
 
+_OURS = re.compile(r"[0-9a-f]{16}/[0-9a-f]{2}/(?:[0-9a-f]{64}\.safetensors|\.[0-9a-f]{64}\.safetensors\.\w+)")
+"""Files of a cache, and what a killed process of an older version left of one."""
 _KEPT_AFTER_CLEARING = 0.9
 """Share of the limit that clearing leaves, so that it is rarely needed."""
 _UNFINISHED_SECONDS = 3600
@@ -63,7 +67,7 @@ class VisionCache:
             with replacing(self._path(content), durable=False) as temporary:
                 save_file(features, temporary, {"digest": _digest(features)})
                 size = temporary.stat().st_size
-        except (OSError, SafetensorError) as error:
+        except (WriteError, OSError, SafetensorError) as error:
             reason = f"vision features cannot be kept in {self._folder} (vlm.vision_cache.gigabytes=0 keeps none)"
             raise VLMError(f"{reason}: {error}") from error
         if self._bytes is not None:
@@ -89,12 +93,15 @@ class VisionCache:
     def _files(self) -> Iterator[tuple[float, int, Path]]:
         """Time of use, bytes and path of every file, those a killed process left unfinished long ago among them."""
         now = time.time()
-        for path in self._folder.glob("*/*/*.safetensors*"):
+        for path in self._folder.glob("*/*/*"):
+            unfinished = path.name.startswith(".")
+            if not is_unfinished(path.name) and not _OURS.fullmatch(path.relative_to(self._folder).as_posix()):
+                continue  # somebody else's file in a folder that the settings name
             try:
                 status = path.stat()
             except FileNotFoundError:  # removed by another process since
                 continue
-            if not path.name.startswith(".") or now - status.st_mtime > _UNFINISHED_SECONDS:
+            if not unfinished or now - status.st_mtime > _UNFINISHED_SECONDS:
                 yield status.st_mtime, status.st_size, path
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import count, islice
 from pathlib import Path
@@ -14,7 +13,7 @@ from shotsmith.data.world.drawing import draw
 from shotsmith.data.world.facts import build_world
 from shotsmith.data.world.questions import VISITORS, Question, annotate, ask, without_history
 from shotsmith.errors import InputError
-from shotsmith.files import read_json, write_json
+from shotsmith.files import read_json, replacing_folder, write_json
 from shotsmith.progress import Advance, Progress, Silent
 from shotsmith.recipe.data import FIRST_WORLD, WorldSettings
 
@@ -38,17 +37,15 @@ def make_world(folder: Path, settings: WorldSettings, progress: Progress | None 
         return
     if folder.exists() and any(folder.iterdir()):
         raise InputError("is not empty and holds no world; choose another folder", file=folder)
-    draft = folder.with_name(f".{folder.name}.draft")
-    shutil.rmtree(draft, ignore_errors=True)
     sizes = {split: size for split in _FIRST_IMAGE if (size := getattr(settings, split)) is not None}
-    with (progress or Silent()).task("drawing the world", sum(sizes.values()), "images") as advance:
+    with (
+        replacing_folder(folder) as draft,
+        (progress or Silent()).task("drawing the world", sum(sizes.values()), "images") as advance,
+    ):
         for number, (split, size) in enumerate(sizes.items()):
             rng = np.random.default_rng([settings.seed, 2, number])
             _write_split(draft, split, islice(questions_of(split, settings, rng), size), rng, advance)
-    write_json(draft / _MANIFEST, wanted)
-    if folder.exists():
-        folder.rmdir()
-    draft.rename(folder)
+        write_json(draft / _MANIFEST, wanted)
 
 
 def questions_of(split: str, settings: WorldSettings, rng: np.random.Generator) -> Iterator[Question]:

@@ -28,6 +28,7 @@ from shotsmith.vlms.pretrained.adapter import adapter_digest, merge_adapter
 from shotsmith.vlms.pretrained.allocation import keep_freed_memory
 from shotsmith.vlms.pretrained.processors import load_processor
 from shotsmith.vlms.pretrained.text_models import load_text_model, load_text_processor
+from shotsmith.vlms.pretrained.whole_model import refuse_half
 from shotsmith.vlms.prompting.prompts import Prompt, load_prompt
 
 _PROMPT_FILES = ("*.json", "*.jinja", "*.txt")
@@ -74,13 +75,16 @@ def load_pretrained(settings: VLMSettings) -> Pretrained:
         "device_map": settings.device_map,
     }
     try:
-        model: Any = (
-            load_text_model(folder, **options)
+        told = {**options, "output_loading_info": True}
+        loading: Any = AutoModelForImageTextToText.from_pretrained  # its types do not know of the loading info
+        model, loaded = (
+            load_text_model(folder, **told)
             if processor.image_token is None
-            else AutoModelForImageTextToText.from_pretrained(folder, trust_remote_code=False, **options)
+            else loading(folder, trust_remote_code=False, **told)
         )
     except _DAMAGE as error:
         raise InputError(f"its weights cannot be loaded: {error}", file=folder) from error
+    refuse_half(loaded, folder)
     if settings.lora is not None:
         model = merge_adapter(model, Path(settings.lora).expanduser())
     if settings.device_map is None:

@@ -44,9 +44,9 @@ def _load(folder: Path | str, config: PretrainedConfig) -> ProcessorMixin:
         return load_qwen(folder)
     kind: Any = PROCESSOR_MAPPING.get(type(config), None)
     if kind is None or "video_processor" not in kind.get_attributes() or _videos_work(kind):
-        processor: ProcessorMixin = AutoProcessor.from_pretrained(folder)
+        processor: ProcessorMixin = AutoProcessor.from_pretrained(folder, trust_remote_code=False)
         return processor
-    return without_video(kind).from_pretrained(folder)
+    return without_video(kind).from_pretrained(folder, trust_remote_code=False)
 
 
 def _videos_work(kind: type[ProcessorMixin]) -> bool:

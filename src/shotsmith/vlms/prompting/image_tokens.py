@@ -6,15 +6,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from shotsmith.data.images import MAX_PIXELS
-from shotsmith.errors import DataError, VLMError
+from shotsmith.data.images import image_size
+from shotsmith.errors import VLMError
 from shotsmith.files import file_digest
 
-_EXIF_ORIENTATION = 0x0112
-_TURNED = range(5, 9)
-"""EXIF orientations that exchange width and height."""
 _BETWEEN = " x "
 
 
@@ -34,31 +31,22 @@ class ImageTokens:
 
         Raises DataError if it is no image, VLMError where the processor can do nothing with its size.
         """
-        return self._counted(image_size(image), alone)
+        return self.of_size(_size(image, file_digest(image)), alone=alone)
+
+    def of_size(self, size: tuple[int, int], *, alone: bool) -> int:
+        """Tokens of an image of that width and height. Raises VLMError where the processor can do nothing with it."""
+        return self._counted(size, alone)
 
     def _count(self, size: tuple[int, int], alone: bool) -> int:
         blank, token = Image.new("RGB", size), self._processor.image_token
         text, images = (token, [blank]) if alone else (token + _BETWEEN + token, [blank, blank])
         try:
             ids = self._processor(text=[text], images=[images], add_special_tokens=False)["input_ids"][0]
-        except ValueError as error:
+        except (ValueError, ArithmeticError) as error:
             raise VLMError(f"the processor cannot place an image of {size[0]} x {size[1]} pixels: {error}") from error
         return len(ids) if alone else (len(ids) - self._between) // 2
 
 
-def image_size(image: Path) -> tuple[int, int]:
-    """Width and height as the image is shown, from its header. Raises DataError if it is no image."""
-    return _size(image, file_digest(image))
-
-
 @lru_cache(maxsize=1_000_000)
 def _size(image: Path, _content: str) -> tuple[int, int]:
-    try:
-        with Image.open(image) as opened:
-            width, height = opened.size
-            turned = opened.getexif().get(_EXIF_ORIENTATION) in _TURNED
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"is not a usable image: {error}", file=image) from error
-    if width * height > MAX_PIXELS:
-        raise DataError(f"has {width} x {height} pixels, more than {MAX_PIXELS:,}", file=image)
-    return (height, width) if turned else (width, height)
+    return image_size(image)

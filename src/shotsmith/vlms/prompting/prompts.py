@@ -16,6 +16,7 @@ from typing import Any
 from shotsmith.files import digest
 from shotsmith.recipe.models import Layout, PromptSettings
 from shotsmith.records import Request
+from shotsmith.vlms.prompting.chat_template import render_chat
 from shotsmith.vlms.prompting.template import Template, load_template
 
 PROMPT_VERSION = "1"
@@ -73,10 +74,10 @@ class Prompt:
     def render(self, processor: Any, chat: list[Message]) -> str:
         """Messages as the text that is tokenised, with one placeholder for each image, up to where the answer begins.
 
-        Raises ValueError where the processor has no chat template and one is needed.
+        Raises InputError where the processor has no chat template and one is needed, or it fails.
         """
         if self.layout != "plain":
-            return str(processor.apply_chat_template(chat, add_generation_prompt=True, tokenize=False))
+            return render_chat(processor, chat, add_generation_prompt=True)
         image = self.template.image.format(image=processor.image_token)
         return "".join(image if part["type"] == "image" else part["text"] for turn in chat for part in turn["content"])
 
@@ -93,8 +94,8 @@ class Prompt:
             return demonstration.removeprefix(self.template.query).partition("{answer}")[0]
         asked = [_turn("user", [_text("?")])]
         answered = [*asked, _turn("assistant", [_text(_MARK)])]
-        begun = str(processor.apply_chat_template(asked, add_generation_prompt=True, tokenize=False))
-        whole = str(processor.apply_chat_template(answered, tokenize=False))
+        begun = render_chat(processor, asked, add_generation_prompt=True)
+        whole = render_chat(processor, answered)
         return whole.removeprefix(begun).partition(_MARK)[0] if whole.startswith(begun) and _MARK in whole else ""
 
     def cut(self, generated: str) -> str:

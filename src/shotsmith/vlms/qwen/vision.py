@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image, UnidentifiedImageError
 
-from shotsmith.data.images import load_image
+from shotsmith.data.images import image_size, load_image
 from shotsmith.errors import DataError
 from shotsmith.files import file_digest
 from shotsmith.vlms.vision_cache import VisionCache
@@ -64,10 +63,9 @@ class VisionEncoder:
         key = file_digest(image)
         if key not in self._tokens:
             try:
-                with Image.open(image) as opened:
-                    width, height = opened.size  # exchanged if EXIF turns the image, which changes no count
+                width, height = image_size(image)
                 patches = self._processor.get_number_of_image_patches(height, width, {})
-            except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
+            except ValueError as error:
                 raise DataError(f"is not a usable image: {error}", file=image) from error
             self._tokens[key] = int(patches) // self._merge**2
         return self._tokens[key]

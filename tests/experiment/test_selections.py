@@ -30,7 +30,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     settings = small_bank_recipe().model_dump(mode="json")
     settings["supervised"]["epochs"] = settings["rce"]["epochs"] = 0
     settings["evaluation"]["oracle_tries"] = settings["evaluation"]["fixed_tries"] = 0
-    settings["data"]["bar_similarity"] = 0.98  # so that something is barred
     recipe = type(small_bank_recipe()).model_validate(settings)
     run = Run.create(tmp_path_factory.mktemp("runs") / "run", recipe)
     experiment.run(recipe, run, Silent(), until="evaluate")
@@ -131,15 +130,6 @@ def test_faulty_selections_are_refused(
     assert not (run.folder / "evaluation" / "given" / "faulty.json").exists()
 
 
-def test_a_barred_demonstration_is_a_leak(run: Run, rows: Rows, tmp_path: Path) -> None:
-    write_material(run, tmp_path, Silent())
-    queries, bank = ({row["id"]: row for row in read(tmp_path / name)} for name in ("queries.jsonl", "bank.jsonl"))
-    place, leak = next((n, one) for n, row in enumerate(rows) for one in queries[row["query"]]["barred"])
-    rows[place] = {**rows[place], "demonstrations": [leak], "hashes": [bank[leak]["hash"]]}
-    with pytest.raises(Exception, match=f"leaks: example {leak} is barred from query {rows[place]['query']}"):
-        evaluate_given(run, write(tmp_path / "leaky.jsonl", rows), Silent())
-
-
 def test_the_material_is_enough_to_write_a_file_that_is_accepted(run: Run, tmp_path: Path) -> None:
     write_material(run, tmp_path, Silent())
     queries, bank = read(tmp_path / "queries.jsonl"), read(tmp_path / "bank.jsonl")
@@ -163,6 +153,11 @@ def test_the_commands_write_and_evaluate(run: Run, tmp_path: Path) -> None:
     assert done.exit_code == 0 and json.loads(done.stdout)["lines"] == 12 == len(read(out))
     done = CliRunner().invoke(app, ["selections", folder, "--out", str(out), "--material", str(tmp_path), "-q"])
     assert done.exit_code == 0 and done.stdout == ""
+    to = ["--lm-eval", str(tmp_path / "lm"), "--lmms-eval", str(tmp_path / "lmms")]
+    done = CliRunner().invoke(app, ["selections", folder, "--out", str(out), *to, "--json"])
+    names = ["small-bank_1_shot", "small-bank_2_shot"]
+    assert json.loads(done.stdout)["tasks"] == {"lm_eval": names, "lmms_eval": names}
+    assert (tmp_path / "lm" / "small-bank_2_shot.yaml").exists() and (tmp_path / "lmms" / "shown.py").exists()
     done = CliRunner().invoke(app, ["evaluate", folder, "--selections", str(out), "--name", "them"])
     assert done.exit_code == 0 and "them" in done.stdout and "grpo" in done.stdout
     done = CliRunner().invoke(app, ["evaluate", folder, "--selections", str(out), "--name", "them", "--json"])
@@ -172,6 +167,7 @@ def test_the_commands_write_and_evaluate(run: Run, tmp_path: Path) -> None:
         (["evaluate", folder, "--selections", str(tmp_path / "none")], "cannot be read"),
         (["evaluate", folder, "--selections", str(out), "--vlm", str(out)], "without --vlm"),
         (["selections", folder, "--out", str(out), "--split", "train"], "is one of val, test"),
+        (["selections", folder, "--out", str(out), "--split", "val", *to], "tasks are written of the test queries"),
         (["selections", folder, "--out", str(out), "--selector", "best"], "no selector is called 'best'"),
     ):
         done = CliRunner().invoke(app, arguments)

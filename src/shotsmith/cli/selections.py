@@ -20,6 +20,12 @@ def selections(
     material: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Also write the queries and the bank, to choose from.")
     ] = None,
+    lm_eval: Annotated[
+        Path | None, typer.Option("--lm-eval", metavar="FOLDER", help="Also write them as tasks of lm-eval.")
+    ] = None,
+    lmms_eval: Annotated[
+        Path | None, typer.Option("--lmms-eval", metavar="FOLDER", help="Also write them as tasks of lmms-eval.")
+    ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -34,17 +40,25 @@ def selections(
     from shotsmith.cli.terminal import listening
     from shotsmith.errors import InputError
     from shotsmith.experiment.selections import write_material, write_selections
+    from shotsmith.integrations.harness import write_tasks
     from shotsmith.runs import SPLITS, Run
 
     chosen = next((one for one in SPLITS[1:] if one == split), None)
     if chosen is None:
         raise InputError(f"is one of {', '.join(SPLITS[1:])}, not '{split}'", field="--split")
+    if chosen != "test" and not lm_eval is lmms_eval is None:
+        raise InputError("tasks are written of the test queries", field="--split")
     opened = Run.open(run)
     with opened.lock(), listening(quiet) as progress:
         lines = write_selections(opened, out, progress, split=chosen, selector=selector)
         if material is not None:
             write_material(opened, material, progress, split=chosen)
-        written = {"selections": str(out), "lines": lines}
+        tasks = {}
+        if lm_eval is not None:
+            tasks["lm_eval"] = write_tasks(opened, out, lm_eval, "lm_eval", progress)
+        if lmms_eval is not None:
+            tasks["lmms_eval"] = write_tasks(opened, out, lmms_eval, "lmms_eval", progress)
+        written = {"tasks": tasks, "selections": str(out), "lines": lines}
     if as_json:
         print_json(written)
     elif not quiet:

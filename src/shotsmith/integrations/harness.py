@@ -17,7 +17,7 @@ from typing import Any, Literal
 import yaml
 from PIL import Image
 
-from shotsmith.errors import InputError
+from shotsmith.errors import InputError, ShotsmithError
 from shotsmith.evaluation.selections import Selected, read_selections
 from shotsmith.experiment.parts import Parts
 from shotsmith.files import read_json, write_json, write_text
@@ -34,6 +34,7 @@ Harness = Literal["lm_eval", "lmms_eval"]
 _SETTINGS = "shown.json"
 _IMAGE = "<image>"
 """What lm-eval takes the place of an image by."""
+_FAILED = "[LMMS_EVAL_REQUEST_FAILED"
 _MODULE = '''"""What the tasks beside this file show and how they measure it. Written by shotsmith."""
 
 from pathlib import Path
@@ -178,7 +179,12 @@ class Shown:
         return [_opened(part["image"]) for part in parts if part["type"] == "image"]
 
     def process_results(self, doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:
-        """Every metric of the data, 0 to 1, of the answer cut from the generated text."""
+        """Every metric of the data, 0 to 1, of the answer cut from the generated text.
+
+        Raises ShotsmithError for the text that lmms-eval has in the place of an answer it did not get.
+        """
+        if results[0].startswith(_FAILED):
+            raise ShotsmithError(f"query {doc['id']} has no answer: {results[0]}")
         return self._measure.scores(self._template.answer.cut(results[0]), doc["answers"])
 
     @cached_property

@@ -27,7 +27,7 @@ from shotsmith.selectors.protocol import Tasks
 def tasks() -> Tasks:
     """Three queries over a bank of 30; row 7 is barred from the second."""
     made = make_tasks(queries=3)
-    queries, bank = (tuple(replace(one, image=None) for one in some) for some in (made.queries, made.index))
+    queries, bank = (tuple(replace(one, images=()) for one in some) for some in (made.queries, made.index))
     nothing = np.empty(0, dtype=np.int64)
     return replace(made, queries=queries, index=bank, pools=None, barred=[nothing, np.array([7]), nothing])
 
@@ -67,9 +67,10 @@ def test_the_hash_tells_every_content_apart(tasks: Tasks, tmp_path: Path) -> Non
         replace(one, question="what else?"),
         replace(one, answers=one.answers[1:]),
         replace(one, answers=("".join(one.answers),)),
-        replace(one, image=tmp_path / "a.png"),
+        replace(one, images=(tmp_path / "a.png",)),
+        replace(one, options=("yes", "no")),
     ]
-    assert len({content_hash(other) for other in (one, *others)}) == 5
+    assert len({content_hash(other) for other in (one, *others)}) == 6
     assert content_hash(replace(one, id=5, question_type="other")) == content_hash(one)
 
 

@@ -135,8 +135,9 @@ def test_the_material_is_enough_to_write_a_file_that_is_accepted(run: Run, tmp_p
     queries, bank = read(tmp_path / "queries.jsonl"), read(tmp_path / "bank.jsonl")
     assert all("answers" not in query for query in queries) and len(bank) == 200
     one = bank[3]
-    image = hashlib.sha256(Path(one["image"]).read_bytes()).hexdigest()
-    content = json.dumps([image, one["question"], one["answers"]], ensure_ascii=False, separators=(",", ":"))
+    images = [hashlib.sha256(Path(image).read_bytes()).hexdigest() for image in one["images"]]
+    parts = [images, one["question"], one["answers"], one["options"]]
+    content = json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
     assert one["hash"] == hashlib.sha256(content.encode()).hexdigest()
     chosen = []
     for query in queries:

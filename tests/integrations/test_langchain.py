@@ -67,7 +67,7 @@ def test_a_chat_prompt_shows_images_too(selector: shotsmith.Selector, pictures: 
     assert [message.type for message in messages] == ["human", "ai", "human", "ai", "human"]
     assert [message.content for message in messages[1::2]] == [one.answer for one in chosen.examples]
     images = [message.content[0]["image_url"]["url"] for message in messages[::2]]
-    assert images == [_data_url(one.image) for one in (*chosen.examples, chosen.query) if one.image is not None]
+    assert images == [_data_url(one.images[0]) for one in (*chosen.examples, chosen.query)]
     awaited = asyncio.run(prompt.ainvoke(query)).to_messages()
     assert awaited == messages
 
@@ -92,6 +92,13 @@ def test_examples_without_images_have_an_empty_one() -> None:
     found = examples.select_examples({"question": "who painted number 3?"})
     assert [one["image"] for one in found] == ["", ""] and found[-1]["answer"] == "painter 3"
     assert examples.select_examples({"question": "who painted number 3?", "image": ""}) == found
+
+
+def test_an_example_with_several_images_is_refused(pictures: list[Path]) -> None:
+    bank = [{"id": "pair", "image": pictures[:2], "question": "which is older?", "answer": "the first"}]
+    examples = ShotsmithExampleSelector(shotsmith.selector("mixed").index(bank), shots=1)
+    with pytest.raises(InputError, match="field image: example 'pair' has several images"):
+        examples.select_examples({"question": "which is older?", "image": pictures[2]})
 
 
 def test_what_is_missing_is_named(selector: shotsmith.Selector) -> None:

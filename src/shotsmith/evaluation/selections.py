@@ -42,10 +42,13 @@ class Selected:
 
 
 def content_hash(example: Example) -> str:
-    """SHA-256 (hex) of the UTF-8 JSON text [SHA-256 of the image file or null, question, [answers]], without spaces."""
-    image = None if example.image is None else file_digest(example.image)
-    told = json.dumps([image, example.question, list(example.answers)], ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(told.encode()).hexdigest()
+    """SHA-256 (hex) of the UTF-8 text of [[SHA-256 of each image file], question, [answers], [options]] as JSON.
+
+    The JSON has no spaces between its parts, and escapes no letters.
+    """
+    images = [file_digest(image) for image in example.images]
+    content = [images, example.question, list(example.answers), list(example.options)]
+    return hashlib.sha256(json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()
 
 
 def selection_rows(

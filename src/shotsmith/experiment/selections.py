@@ -85,8 +85,8 @@ def write_material(run: Run, folder: Path, progress: Progress, *, split: Split =
 
 
 def _told(example: Example) -> dict[str, Any]:
-    image = None if example.image is None else str(example.image.absolute())
-    return {"id": example.id, "image": image, "question": example.question, "hash": content_hash(example)}
+    told = {"id": example.id, "images": [str(image.absolute()) for image in example.images]}
+    return {**told, "question": example.question, "options": list(example.options), "hash": content_hash(example)}
 
 
 def evaluate_given(run: Run, file: Path, progress: Progress, *, name: str | None = None) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from dspy.teleprompt import Teleprompter
 import shotsmith
 from shotsmith.errors import InputError
 from shotsmith.integrations.pictures import picture_of
-from shotsmith.library.pictures import picture_file
+from shotsmith.library.pictures import picture_files
 from shotsmith.library.selector import Selector
 from shotsmith.selectors.training_free import TRAINING_FREE
 
@@ -31,7 +31,7 @@ class Fields:
 
     question: str = "question"
     image: str = "image"
-    """Optional in an example: a `dspy.Image`, a path, bytes, or a picture of Pillow."""
+    """Optional in an example: a `dspy.Image`, a path, bytes, a picture of Pillow, or a list of these."""
     answer: str = "answer"
 
     def row(self, example: Any, number: int) -> dict[str, Any]:
@@ -45,9 +45,9 @@ class Fields:
         return row if (picture := self.picture(given)) is None else {**row, "image": picture}
 
     def picture(self, given: Mapping[str, Any]) -> Any:
-        """The picture among the inputs; None where there is none."""
+        """The picture among the inputs, or a list of them; None where there is none."""
         held = given.get(self.image)
-        return picture_of(held.url if isinstance(held, dspy.Image) else held)
+        return [_picture(one) for one in held] if isinstance(held, list | tuple) else _picture(held)
 
 
 class SelectedFewShot(dspy.Module):  # type: ignore[misc]
@@ -208,6 +208,10 @@ class ShotsmithFewShot(Teleprompter):  # type: ignore[misc]
         return shotsmith.load(shotsmith.run(given, self.folder).folder)
 
 
+def _picture(held: Any) -> Any:
+    return picture_of(held.url if isinstance(held, dspy.Image) else held)
+
+
 def _write(folder: Path, name: str, rows: Sequence[Mapping[str, Any]]) -> str:
     """A table of rows, their pictures beside it; returns its path."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -215,8 +219,8 @@ def _write(folder: Path, name: str, rows: Sequence[Mapping[str, Any]]) -> str:
     with file.open("w", encoding="utf-8") as out:
         for row in rows:
             told = {"question": row["question"], "answers": row["answers"]}
-            if (picture := picture_file(row.get("image"), folder / "images")) is not None:
-                told["image"] = str(picture)
+            if pictures := picture_files(row.get("image"), folder / "images"):
+                told["image"] = [str(picture) for picture in pictures]
             out.write(json.dumps(told, ensure_ascii=False) + "\n")
     return str(file.absolute())
 

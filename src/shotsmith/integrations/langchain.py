@@ -61,7 +61,8 @@ class ShotsmithExampleSelector(BaseExampleSelector):
     def select_examples(self, input_variables: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The demonstrations for a query, in the order to show them.
 
-        Raises InputError where the question is missing, and whatever `Selector.select` raises.
+        Raises InputError where the question is missing or an example has several images, and whatever `Selector.select`
+        raises.
         """
         if self.question not in input_variables:
             raise InputError("the prompt's variables lack it", field=self.question)
@@ -75,6 +76,10 @@ class ShotsmithExampleSelector(BaseExampleSelector):
         return self._examples(chosen)
 
     def _examples(self, chosen: Selection) -> list[dict[str, Any]]:
+        if several := [
+            one for one, example in zip(chosen.ids, chosen.examples, strict=True) if len(example.images) > 1
+        ]:
+            raise InputError(f"example {several[0]!r} has several images; a variable holds one", field=self.image)
         return [
             {
                 "id": one,

@@ -22,7 +22,7 @@ from shotsmith.errors import DataError, InputError
 from shotsmith.evaluation.evaluate import result_of
 from shotsmith.evaluation.results import Result
 from shotsmith.files import file_digest, replacing
-from shotsmith.records import Example, Failure, Request, Sequence
+from shotsmith.records import Example, Failure, Sequence
 from shotsmith.selectors.protocol import Ask, Tasks
 
 MISSING = "no selection"
@@ -178,7 +178,7 @@ def evaluate_selections(
     whole = replace(tasks, pools=None)
     by_key = {(one.query, one.shots, one.seed): one.sequence for one in selected}
     asked = list(dict.fromkeys((query, sequence) for (query, _, _), sequence in by_key.items()))
-    requests = [Request(whole.queries[row], whole.demonstrations(row, sequence)) for row, sequence in asked]
+    requests = [whole.request(row, sequence) for row, sequence in asked]
     completions = dict(zip(asked, ask(requests, origin), strict=True))
     results = []
     for shots, seed in sorted({(shots, seed) for _, shots, seed in by_key}, key=lambda cell: (cell[0], cell[1] or 0)):

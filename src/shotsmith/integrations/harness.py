@@ -22,9 +22,9 @@ from shotsmith.evaluation.selections import Selected, read_selections
 from shotsmith.experiment.parts import Parts
 from shotsmith.files import read_json, write_json, write_text
 from shotsmith.metrics.measure import Measure, measure_of
+from shotsmith.metrics.table import METRICS
 from shotsmith.progress import Progress
 from shotsmith.recipe import VLMSettings
-from shotsmith.records import Request
 from shotsmith.runs import Run
 from shotsmith.selectors.protocol import Tasks
 from shotsmith.vlms.prompting.prompts import Prompt, load_prompt
@@ -68,8 +68,10 @@ def write_tasks(
     if not chosen:
         raise InputError(f"has no selections of seed {seed}", file=selections)
     metric = run.recipe.data.metric
+    if METRICS[metric].by_likelihood:
+        raise InputError(f"{metric} compares the likelihoods of options; these tasks generate", field="data.metric")
     settings: dict[str, Any] = {"template": prompt.template.model_dump(mode="json"), "metric": metric}
-    if metric == "cider":
+    if METRICS[metric].fitted is not None:
         settings["references"] = references
     write_json(folder / _SETTINGS, settings)
     write_text(folder / "shown.py", _MODULE)
@@ -105,7 +107,7 @@ def _by_shots(selected: Iterable[Selected], seed: int | None) -> Mapping[int, li
 def _docs(tasks: Tasks, selected: Sequence[Selected], prompt: Prompt, harness: Harness) -> Iterable[dict[str, Any]]:
     for one in sorted(selected, key=lambda one: one.query):
         query = tasks.queries[one.query]
-        request = Request(query, tasks.demonstrations(one.query, one.sequence))
+        request = tasks.prompt(one.query, one.sequence)
         if harness == "lm_eval" and any(_IMAGE in text for text in prompt.texts(request)):
             raise InputError(f"the prompt's text holds {_IMAGE}, which lm-eval takes for an image", row=query.id)
         yield {

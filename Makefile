@@ -1,4 +1,4 @@
-# make demo | make test | make test-gpu | make check | make format | make bench | make setup
+# make demo | make test | make test-gpu | make test-harnesses | make check | make format | make bench | make setup
 # PYTHON says which Python (>= 3.11) makes the environment, VENV where it lies.
 PYTHON ?= python3
 VENV ?= .venv
@@ -6,7 +6,10 @@ RECIPE ?= recipes/demo.yaml
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-gpu lint check format bench constraints
+HARNESSES ?= .venv-harnesses
+HARNESSES_READY := $(HARNESSES)/.ready
+
+.PHONY: setup demo test test-gpu test-harnesses lint check format bench constraints
 .NOTPARALLEL:
 
 setup: $(READY)
@@ -29,6 +32,20 @@ test: setup
 # On a machine with a GPU; elsewhere they are skipped.
 test-gpu: setup
 	SHOTSMITH_TEST_GPU=1 $(BIN)/python -m pytest tests/vlms/test_on_a_gpu.py
+
+# lm-eval, lmms-eval and DSPy are heavy, and DSPy needs an older python-dateutil: they have an environment of their own.
+# Of lmms-eval's dependencies only those are installed that asking a server takes.
+$(HARNESSES_READY): pyproject.toml constraints.txt
+	test -x $(HARNESSES)/bin/python || $(PYTHON) -m venv $(HARNESSES)
+	grep -v '^python-dateutil==' constraints.txt > $(HARNESSES)/constraints.txt
+	$(HARNESSES)/bin/python -m pip install --quiet -c $(HARNESSES)/constraints.txt torch
+	$(HARNESSES)/bin/python -m pip install --quiet -c $(HARNESSES)/constraints.txt -e '.[dev,dspy]' \
+		lm-eval==0.4.13 accelerate loguru httpx pytz python-dotenv openai
+	$(HARNESSES)/bin/python -m pip install --quiet --no-deps lmms-eval==0.7.3
+	@touch $@
+
+test-harnesses: $(HARNESSES_READY)
+	OMP_NUM_THREADS=1 $(HARNESSES)/bin/python -m pytest tests/integrations tests/test_docs.py -k "integrations"
 
 lint: setup
 	$(BIN)/ruff check .

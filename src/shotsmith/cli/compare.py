@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from shotsmith.evaluation.compare import ComparedRow, Comparison
+    from shotsmith.evaluation.transfer import Transfer
     from shotsmith.runs import Run
 
 _WIDE = 100
@@ -31,9 +32,14 @@ def compare(
     shared: Annotated[
         bool, typer.Option("--shared", help="Where test queries differ, use those all runs have.")
     ] = False,
+    transfer: Annotated[
+        bool, typer.Option("--transfer", help="Instead: selectors trained on one run's VLM, answered by another's.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Compare the test results of runs with those of the first: differences, intervals, p, and what can be told.
+
+    With --transfer: the accuracy of each run's selector with each run's VLM, of what `evaluate --vlm` has evaluated.
 
     Example: shotsmith compare runs/baseline runs/mine --selector grpo --json
     """
@@ -44,6 +50,9 @@ def compare(
     from shotsmith.runs import Run
 
     opened = _named([Run.open(folder) for folder in runs])
+    if transfer:
+        _transfer(opened, as_json)
+        return
     if len(opened) < 2:
         raise InputError("comparing takes at least two runs")
     _same_data(opened)
@@ -57,6 +66,39 @@ def compare(
     console.print(comparison_table(found, console.width))
     for line in verdicts(found):
         console.print(line, highlight=False)
+
+
+def _transfer(runs: dict[str, Run], as_json: bool) -> None:
+    from shotsmith.cli.console import Console
+    from shotsmith.experiment.transfer import compare_transfer
+
+    _same_data(runs)
+    found = compare_transfer(runs)
+    if as_json:
+        print_json(found.to_json())
+        return
+    console = Console()
+    console.print(transfer_table(found))
+    for trained_on, answered_by in found.missing:
+        folder, recipe = runs[trained_on].folder, runs[answered_by].recipe_file
+        console.print(f"Not evaluated: shotsmith evaluate {folder} --vlm {recipe}", soft_wrap=True, highlight=False)
+
+
+def transfer_table(found: Transfer) -> Table:
+    """One row per run that selectors were trained in, one column per run whose VLM answered."""
+    from rich.table import Table
+
+    from shotsmith.evaluation.transfer import FREE_ROW
+
+    table = Table(title="Trained on (rows), answered by (columns): accuracy in percent, mean over shots")
+    table.add_column("")
+    for name in found.runs:
+        table.add_column(name, justify="right")
+    for row in (*found.runs, FREE_ROW):
+        cells = (found.cell(row, name) for name in found.runs)
+        told = ("-" if one is None else f"{one.accuracy:.1f} ({one.low:.1f} to {one.high:.1f})" for one in cells)
+        table.add_row(row, *told)
+    return table
 
 
 def comparison_table(found: Comparison, width: int) -> Table:

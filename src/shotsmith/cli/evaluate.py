@@ -2,10 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
 from shotsmith.cli.options import Json, Quiet, RunFolder, print_json
 
+if TYPE_CHECKING:
+    from shotsmith.runs import Run
 
-def evaluate(run: RunFolder, as_json: Json = False, quiet: Quiet = False) -> None:
+
+def evaluate(
+    run: RunFolder,
+    selections: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Evaluate these selections, of any system, beside the run's own."),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of their row. Default: the file's.")] = None,
+    vlm: Annotated[
+        Path | None, typer.Option(metavar="RECIPE", help="Ask the VLM of this recipe instead of the run's.")
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
     """Compare the trained policies with every training-free selector on the test queries, anew.
 
     Answers the VLM has given already are not asked again.
@@ -13,24 +34,69 @@ def evaluate(run: RunFolder, as_json: Json = False, quiet: Quiet = False) -> Non
     Example: shotsmith evaluate runs/demo --json
     """
     from shotsmith import experiment, runs
-    from shotsmith.cli.console import Console
-    from shotsmith.cli.tables import contrasts_table, print_results, print_verdict
     from shotsmith.cli.terminal import listening
+    from shotsmith.errors import InputError
 
     opened = runs.Run.open(run)
+    if selections is not None and vlm is not None:
+        raise InputError("--selections are evaluated with the run's own VLM, without --vlm")
+    if selections is not None or vlm is not None:
+        tables = _given(opened, selections, name, quiet) if selections is not None else _with(opened, vlm, quiet)
+        if as_json:
+            print_json(tables)
+        elif not quiet:
+            _print_tables(tables)
+        return
     with opened.lock(), listening(quiet) as progress:
         experiment.stage(opened, "evaluate", progress)
     shown = runs.show(opened)
     if as_json:
         print_json({key: shown[key] for key in ("test", "contrasts", "best_free", "validation", "recall")})
     elif not quiet:
-        console = Console()
-        print_results(shown, console)
-        if shown["contrasts"]:
-            console.print(contrasts_table(shown["contrasts"]))
-        if (looks := len(shown["evaluations"])) > 1:
-            console.print(
-                f"The test queries were looked at {looks} times, with other policies each time: whoever chooses "
-                "among these figures has fitted them."
-            )
-        print_verdict(shown, console)
+        _print_evaluation(shown)
+
+
+def _given(run: Run, file: Path, name: str | None, quiet: bool) -> dict[str, Any]:
+    from shotsmith.cli.terminal import listening
+    from shotsmith.experiment.selections import evaluate_given
+
+    with run.lock(), listening(quiet) as progress:
+        return evaluate_given(run, file, progress, name=name)
+
+
+def _with(run: Run, recipe: Path | None, quiet: bool) -> dict[str, Any]:
+    from shotsmith.cli.terminal import listening
+    from shotsmith.experiment.transfer import evaluate_with, vlm_of
+
+    assert recipe is not None
+    settings = vlm_of(recipe, run)
+    with run.lock(), listening(quiet) as progress:
+        return evaluate_with(run, settings, progress)
+
+
+def _print_tables(tables: Mapping[str, Any]) -> None:
+    from shotsmith.cli.console import Console
+    from shotsmith.cli.tables import contrasts_table, results_table
+
+    console = Console()
+    console.print(results_table(tables["test"], console.width))
+    if tables["contrasts"]:
+        console.print(contrasts_table(tables["contrasts"]))
+    if excluded := len(tables["excluded"]):
+        console.print(f"{excluded} selections are missing or have no answer; their queries are left out.")
+
+
+def _print_evaluation(shown: dict[str, Any]) -> None:
+    from shotsmith.cli.console import Console
+    from shotsmith.cli.tables import contrasts_table, print_results, print_verdict
+
+    console = Console()
+    print_results(shown, console)
+    if shown["contrasts"]:
+        console.print(contrasts_table(shown["contrasts"]))
+    if (looks := len(shown["evaluations"])) > 1:
+        console.print(
+            f"The test queries were looked at {looks} times, with other policies each time: whoever chooses "
+            "among these figures has fitted them."
+        )
+    print_verdict(shown, console)

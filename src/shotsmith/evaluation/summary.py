@@ -41,12 +41,25 @@ def summarise(
     test = [row for metric, table in tables.items() for row in _test_rows(metric, table, _shown(results), settings)]
     test += data_set_rows(results, settings, _shown(results))
     best = best_free(validation) if validation else best_free(results, "test")
+    leading = next(iter(tables.values()))
     return {
         "test": test,
-        "contrasts": _contrasts(next(iter(tables.values())), None if best is None else best.selector, settings),
+        "contrasts": _contrasts(leading, _pairs(leading, None if best is None else best.selector), settings),
         "validation": validation_rows(validation, settings) if validation else [],
         "best_free": None if best is None else best.to_json(),
         "recall": list(recall),
+        "excluded": [_excluded(result) for result in results if result.text is None],
+    }
+
+
+def compared(results: Sequence[Result], pairs: Sequence[tuple[str, str]], settings: EvaluationSettings) -> Row:
+    """The tables `test`, `contrasts` (of these pairs of selectors alone) and `excluded`; see `summarise`."""
+    tables = {metric: accuracies(results, metric) for metric in measured(results)}
+    return {
+        "test": [
+            row for metric, table in tables.items() for row in _test_rows(metric, table, _shown(results), settings)
+        ],
+        "contrasts": _contrasts(next(iter(tables.values())), pairs, settings),
         "excluded": [_excluded(result) for result in results if result.text is None],
     }
 
@@ -89,9 +102,9 @@ def _test_rows(
             }
 
 
-def _contrasts(table: Accuracies, best: str | None, settings: EvaluationSettings) -> list[Row]:
+def _contrasts(table: Accuracies, pairs: Sequence[tuple[str, str]], settings: EvaluationSettings) -> list[Row]:
     rows: list[Row] = []
-    for a, b in _pairs(table, best):
+    for a, b in pairs:
         for shots in table.by_selector[a]:
             if shots not in table.by_selector[b]:
                 continue

@@ -1,6 +1,7 @@
 """A selector as one folder that moves to another machine: card, policy, bank with embeddings, training queries.
 
 selector.json         the card, with the digest of every other file
+README.md             the model card, for people; it may be edited
 manifest.json, policy.safetensors     the checkpoint (of a trained selector)
 bank.jsonl, bank.safetensors          examples of the bank, and their embeddings
 queries.safetensors   embeddings of training queries, by which unfamiliar queries are told
@@ -30,6 +31,7 @@ from shotsmith.library.bank import Bank, Id
 from shotsmith.library.card import BankNote, Card
 from shotsmith.library.choosing import Chooser, PolicyChooser
 from shotsmith.library.familiar import Familiar
+from shotsmith.library.model_card import README, model_card
 from shotsmith.recipe import EncoderSettings, Side
 from shotsmith.records import Example
 
@@ -38,7 +40,7 @@ _BANK, _EMBEDDINGS, _QUERIES = "bank.jsonl", "bank.safetensors", "queries.safete
 _IMAGES = "images"
 _COPIES: Mapping[Side, str] = {"path": "encoder", "image": "image-encoder", "text": "text-encoder"}
 """Where a copied model lies, by the setting that names it."""
-_OWN = (CARD, MANIFEST, WEIGHTS, _BANK, _EMBEDDINGS, _QUERIES, _IMAGES, *_COPIES.values())
+_OWN = (CARD, README, MANIFEST, WEIGHTS, _BANK, _EMBEDDINGS, _QUERIES, _IMAGES, *_COPIES.values())
 """What an export may hold."""
 
 
@@ -54,29 +56,35 @@ class Contents:
     encoder_identity: str
 
 
-def save(contents: Contents, folder: Path, *, images: bool, encoder: bool | None) -> None:
+def save(contents: Contents, folder: Path, *, images: bool, encoder: bool | None, paths: bool = True) -> None:
     """Write a selector and its bank into `folder`, in the place of a selector that was there.
 
     `images` copies the images of the bank, which messages need on another machine. `encoder` copies the encoder; None
-    copies one that is a folder of this machine, and not one of the package or of the Hub. Raises InputError where the
-    folder holds something else.
+    copies one that is a folder of this machine, and not one of the package or of the Hub. Without `paths`, images that
+    are not copied are named by their file names alone. Raises InputError where the folder holds something else.
     """
     if folder.exists() and not (folder / CARD).exists() and any(folder.iterdir() if folder.is_dir() else [folder]):
         raise InputError("holds something else than a selector; choose another folder", file=folder)
     card, chooser, bank = contents.card, contents.chooser, contents.bank
-    settings = card.encoder
+    copies = _copies(card.encoder, encoder)
+    named = card.encoder
+    for side in copies:
+        named = named.with_folder(side, _COPIES[side])
     with replacing_folder(folder, _OWN) as temporary:
-        if isinstance(chooser, PolicyChooser):
-            named = {"encoder_settings": card.encoder, "vlm_settings": card.vlm}
-            save_policy(temporary, chooser.policy, chooser.manifest.model_copy(update=named))
-        _write_bank(temporary, bank, contents.embedded, images=images)
+        if isinstance(chooser, PolicyChooser):  # first: it takes the place of the whole folder
+            known = {"encoder_settings": named, "vlm_settings": card.vlm}
+            save_policy(temporary, chooser.policy, chooser.manifest.model_copy(update=known))
+        for side, model in copies.items():
+            shutil.copytree(model, temporary / _COPIES[side])
+        _write_bank(temporary, bank, contents.embedded, images=images, paths=paths)
         if contents.familiar is not None:
             save_file({"queries": np.ascontiguousarray(contents.familiar.queries)}, temporary / _QUERIES)
-        settings = _with_copies(settings, temporary, encoder)
         files = {name: file_digest(temporary / name) for name in _files(temporary)}
         note = BankNote(digest=bank.digest, size=len(bank))
-        more = {"bank": note, "encoder": settings, "encoder_identity": contents.encoder_identity, "files": files}
-        write_json(temporary / CARD, card.model_copy(update=more).sealed().model_dump(mode="json"))
+        more = {"bank": note, "encoder": named, "encoder_identity": contents.encoder_identity, "files": files}
+        card = card.model_copy(update=more).sealed()
+        (temporary / README).write_text(model_card(card), encoding="utf-8")
+        write_json(temporary / CARD, card.model_dump(mode="json"))
 
 
 def check_files(folder: Path, card: Card) -> None:
@@ -102,15 +110,15 @@ def load_card(folder: Path) -> Card:
     return card
 
 
-def _write_bank(folder: Path, bank: Bank, embedded: Embedded, *, images: bool) -> None:
+def _write_bank(folder: Path, bank: Bank, embedded: Embedded, *, images: bool, paths: bool) -> None:
     arrays = {"images": embedded.images, "questions": embedded.questions}
     save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / _EMBEDDINGS)
     with (folder / _BANK).open("w", encoding="utf-8") as out:
         for one, example in zip(bank.ids, bank.examples, strict=True):
-            out.write(json.dumps(_told(one, example, folder if images else None), ensure_ascii=False) + "\n")
+            out.write(json.dumps(_told(one, example, folder if images else None, paths), ensure_ascii=False) + "\n")
 
 
-def _told(one: Id, example: Example, copy_to: Path | None) -> dict[str, Any]:
+def _told(one: Id, example: Example, copy_to: Path | None, paths: bool) -> dict[str, Any]:
     told = {
         "id": one,
         "number": example.id,
@@ -119,14 +127,17 @@ def _told(one: Id, example: Example, copy_to: Path | None) -> dict[str, Any]:
         "question_type": example.question_type,
         "image_id": example.image_id,
     }
-    images = [str(_placed(image, copy_to)) for image in example.images]
+    images = [str(_placed(image, copy_to, paths)) for image in example.images]
     return {**told, "images": images, "sha256": [file_digest(image) for image in example.images]}
 
 
-def _placed(image: Path, copy_to: Path | None) -> Path:
-    """Where an image lies: where it is, or in the folder that it is copied to (a path relative to that)."""
+def _placed(image: Path, copy_to: Path | None, paths: bool) -> Path:
+    """Where an image lies: where it is, or in the folder that it is copied to (a path relative to that).
+
+    Without `paths`, its name alone where it is not copied.
+    """
     if copy_to is None:
-        return image.absolute()
+        return image.absolute() if paths else Path(image.name)
     placed = Path(_IMAGES) / f"{file_digest(image)}{image.suffix}"
     (copy_to / _IMAGES).mkdir(exist_ok=True)
     if not (copy_to / placed).exists():
@@ -147,7 +158,12 @@ def read_bank(folder: Path, card: Card) -> tuple[Bank, Embedded]:
 
 def _example(told: dict[str, Any], folder: Path, row: int) -> Example:
     for image, sha256 in zip(told["images"], told["sha256"], strict=True):
-        if not Path(image).is_absolute() and _sha256(folder / image) != sha256:
+        if Path(image).is_absolute():
+            continue
+        parts = Path(image).parts
+        if ".." in parts or parts[:-1] not in ((), (_IMAGES,)):
+            raise CheckpointError("names an image outside the folder", file=folder / _BANK, row=row)
+        if parts[:-1] and _sha256(folder / image) != sha256:
             raise CheckpointError("is missing or was changed", file=folder / image, row=row)
     images = tuple(folder / image for image in told["images"])
     return Example(
@@ -166,14 +182,14 @@ def read_queries(folder: Path, card: Card) -> Familiar | None:
     return Familiar(load_file(folder / _QUERIES)["queries"], card.unfamiliar_below)
 
 
-def _with_copies(settings: EncoderSettings, folder: Path, wanted: bool | None) -> EncoderSettings:
-    """The settings with the models that were copied into `folder`: all that are wanted, or (None) local folders."""
+def _copies(settings: EncoderSettings, wanted: bool | None) -> dict[Side, Path]:
+    """The folders of the encoder's models that are copied: all that are wanted, or (None) those of this machine."""
+    found: dict[Side, Path] = {}
     for side, (path, revision) in settings.models.items():
         local = path != "builtin" and local_folder(path) is not None
         if wanted or (wanted is None and local):
-            shutil.copytree(model_folder(path, revision, f"encoder.{side}"), folder / _COPIES[side])
-            settings = settings.with_folder(side, _COPIES[side])
-    return settings
+            found[side] = model_folder(path, revision, f"encoder.{side}")
+    return found
 
 
 def encoder_of(settings: EncoderSettings, folder: Path) -> EncoderSettings:

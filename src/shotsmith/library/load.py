@@ -10,8 +10,9 @@ from shotsmith.checkpoints.native import MANIFEST, load_policy
 from shotsmith.encoders.load import load_encoder
 from shotsmith.errors import InputError
 from shotsmith.library.card import Card
-from shotsmith.library.choosing import Chooser, FreeChooser, PolicyChooser
-from shotsmith.library.exported import CARD, check_files, encoder_of, load_card, read_bank, read_queries
+from shotsmith.library.choosing import FreeChooser, PolicyChooser
+from shotsmith.library.exported import CARD
+from shotsmith.library.pretrained import device_named, downloaded, opened
 from shotsmith.library.selector import Selector
 from shotsmith.library.trained import from_run
 from shotsmith.recipe import EncoderSettings, VLMSettings
@@ -34,12 +35,12 @@ def load(
 
     Raises InputError where there is nothing of the kind, CheckpointError for damaged or changed files.
     """
-    where = _device(device)
+    where = device_named(device)
     folder = Path(source).expanduser()
     if not folder.is_dir():
-        return _exported(_downloaded(str(source), revision), where)
+        return opened(Selector, downloaded(str(source), revision), where)
     if (folder / CARD).exists():
-        return _exported(folder, where)
+        return opened(Selector, folder, where)
     if (folder / "recipe.yaml").exists():
         return from_run(Run.open(folder), None, where)
     if not (folder / MANIFEST).exists():
@@ -66,25 +67,6 @@ def selector(
     return Selector(card, FreeChooser(name), lambda: load_encoder(settings))
 
 
-def _exported(folder: Path, device: torch.device) -> Selector:
-    card = load_card(folder)
-    check_files(folder, card)
-    chooser: Chooser
-    if card.selector == "policy":
-        policy, manifest = load_policy(folder)
-        chooser = PolicyChooser(policy.to(device), manifest)
-    else:
-        chooser = FreeChooser(card.selector)
-    settings = encoder_of(card.encoder, folder)
-    return Selector(
-        card.model_copy(update={"encoder": settings}),
-        chooser,
-        lambda: load_encoder(settings),
-        own_bank=lambda: read_bank(folder, card),
-        familiar=read_queries(folder, card),
-    )
-
-
 def _checkpoint(folder: Path, encoder: str | EncoderSettings | None, device: torch.device) -> Selector:
     policy, manifest = load_policy(folder)
     settings = manifest.encoder_settings if encoder is None else _encoder_settings(encoder)
@@ -101,24 +83,5 @@ def _checkpoint(folder: Path, encoder: str | EncoderSettings | None, device: tor
     return Selector(card, PolicyChooser(policy.to(device), manifest), lambda: load_encoder(settings))
 
 
-def _downloaded(name: str, revision: str | None) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(name, revision=revision))
-    except (HFValidationError, LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        raise InputError(f"'{name}' is neither a folder nor a selector on the Hub: {error}") from error
-
-
 def _encoder_settings(encoder: str | EncoderSettings) -> EncoderSettings:
     return EncoderSettings(path=encoder) if isinstance(encoder, str) else encoder
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        return torch.device(name)
-    except RuntimeError as error:
-        raise InputError(f"there is no device '{name}'", field="device") from error

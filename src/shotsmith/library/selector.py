@@ -21,9 +21,10 @@ from shotsmith.library.bank import Bank, Id, Source
 from shotsmith.library.cache import cache_folder
 from shotsmith.library.card import Card
 from shotsmith.library.choosing import Asked, Choice, Chooser, FreeChooser, Rows
-from shotsmith.library.exported import Contents, save
+from shotsmith.library.exported import Contents
 from shotsmith.library.familiar import Familiar
 from shotsmith.library.pictures import Pictures, picture_files
+from shotsmith.library.pretrained import Pretrained
 from shotsmith.library.prompting import Prompting
 from shotsmith.library.selection import Selection, Stopped
 from shotsmith.progress import Progress, Silent
@@ -43,7 +44,7 @@ class Query:
     """Examples of the bank that must not be shown."""
 
 
-class Selector:
+class Selector(Pretrained):
     """Retrieves demonstrations for queries, in the order in which they are to be shown.
 
     Make one with `shotsmith.load` or `shotsmith.selector`. Its methods may be called from several threads.
@@ -166,18 +167,11 @@ class Selector:
             kept = Bank(tuple(bank.examples[row] for row in rows), tuple(bank.ids[row] for row in rows))
             return kept, embedded.rows(rows)
 
-    def save(self, folder: str | Path, *, images: bool = False, encoder: bool | None = None) -> Path:
-        """Write the selector and its bank into one folder that `shotsmith.load` takes on any machine; returns it.
-
-        `images` copies the images of the bank, which messages need on another machine. `encoder` copies the encoder;
-        None copies one that is a folder of this machine, and not one of the package or of the Hub. Removed examples
-        are left out. Raises InputError where the folder holds something else than a selector.
-        """
+    def contents(self) -> Contents:
+        """What `save` writes."""
         bank, embedded = self.remaining()
         identity = self.card.encoder_identity or self.encoder.identity
-        contents = Contents(self.card, self.chooser, bank, embedded, self.familiar, identity)
-        save(contents, Path(folder).expanduser(), images=images, encoder=encoder)
-        return Path(folder)
+        return Contents(self.card, self.chooser, bank, embedded, self.familiar, identity)
 
     def select(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -31,6 +31,13 @@ def found(verdict: Verdict, difference: float = 40.0) -> Headroom:
     return Headroom(20, (1,), tuple(rows), best, tuple(gaps), verdict, 900)
 
 
+class _Parts:
+    """Nothing is made of a recipe."""
+
+    def explaining(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[object]:
     """How many queries were asked for, and up to which stage the experiment went before."""
@@ -38,7 +45,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[object]:
     monkeypatch.chdir(tmp_path)
     Path("small.yaml").write_text("name: small\ndata:\n  world: {}\n")
     monkeypatch.setattr(experiment, "run", lambda _recipe, _run, _progress, until: noted.append(until))
-    monkeypatch.setattr("shotsmith.experiment.parts.Parts", lambda *_parts: nullcontext())
+    monkeypatch.setattr("shotsmith.experiment.parts.Parts", lambda *_parts: nullcontext(_Parts()))
 
     def measure(_parts: object, queries: int) -> Headroom:
         noted.append(queries)

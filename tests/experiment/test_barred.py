@@ -67,7 +67,7 @@ def test_copies_of_queries_in_the_bank_are_barred_counted_and_shown(
     with caplog.at_level(logging.INFO):
         run = run_to(recipe_of(), tmp_path / "run")
     barred = show(run)["barred"]
-    nothing = {"itself": 0, "image": 0, "content": 0, "similarity": 0}
+    nothing = {"itself": 0, "image": 0, "content": 0, "similarity": 0, "twins": 0}
     assert barred == {
         "train": {"queries": 10, "affected": 0, **nothing},
         "val": {"queries": 5, "affected": 1, **nothing, "content": 1},

@@ -112,8 +112,8 @@ def test_withdrawing_takes_only_this_runs_files(tmp_path: Path, exporter: Export
 
 
 def test_a_policy_the_files_cannot_hold_is_said_and_not_written(tmp_path: Path, caplog: pytest.LogCaptureFixture):
-    exporter = Exporter(trained(tmp_path / "run", POLICY.model_copy(update={"memory": "gru"})), tmp_path / "files")
+    exporter = Exporter(trained(tmp_path / "run", POLICY.model_copy(update={"memory": "gpt2"})), tmp_path / "files")
     with caplog.at_level("WARNING", logger="shotsmith"):
         exporter.begin()
-    assert "policy.memory: gru" in caplog.text
+    assert "policy.memory: gpt2" in caplog.text
     assert not exporter.folder.exists()

@@ -24,7 +24,7 @@ from shotsmith.recipe import Recipe, load_recipe
 from shotsmith.runs import Run, show
 
 RECIPES = Path(__file__).parents[2] / "recipes" / "predecessor"
-SMALL = ("supervised.epochs=2", "rce.epochs=2", "grpo.epochs=2", "policy.hidden_size=16", "seeds=[0]")
+SMALL = ("supervised.epochs=2", "rce.epochs=2", "grpo.epochs=2", "policy.hidden_size=8", "seeds=[0]")
 SIZE = Size(train=90, queries=10, rows=6)
 
 

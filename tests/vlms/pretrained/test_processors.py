@@ -56,13 +56,13 @@ def test_where_videos_work_it_is_what_transformers_gives(folder, num2words, ordi
     given = load(folder)
     monkeypatch.setattr(processors, "is_torchvision_available", lambda: True)
     monkeypatch.setattr(processors, "is_num2words_available", lambda: num2words)
-    monkeypatch.setattr(AutoProcessor, "from_pretrained", lambda folder: given)
+    monkeypatch.setattr(AutoProcessor, "from_pretrained", lambda folder, **_: given)
     assert (load(folder) is given) == ordinary
 
 
 @pytest.mark.parametrize("folder", ["idefics2"], indirect=True)
 def test_a_processor_without_images_is_refused_by_the_folder_s_name(folder, monkeypatch):
     tokenizer = load(folder).tokenizer
-    monkeypatch.setattr(AutoProcessor, "from_pretrained", lambda folder: tokenizer)
+    monkeypatch.setattr(AutoProcessor, "from_pretrained", lambda folder, **_: tokenizer)
     with pytest.raises(InputError, match=folder.name):
         load_vlm(VLMSettings(path=str(folder)))

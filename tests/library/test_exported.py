@@ -159,7 +159,7 @@ def test_images_left_behind_are_named_when_messages_need_them(
     chosen = shotsmith.load(tmp_path / "saved").select(image=pictures[9], question="what is it called?", shots=2)
     with pytest.raises(InputError, match="no such file"):
         chosen.messages()
-    assert chosen.messages(images="id")[0]["content"][0]["image_url"]["url"] == str(chosen.examples[0].id)
+    assert chosen.messages(images="id")[0]["content"][0]["image_url"]["url"] == chosen.ids[0]
 
 
 def test_other_folders_are_not_overwritten(trained: shotsmith.Selector, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from shotsmith.checkpoints.native import load_policy
 from shotsmith.errors import DataError, InputError
 from shotsmith.experiment.evaluating import trained_policies
 from shotsmith.experiment.parts import Parts
+from shotsmith.library.prompting import Prompting
 from shotsmith.progress import Silent
 from shotsmith.runs import Run
 from shotsmith.selectors.policy import PolicySelector
@@ -112,7 +113,12 @@ def test_queries_and_banks_may_have_several_images_or_none(pictures: list[Path],
     chosen = selector.select(image=[pictures[0], pictures[1]], question="what differs?", shots=3)
     assert chosen.ids[-1] == "two" and chosen.scores[-1] == pytest.approx(2.0, abs=1e-5)
     parts = chosen.messages(images="id")[0]["content"]
-    assert [one["image_url"]["url"] for one in parts if one["type"] == "image_url"][-4:-2] == ["0/0", "0/1"]
+    assert [one["image_url"]["url"] for one in parts if one["type"] == "image_url"][-4:] == [
+        "two/0",
+        "two/1",
+        "query/0",
+        "query/1",
+    ]
     assert [len(one["images"]) for one in chosen.to_json()["examples"]] == [len(one.images) for one in chosen.examples]
     selector.save(tmp_path / "saved", images=True)
     again = shotsmith.load(tmp_path / "saved").select(
@@ -195,8 +201,18 @@ def test_a_token_budget_drops_the_farthest(trained: shotsmith.Selector, pictures
     assert less.ids == whole.ids[1:] and less.stopped == "budget"
     assert less.tokens is not None and less.tokens < whole.tokens
     assert trained.select(**query, max_tokens=whole.tokens).ids == whole.ids
-    with pytest.raises(InputError, match="the query alone has"):
+    with pytest.raises(InputError, match="the query does not fit into the budget"):
         trained.select(**query, max_tokens=3)
+
+
+def test_the_budget_of_training_holds_in_an_application(finished: Run, pictures: list[Path]) -> None:
+    query = {"image": pictures[0], "question": "what is it for?"}
+    whole = shotsmith.load(finished.folder).select(**query)
+    bounded = shotsmith.load(finished.folder)
+    prompt = finished.recipe.vlm.prompt.model_copy(update={"max_images": 3})
+    bounded.prompting = Prompting(finished.recipe.vlm.model_copy(update={"prompt": prompt}))
+    less = bounded.select(**query)
+    assert less.ids == whole.ids[2:] and less.scores == whole.scores[2:] and less.stopped == "budget"
 
 
 def test_unfamiliar_queries_are_flagged_and_can_fall_back(finished: Run, pictures: list[Path]) -> None:

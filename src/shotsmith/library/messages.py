@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, TypeAlias
 
 from shotsmith.errors import InputError
+from shotsmith.library.bank import Id
 from shotsmith.records import Example, Request
 from shotsmith.vlms.prompting.data_urls import data_url
 from shotsmith.vlms.prompting.prompts import Prompt
 
 Message: TypeAlias = dict[str, Any]
+QUERY = "query"
+"""What the query's images are called where images are named by id."""
 Images: TypeAlias = Literal["data_url", "path", "id"] | Callable[[Example], str]
-"""How an image is named in OpenAI's messages: its content as a data URL, a file URL, the example's id (of several
-images: id/0, id/1, ...), or whatever a function makes of the example (for images that a server can fetch). The function
-is given each of several images in an example of its own."""
+"""How an image is named in OpenAI's messages: its content as a data URL, a file URL, what the bank calls its example
+(of several images: id/0, id/1, ...; 'query' for the query's own), or whatever a function makes of the example (for
+images that a server can fetch). The function is given each of several images in an example of its own."""
 
 
-def openai_messages(prompt: Prompt, request: Request, images: Images = "data_url") -> list[Message]:
-    """Chat messages with content parts of OpenAI's API. Raises DataError naming an image that cannot be sent."""
-    shown = iter([(one, place) for one in (*request.demonstrations, request.query) for place in range(len(one.images))])
+def openai_messages(
+    prompt: Prompt, request: Request, images: Images = "data_url", ids: Sequence[Id] | None = None
+) -> list[Message]:
+    """Chat messages with content parts of OpenAI's API; `ids` are what the bank calls the demonstrations.
+
+    Raises DataError naming an image that cannot be sent.
+    """
+    names = [*(ids if ids is not None else [one.id for one in request.demonstrations]), QUERY]
+    examples = zip((*request.demonstrations, request.query), names, strict=True)
+    shown = iter([(one, place, name) for one, name in examples for place in range(len(one.images))])
 
     def part(given: Message) -> Message:
         if given["type"] != "image":
@@ -54,8 +64,8 @@ FORMATS: Mapping[str, Callable[[Prompt, Request], list[Message]]] = {
 """What `Selection.to` can give."""
 
 
-def _url(example: Example, place: int, images: Images) -> str:
-    """How the image at a place of an example is named."""
+def _url(example: Example, place: int, name: Id, images: Images) -> str:
+    """How the image at a place of an example, which is called `name`, is named."""
     image = example.images[place]
     if callable(images):
         return images(replace(example, images=(image,)))
@@ -64,5 +74,5 @@ def _url(example: Example, place: int, images: Images) -> str:
     if images == "path":
         return image.absolute().as_uri()
     if images == "id":
-        return str(example.id) if len(example.images) == 1 else f"{example.id}/{place}"
+        return str(name) if len(example.images) == 1 else f"{name}/{place}"
     raise InputError(f"images are given as data_url, path, id or by a function, not as {images!r}")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from shotsmith.errors import InputError
+from shotsmith.errors import DataError, InputError
 from shotsmith.recipe import VLMSettings
 from shotsmith.records import Request
 from shotsmith.vlms.pretrained.loading import load_processor_and_prompt, model_folder
+from shotsmith.vlms.prompting.budget import Fitted, PromptBudget
 from shotsmith.vlms.prompting.image_tokens import ImageTokens
 from shotsmith.vlms.prompting.lengths import PromptLengths
 from shotsmith.vlms.prompting.prompt_tokens import PromptTokens
@@ -30,15 +31,24 @@ class Prompting:
         """Tokens of a prompt; None where they cannot be counted here."""
         return None if self._lengths is None else self._lengths(request)
 
-    def fits(self, request: Request, max_tokens: int) -> bool:
-        """Whether a prompt has at most so many tokens. Raises InputError where they cannot be counted here."""
-        tokens = self.count(request)
-        if tokens is None:
+    def fit(self, request: Request, max_tokens: int | None) -> Fitted:
+        """The prompt within `max_tokens`, or else within the budget that the selector was trained with.
+
+        That budget's tokens are left alone where they cannot be counted here. Raises InputError where `max_tokens` is
+        given and they cannot, and where the query alone does not fit.
+        """
+        if max_tokens is not None and self._lengths is None:
             raise InputError(
                 "max_tokens needs the processor of the VLM, which is not on this machine (a VLM behind a server, or a "
                 "model that is not there)"
             )
-        return tokens <= max_tokens
+        settings = (self._settings or VLMSettings()).prompt
+        bound = max_tokens if max_tokens is not None or self._lengths is None else settings.max_tokens
+        budget = PromptBudget(settings.model_copy(update={"max_tokens": bound}), self._lengths)
+        try:
+            return budget.fit(request)
+        except DataError as error:
+            raise InputError(error.problem, field="vlm.prompt" if max_tokens is None else "max_tokens") from error
 
     @cached_property
     def _lengths(self) -> PromptLengths | None:

@@ -53,7 +53,7 @@ class Selection:
         `images` says how they are named: 'data_url' (their content), 'path' (a file URL), 'id', or a function from an
         example to a URL. Raises DataError naming an image that is missing or cannot be sent.
         """
-        return openai_messages(self.prompting.prompt, self.request, images)
+        return openai_messages(self.prompting.prompt, self.request, images, self.ids)
 
     def to(self, form: str) -> list[Message]:
         """Chat messages in another form: 'openai', 'transformers' or 'qwen'. Raises InputError for others."""

@@ -301,7 +301,7 @@ class Selector(Pretrained):
             self.familiar is not None and familiarity is not None and familiarity < self.familiar.below,
             prompting=self.prompting,
         )
-        return selection if max_tokens is None else _within(selection, max_tokens)
+        return _within(selection, max_tokens)
 
     def _shots(self, shots: int | Literal["auto"], pool: Rows | None, barred: ManyOf[Rows]) -> int:
         """How many demonstrations at most. Raises InputError where there are not so many."""
@@ -376,18 +376,15 @@ def _stacked(first: Embedded, more: Embedded) -> Embedded:
     return Embedded(images, np.concatenate([first.questions, more.questions]), first.averaged)
 
 
-def _within(selection: Selection, max_tokens: int) -> Selection:
-    """Without the demonstrations farthest from the query that do not fit."""
-    while not selection.prompting.fits(selection.request, max_tokens):
-        if not selection.examples:
-            raise InputError(
-                f"the query alone has {selection.tokens} tokens, more than {max_tokens}", field="max_tokens"
-            )
-        selection = replace(
-            selection,
-            examples=selection.examples[1:],
-            ids=selection.ids[1:],
-            scores=selection.scores[1:],
-            stopped="budget",
-        )
-    return selection
+def _within(selection: Selection, max_tokens: int | None) -> Selection:
+    """Without the demonstrations, or the images of some, for which the budget of a prompt has no room."""
+    fitted = selection.prompting.fit(selection.request, max_tokens)
+    if not fitted.left_out and not fitted.without_image:
+        return selection
+    return replace(
+        selection,
+        examples=fitted.request.demonstrations,
+        ids=selection.ids[fitted.left_out :],
+        scores=selection.scores[fitted.left_out :],
+        stopped="budget" if fitted.left_out else selection.stopped,
+    )

@@ -19,7 +19,7 @@ _LARGEST = 2**31 - 1
 _STATUS = Path("/proc/self/statm")
 
 GROWTH = 400_000_000
-"""Bytes: about what one pass over the built-in VLM's largest batches needs several times over."""
+"""Bytes. Several times what a pass of the built-in VLM takes, so that few passes pay for pages anew."""
 
 
 def keep_freed_memory() -> bool:

@@ -183,3 +183,24 @@ def test_a_state_in_which_a_bit_has_flipped_is_not_gone_on_with(tmp_path):
     for read in (lambda: load_state(file, module, optimizer), lambda: state_values(file)):
         with pytest.raises(CheckpointError, match="damaged"):
             read()
+
+
+def test_several_threads_give_the_same_bits_every_time():
+    """Of an indexed tensor, several threads add gradients in the order in which they come."""
+    threads = torch.get_num_threads()
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randint(0, 50, (40_000,), generator=generator)
+    factors = torch.randn(40_000, 3, generator=generator)
+
+    def trained():
+        module, learner = learner_of()
+        keys = torch.ones(50, 1) * module.weight
+        learner.update((keys[rows] * factors).sum())
+        return module.weight.grad.clone()
+
+    torch.set_num_threads(4)
+    try:
+        gradients = [trained() for _ in range(10)]
+    finally:
+        torch.set_num_threads(threads)
+    assert all(gradient.equal(gradients[0]) for gradient in gradients)

@@ -12,6 +12,7 @@ from torch.autograd.graph import increment_version
 from shotsmith.errors import InputError, TrainingError
 from shotsmith.recipe import OptimizerSettings
 from shotsmith.training.schedule import learning_rate_factor
+from shotsmith.training.seeding import repeatable
 
 MAX_SKIPPED_IN_A_ROW = 20
 
@@ -98,7 +99,8 @@ class Learner:
     def _gradient(self, loss: torch.Tensor) -> float:
         """Give every trained parameter its gradient, scaled down to `max_grad_norm`; the norm it had before."""
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward(inputs=self.parameters)
+        with repeatable():
+            loss.backward(inputs=self.parameters)
         return float(nn.utils.clip_grad_norm_(self.parameters, self.settings.max_grad_norm, foreach=True))
 
     def _skip(self) -> None:

@@ -1,4 +1,4 @@
-"""Randomness that needs no saving: every epoch's generators follow from the seed, the phase and the epoch."""
+"""What makes training repeatable: generators that follow from seed, phase and epoch, and sums in a fixed order."""
 
 from __future__ import annotations
 
@@ -26,3 +26,19 @@ def seeded(*parts: str | int, device: torch.device) -> Iterator[None]:
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(derived_seed(*parts))
         yield
+
+
+@contextlib.contextmanager
+def repeatable() -> Iterator[None]:
+    """Have PyTorch add gradients in a fixed order, whatever the number of threads.
+
+    By default several threads of a CPU add the gradients of an indexed tensor in the order in which they come. The last
+    bits then differ from run to run, and after some epochs the policy does. An operation that has no such order, as
+    some have on a GPU, warns.
+    """
+    before, warns = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=warns)

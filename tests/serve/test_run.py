@@ -27,6 +27,7 @@ from starlette.routing import Route
 
 import shotsmith
 from shotsmith.records import Example
+from shotsmith.serve.run import listen
 
 World = tuple[list[Example], list[Example]]
 
@@ -50,6 +51,27 @@ def serving(saved: Path, *options: str, **environment: str) -> Iterator[tuple[su
     finally:
         process.kill()
         process.communicate()
+
+
+def test_answers_are_sent_without_waiting_for_an_acknowledgement() -> None:
+    async def delays() -> int:
+        """TCP_NODELAY of a connection that asyncio accepts."""
+        found = asyncio.get_running_loop().create_future()
+
+        class Told(asyncio.Protocol):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                sock = transport.get_extra_info("socket")
+                found.set_result(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+        held = listen("127.0.0.1", 0)
+        server = await asyncio.get_running_loop().create_server(Told, sock=held)
+        async with server:
+            _, writer = await asyncio.open_connection(*held.getsockname())
+            without_delay = await found
+            writer.close()
+        return int(without_delay)
+
+    assert asyncio.run(delays())
 
 
 @pytest.mark.slow

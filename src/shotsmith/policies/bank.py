@@ -16,6 +16,7 @@ import torch
 
 from shotsmith.policies.bank_search import BankSearch, keys_of, kind_of
 from shotsmith.policies.candidates import Candidates, Retriever
+from shotsmith.policies.rounded_keys import RoundedKeys
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -47,6 +48,7 @@ class BankIndex:
         self.build_seconds = 0.0
         """What building approximate indexes has taken so far."""
         self._known: _Of[Candidates] | None = None
+        self._rounded: tuple[torch.Tensor, RoundedKeys] | None = None
         self._search: _Of[BankSearch] | None = None
 
     def __len__(self) -> int:
@@ -59,6 +61,15 @@ class BankIndex:
             self._known = _Of(_encoded(policy, self.embeddings), policy)
             self.rebuilds += 1
         return self._known.what
+
+    def rounded(self, policy: Retriever) -> RoundedKeys | None:
+        """The keys of all entries in eight bits, for one query at a time; None where scoring all keys is as fast."""
+        keys = self.candidates(policy).keys
+        if not RoundedKeys.serve(keys):
+            return None
+        if self._rounded is None or self._rounded[0] is not keys:
+            self._rounded = keys, RoundedKeys(keys)
+        return self._rounded[1]
 
     def some(self, policy: Retriever, rows: torch.Tensor) -> Candidates:
         """Some entries [W], encoded by the policy as it is. No gradient."""
@@ -139,8 +150,10 @@ class _Of(Generic[T]):
         """How often the weights have been changed in place, as optimizers do; -1 for another policy."""
         if self.policy() is not policy:
             return -1
-        pairs = zip(self._parameters, self._versions, strict=True)
-        return max(parameter._version - before for parameter, before in pairs)
+        versions = [parameter._version for parameter in self._parameters]
+        if versions == self._versions:
+            return 0
+        return max(now - before for now, before in zip(versions, self._versions, strict=True))
 
 
 def rounded(similarities: torch.Tensor) -> torch.Tensor:

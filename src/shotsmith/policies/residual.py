@@ -59,7 +59,7 @@ class ResidualEncoder(nn.Module):
 
     def queries(self, queries: torch.Tensor, seen: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Queries [B, D] as states [B, H]. They read `seen` [B, K, D] where there are layers."""
-        state = functional.linear(queries, self.projection)
+        state = self._projected(queries)
         if self.of_query is not None:
             state = state + self.dropout(self.of_query(queries))
         for layer in self.attention_layers:
@@ -68,12 +68,17 @@ class ResidualEncoder(nn.Module):
 
     def alone(self, candidates: torch.Tensor) -> torch.Tensor:
         """Candidates [..., D] that do not see each other, as keys [..., H]."""
-        key = functional.linear(candidates, self.projection)
+        key = self._projected(candidates)
         return key if self.of_candidate is None else key + self.of_candidate(candidates)
 
     def left_out(self, queries: torch.Tensor) -> torch.Tensor:
         """The part of queries [B, D] that the projection loses, [B, D]: x - P^T P x; zero where H >= D."""
-        return queries - functional.linear(queries, self.projection) @ self.projection
+        return queries - self._projected(queries) @ self.projection
+
+    def _projected(self, embeddings: torch.Tensor) -> torch.Tensor:
+        """P x, [..., D] -> [..., H]."""
+        hidden, width = self.projection.shape
+        return embeddings if hidden == width else functional.linear(embeddings, self.projection)
 
 
 class Addition(nn.Module):

@@ -45,7 +45,7 @@ class Cosine(nn.Module):
 
     def vectors(self, queries: torch.Tensor) -> torch.Tensor:
         """The queries over the temperature."""
-        return queries / self.temperature
+        return queries if self.temperature == 1 else queries / self.temperature
 
     def forward(self, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
         """[B, G, H] and [B, K, H] -> [B, G, K]."""

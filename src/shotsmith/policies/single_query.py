@@ -1,11 +1,14 @@
 """Greedy selection for one query with few operations: what `PointerPolicy.greedy` chooses, sooner.
 
-Each step needs the highest score only, no shortlist and no probabilities. This holds for policies without gains and
+Each step needs the highest score only, no shortlist and no probabilities; where a bank has rounded keys, few entries
+are scored exactly (policies.rounded_keys). This holds for policies without gains and
 without STOP whose scores are inner products; others go through `greedy`.
 """
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from shotsmith.errors import InputError
@@ -16,6 +19,7 @@ from shotsmith.policies.entries import Entries, Whole
 from shotsmith.policies.parts import State
 from shotsmith.policies.pointer import PointerPolicy
 from shotsmith.policies.protocol import BankInputs
+from shotsmith.policies.rounded_keys import Places, RoundedKeys, Scores
 
 
 def choose(policy: PointerPolicy, inputs: BankInputs, shots: int) -> list[int]:
@@ -23,17 +27,17 @@ def choose(policy: PointerPolicy, inputs: BankInputs, shots: int) -> list[int]:
 
     Raises InputError where the bank has fewer than `shots` entries for a policy that cannot stop.
     """
-    _prepare(policy, inputs)
+    keys = _prepare(policy, inputs)
     with torch.inference_mode():
-        return _chosen(policy, inputs, shots, None)
+        return _chosen(policy, inputs, shots, keys, None)
 
 
 def choose_with_log_probs(policy: PointerPolicy, inputs: BankInputs, shots: int) -> tuple[list[int], list[float]]:
     """As `choose`, and the log-probability of each choice among the shortlist of its step (Policy.locate)."""
     log_probs: list[float] = []
-    _prepare(policy, inputs)
+    keys = _prepare(policy, inputs)
     with torch.inference_mode():
-        rows = _chosen(policy, inputs, shots, log_probs)
+        rows = _chosen(policy, inputs, shots, keys, log_probs)
     if len(log_probs) < len(rows):
         shown = torch.tensor([[rows]], dtype=torch.int64, device=inputs.queries.device)
         log_probs = policy.locate(inputs, shown).log_probs[0, 0].tolist()
@@ -41,23 +45,25 @@ def choose_with_log_probs(policy: PointerPolicy, inputs: BankInputs, shots: int)
 
 
 @torch.no_grad()
-def _prepare(policy: PointerPolicy, inputs: BankInputs) -> None:
+def _prepare(policy: PointerPolicy, inputs: BankInputs) -> RoundedKeys | None:
     """Have keys and index made outside inference mode: training needs what the bank keeps, too."""
-    if inputs.bank.search(policy) is None:
-        inputs.bank.candidates(policy)
+    return inputs.bank.rounded(policy) if inputs.bank.search(policy) is None else None
 
 
-def _chosen(policy: PointerPolicy, inputs: BankInputs, shots: int, log_probs: list[float] | None) -> list[int]:
+def _chosen(
+    policy: PointerPolicy, inputs: BankInputs, shots: int, keys: RoundedKeys | None, log_probs: list[float] | None
+) -> list[int]:
     """The rows; where the whole bank is scored, `log_probs` is filled with those of the choices."""
     walk = None if policy.gain_parts or policy.can_stop else policy.walk(inputs)
     if not isinstance(walk, BankWalk) or policy.scorer.vectors(walk.query) is None:
         return [row for row in policy.greedy(inputs, shots)[0].tolist() if row >= 0]
     excluded = inputs.bank.excluded(inputs.barred)[0]
-    excluded = excluded[excluded >= 0].unique()
+    excluded = excluded[excluded >= 0]
+    excluded = excluded.unique() if len(excluded) else excluded
     left = len(inputs.bank) - len(excluded)
     if shots > left:
         raise InputError(f"{shots} shots cannot be taken from a bank of {left}")
-    entries, chosen = walk.entries, list[int]()
+    entries, chosen, temperature = walk.entries, list[int](), float(policy.temperature)
     whole = isinstance(entries, Whole)
     # Where keys hold the whole cosine, similarity adds no more than what rounding the cosine changes.
     rounding = whole and policy.similar and policy.left_out(inputs.queries) is None
@@ -69,14 +75,20 @@ def _chosen(policy: PointerPolicy, inputs: BankInputs, shots: int, log_probs: li
         assert vectors is not None
         entries.look(vectors, None)
         if not (whole and step):
-            alone = _alone(entries, torch.cat([excluded, excluded.new_tensor(chosen)]), similarity=not rounding)
-        scores = torch.addmm(alone, vectors[0], entries.candidates.keys.T)[0]
-        place = _best(policy, inputs, entries, scores, rounding)
+            barred = torch.cat([excluded, excluded.new_tensor(chosen)]) if chosen else excluded
+            alone = _alone(entries, barred, similarity=not rounding)
+        number = 1 if log_probs is None else min(policy.shortlist, left - step)
+        slack = TIE * temperature + (2 * 10.0**-DECIMALS if rounding else 0.0)
+        places, scores = _highest(keys, entries, vectors[0, 0], alone, number, slack)
+        near = np.flatnonzero(scores >= scores.max() - np.float32(slack))
+        if rounding and len(near) > 1:
+            near = near[_best_exactly(policy, inputs, entries, places[near], scores[near])]
+        place = int(places[near[0]])
         if whole and log_probs is not None:
-            shortlist = scores.topk(min(policy.shortlist, left - step)).values / policy.temperature
-            log_probs.append(float(scores[place] / policy.temperature - shortlist.logsumexp(0)))
-        chosen.append(int(entries.rows(torch.tensor(place, device=scores.device))))
-        alone[0, place] = -torch.inf
+            among = np.partition(scores, -number)[-number:] / temperature
+            log_probs.append(float(scores[near[0]] / temperature - np.logaddexp.reduce(among)))
+        chosen.append(place if whole else int(entries.rows(torch.tensor(place, device=alone.device))))
+        alone[place] = -torch.inf
         if step + 1 < shots:
             after = policy.follow(state, entries.candidates.encoded[place].view(1, 1, -1))
             state = {**after, "step": state["step"] + 1}
@@ -84,23 +96,36 @@ def _chosen(policy: PointerPolicy, inputs: BankInputs, shots: int, log_probs: li
 
 
 def _alone(entries: Entries, excluded: torch.Tensor, *, similarity: bool) -> torch.Tensor:
-    """What the entries score whatever was chosen [1, U], with or without similarity; -inf for rows excluded [X]."""
-    alone = entries.candidates.keys.new_zeros(1, len(entries.candidates.keys))
-    for part in (entries.similarity if similarity else None, entries.candidates.prior):
-        if part is not None:
-            alone += part
+    """What the entries score whatever was chosen [U], with or without similarity; -inf for rows excluded [X]."""
+    alone = entries.candidates.keys.new_zeros(len(entries.candidates.keys))
+    if similarity and entries.similarity is not None:
+        alone += entries.similarity[0]
+    if entries.candidates.prior is not None:
+        alone += entries.candidates.prior
     if len(excluded):
         places = entries.places(excluded)
-        alone[0, places[places >= 0]] = -torch.inf
+        alone[places[places >= 0]] = -torch.inf
     return alone
 
 
-def _best(policy: PointerPolicy, inputs: BankInputs, entries: Entries, scores: torch.Tensor, rounding: bool) -> int:
-    """The lowest place with the highest of `scores` [U]; with `rounding`, what rounding the cosines adds counts too."""
-    tie = TIE * policy.temperature
-    slack = tie + 2 * 10.0**-DECIMALS if rounding else tie
-    near = (scores >= scores.max() - slack).nonzero()[:, 0]
-    if rounding and len(near) > 1:
-        exact = scores[near] + policy.unlearned(inputs.queries, entries.candidates.embeddings[near])[0]
-        near = near[exact >= exact.max() - tie]
-    return int(near[0])
+def _highest(
+    keys: RoundedKeys | None, entries: Entries, vector: torch.Tensor, alone: torch.Tensor, number: int, slack: float
+) -> tuple[Places, Scores]:
+    """Places [X], ascending, and their scores [X]: all of them, or with rounded keys those that can matter.
+
+    These are the `number` highest and what is within `slack` of the highest.
+    """
+    if keys is not None:
+        return keys.highest(vector, alone, number, slack)
+    scores = torch.addmv(alone, entries.candidates.keys, vector).cpu().numpy()
+    return np.arange(len(scores)), scores
+
+
+def _best_exactly(
+    policy: PointerPolicy, inputs: BankInputs, entries: Entries, places: Places, scores: Scores
+) -> npt.NDArray[np.bool_]:
+    """Which of `places` [X] are best once what rounding their cosines adds is counted: bool [X]."""
+    embeddings = entries.candidates.embeddings[torch.from_numpy(places).to(inputs.queries.device)]
+    exact = scores + policy.unlearned(inputs.queries, embeddings)[0].cpu().numpy()
+    best: npt.NDArray[np.bool_] = exact >= exact.max() - TIE * float(policy.temperature)
+    return best

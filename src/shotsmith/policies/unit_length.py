@@ -12,8 +12,16 @@ _LEAST = 1e-12
 
 def unit_length(vectors: torch.Tensor) -> torch.Tensor:
     """[..., H] -> [..., H], each over its length; what `functional.normalize` gives, at half the cost backward."""
+    if not torch.is_grad_enabled():
+        return _scaled(vectors)[0]
     scaled: torch.Tensor = _UnitLength.apply(vectors)  # type: ignore[no-untyped-call]
     return scaled
+
+
+def _scaled(vectors: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """[..., H] over its length, and the length [..., 1]."""
+    length = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True).clamp_min_(_LEAST)
+    return vectors / length, length
 
 
 class _UnitLength(torch.autograd.Function):
@@ -22,8 +30,7 @@ class _UnitLength(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, vectors: torch.Tensor) -> torch.Tensor:
         """Keep y and |x|."""
-        length = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True).clamp_min_(_LEAST)
-        scaled: torch.Tensor = vectors / length
+        scaled, length = _scaled(vectors)
         ctx.save_for_backward(scaled, length)
         return scaled
 

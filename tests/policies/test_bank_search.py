@@ -13,9 +13,10 @@ from small_policy import SMALL, WIDTH, policy_of
 from shotsmith.policies.bank import BankIndex
 from shotsmith.policies.bank_search import EXACT_UP_TO, kind_of
 from shotsmith.policies.bank_walk import BankWalk
-from shotsmith.policies.pointer import PointerPolicy
+from shotsmith.policies.pointer import PointerPolicy, build_policy
 from shotsmith.policies.protocol import BankInputs, taken
 from shotsmith.policies.shortlists import measure_shortlists
+from shotsmith.policies.unit_length import unit_length
 from shotsmith.recipe import OptimizerSettings, PolicySettings
 from shotsmith.recipe.policy import IndexSettings
 from shotsmith.training.learner import Learner
@@ -89,6 +90,18 @@ def test_nearly_everything_is_found_where_the_index_is_searched_thoroughly(kind)
     policy, inputs = retriever(kind, probes=400), inputs_of()
     assert measure_shortlists(policy, inputs, 3)["shortlist/recall"] > 0.93
     assert torch.equal(policy.greedy(inputs, 3), exact(policy).greedy(inputs, 3))
+
+
+def test_codes_of_one_bit_a_dimension_find_most_of_what_wide_keys_score_highest():
+    """Clusters of 300 dimensions, half the lists read."""
+    rng = torch.Generator().manual_seed(0)
+    centres = torch.randn(40, 300, generator=rng)
+    embeddings = centres.repeat(50, 1) + 0.7 * torch.randn(2000, 300, generator=rng)
+    queries = centres[:8] + 0.7 * torch.randn(8, 300, generator=rng)
+    index = IndexSettings(kind="ivf", probes=22)
+    policy = build_policy(PolicySettings(index=index, shortlist=32), 300, seed=0)
+    inputs = BankInputs(unit_length(queries), BankIndex(unit_length(embeddings)), torch.full((8, 1), -1))
+    assert measure_shortlists(policy, inputs, 2)["shortlist/recall"] > 0.9
 
 
 @on_each_kind

@@ -16,12 +16,14 @@ import torch
 from shotsmith.encoders.embedded import Floats
 from shotsmith.policies.candidates import Candidates, Retriever
 from shotsmith.recipe.policy import IndexSettings
-from shotsmith.samplers.nearest import open_ivf
+from shotsmith.samplers.nearest import TRAINED_ON, blocks, joined, kept
 
 EXACT_UP_TO = 100_000
 """Entries up to which `auto` searches exactly."""
-_ROWS = 16_384
-"""Entries added at a time."""
+_WIDE, _BLOCK = 256, 4
+"""Keys of so many dimensions have a code of four bits for each block of so many; narrower ones 8 bits a dimension."""
+_MULTIPLE = 32
+"""Keys are padded with zeros to a multiple of so many dimensions: faiss then compares many at a time."""
 _NEIGHBOURS = 32
 """Links of an entry in the graph of an hnsw index."""
 _VISITED = 16
@@ -50,11 +52,14 @@ class BankSearch:
         self.size = len(parts[0])
         self._kind = kind_of(settings, self.size)
         self._removed: Any = None
-        self._index = _graph(parts) if self._kind == "hnsw" else open_ivf(parts, settings.probes, folder)
+        if self._kind == "hnsw":
+            self._index = _graph(parts)
+        else:
+            self._index = kept("bank", parts, folder, lambda: _lists(parts))
 
     def rows(self, queries: torch.Tensor, wanted: int, probes: int) -> torch.Tensor:
         """Rows [n, W] with high inner products with the queries [n, width], best first; -1 where there are fewer."""
-        vectors, wanted = np.ascontiguousarray(queries.cpu().numpy(), dtype=np.float32), min(wanted, self.size)
+        vectors, wanted = _padded(queries.cpu().numpy()), min(wanted, self.size)
         _, rows = self._index.search(vectors, wanted, params=self._parameters(wanted, probes))
         if self._kind == "ivf" and (rows < 0).any():  # the lists that were searched hold too few
             some = np.flatnonzero((rows < 0).any(1))
@@ -63,7 +68,7 @@ class BankSearch:
 
     def add(self, parts: Sequence[Floats]) -> None:
         """Add entries with these keys behind the others."""
-        self._index.add(_joined(parts))
+        self._index.add(_padded(joined(parts)))
         self.size += len(parts[0])
 
     def remove(self, rows: torch.Tensor) -> None:
@@ -116,17 +121,40 @@ def _faiss() -> Any:
     return faiss
 
 
-def _graph(parts: Sequence[Floats]) -> Any:
+def _lists(parts: Sequence[Floats]) -> Any:
+    """About sqrt(N) lists around as many centres. Their entries are 8-bit integers, or codes of one bit a dimension:
+    product quantization (Jegou et al. 2011), compared in registers (Andre et al. 2015, "Cache locality is not enough").
+    """
     faiss = _faiss()
-    width = sum(part.shape[1] for part in parts)
-    index = faiss.IndexHNSWSQ(width, faiss.ScalarQuantizer.QT_8bit, _NEIGHBOURS, faiss.METRIC_INNER_PRODUCT)
-    for start in range(0, len(parts[0]), _ROWS):
-        block = _joined([part[start : start + _ROWS] for part in parts])
-        if not start:
-            index.train(_joined([part[:: 1 + len(part) // _ROWS] for part in parts]))
-        index.add(block)
+    count, width = len(parts[0]), _width(parts)
+    lists, centres, metric = max(1, round(count**0.5)), faiss.IndexFlatIP(width), faiss.METRIC_INNER_PRODUCT
+    if width < _WIDE:
+        index = faiss.IndexIVFScalarQuantizer(centres, width, lists, faiss.ScalarQuantizer.QT_8bit, metric)
+    else:
+        index = faiss.IndexIVFPQFastScan(centres, width, lists, width // _BLOCK, 4, metric)
+    index.own_fields, index.cp.min_points_per_centroid, index.cp.niter = False, 1, 8
+    sample = np.sort(np.random.default_rng(0).choice(count, min(count, lists * TRAINED_ON), replace=False))
+    index.train(_padded(joined([part[sample] for part in parts])))
+    for _, vectors in blocks(parts):
+        index.add(_padded(vectors))
     return index
 
 
-def _joined(parts: Sequence[Floats]) -> Floats:
-    return np.ascontiguousarray(parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1))
+def _graph(parts: Sequence[Floats]) -> Any:
+    faiss = _faiss()
+    index = faiss.IndexHNSWSQ(_width(parts), faiss.ScalarQuantizer.QT_8bit, _NEIGHBOURS, faiss.METRIC_INNER_PRODUCT)
+    for start, vectors in blocks(parts):
+        if not start:
+            index.train(_padded(joined([part[:: 1 + len(part) // len(vectors)] for part in parts])))
+        index.add(_padded(vectors))
+    return index
+
+
+def _width(parts: Sequence[Floats]) -> int:
+    width = sum(part.shape[1] for part in parts)
+    return width + -width % _MULTIPLE
+
+
+def _padded(rows: Floats) -> Floats:
+    """[N, D] with columns of zeros, which change no inner product."""
+    return np.ascontiguousarray(np.pad(rows, ((0, 0), (0, -rows.shape[1] % _MULTIPLE))), dtype=np.float32)

@@ -16,8 +16,10 @@ from shotsmith.policies.bank_search import BankSearch, vectors_of
 from shotsmith.policies.candidates import Candidates, Retriever
 from shotsmith.policies.protocol import BankInputs
 
-_WIDER = 4
+_WIDER = 6
 """The first search for a query finds so many times the shortlist: later steps choose among these too."""
+_BEST = 3
+"""Where the best entry of each step is all that is needed, it is so many times the shortlist."""
 _NARROWER = 4
 """Later searches find the shortlist divided by this, for what the choices so far have made interesting."""
 _FEWER = 8
@@ -42,8 +44,11 @@ class Entries(Protocol):
         """[B, U] bool: entries that are not for this query; None where all are."""
         ...
 
-    def look(self, vectors: torch.Tensor | None, wanted: torch.Tensor | None) -> None:
-        """Look for what scores high with the scorer's vectors [B, G, H], and for the rows wanted [B, G], if any."""
+    def look(self, vectors: torch.Tensor | None, wanted: torch.Tensor | None, *, best: bool = False) -> None:
+        """Look for what scores high with the scorer's vectors [B, G, H], and for the rows wanted [B, G], if any.
+
+        `best` says that no more than the best entry of each step is needed.
+        """
         ...
 
     def places(self, rows: torch.Tensor) -> torch.Tensor:
@@ -69,7 +74,7 @@ class Whole:
         """[B, N]: what similarity adds to the scores."""
         return self._policy.unlearned(self._queries, self.candidates.embeddings) if self._policy.similar else None
 
-    def look(self, _vectors: torch.Tensor | None, _wanted: torch.Tensor | None) -> None:
+    def look(self, _vectors: torch.Tensor | None, _wanted: torch.Tensor | None, *, best: bool = False) -> None:
         """Nothing has to be searched for."""
 
     def places(self, rows: torch.Tensor) -> torch.Tensor:
@@ -97,13 +102,14 @@ class Found:
         self.similarity = inputs.queries.new_zeros(len(inputs.queries), 0) if policy.similar else None
         self.hidden = torch.zeros(len(inputs.queries), 0, dtype=torch.bool, device=nothing.device)
 
-    def look(self, vectors: torch.Tensor | None, wanted: torch.Tensor | None) -> None:
+    def look(self, vectors: torch.Tensor | None, wanted: torch.Tensor | None, *, best: bool = False) -> None:
         """Search, and take in what is new."""
         shortlist, first = self._policy.shortlist, not len(self._rows)
         sought = vectors_of(self._policy, self._inputs.queries, vectors, prior=self.candidates.prior is not None)
         if first:
             excluded = self._inputs.barred.shape[1]
-            rows = self._search.rows(sought[:, 0], _WIDER * shortlist + excluded, self._search.probes)
+            size = (_BEST if best else _WIDER) * shortlist
+            rows = self._search.rows(sought[:, 0], size + excluded, self._search.probes)
         else:
             probes = max(1, self._search.probes // _FEWER)
             rows = self._search.rows(sought.flatten(0, 1), max(1, shortlist // _NARROWER), probes)
@@ -124,13 +130,14 @@ class Found:
         every = torch.cat([self._rows, rows.flatten()]).unique()
         every = every[int((every < 0).sum()) :]
         if len(every) > len(self._rows):
-            fresh = every[~torch.isin(every, self._rows, assume_unique=True)]
+            first = not len(self._rows)
+            fresh = every if first else every[~torch.isin(every, self._rows, assume_unique=True)]
             order = torch.cat([self._rows, fresh]).argsort()
             added = self._inputs.bank.some(self._policy, fresh)
-            self.candidates = (self.candidates + added).at(order)
+            self.candidates = added if first else (self.candidates + added).at(order)
             if self.similarity is not None:
                 of_added = self._policy.unlearned(self._inputs.queries, added.embeddings)
-                self.similarity = torch.cat([self.similarity, of_added], dim=1)[:, order]
+                self.similarity = of_added if first else torch.cat([self.similarity, of_added], dim=1)[:, order]
             unseen = torch.ones(len(rows), len(fresh), dtype=torch.bool, device=rows.device)
             self.hidden = torch.cat([self.hidden, unseen], dim=1)[:, order]
             self._rows = every

@@ -73,7 +73,7 @@ def _chosen(
     for step in range(shots):
         vectors = policy.scorer.vectors(policy.asked(state))
         assert vectors is not None
-        entries.look(vectors, None)
+        entries.look(vectors, None, best=True)
         if not (whole and step):
             barred = torch.cat([excluded, excluded.new_tensor(chosen)]) if chosen else excluded
             alone = _alone(entries, barred, similarity=not rounding)

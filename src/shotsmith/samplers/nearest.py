@@ -11,7 +11,7 @@ those of exact search.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ _QUERIES = 64
 """Searched at a time; the last block is filled up, so that no result depends on how many queries there are."""
 _ROWS = 16_384
 """Examples compared or added at a time."""
-_TRAINED_ON = 40
+TRAINED_ON = 40
 """Examples a list's centre is computed from."""
 _SPARE = 2
 """So many times the wanted rows are found first, and compared again."""
@@ -66,7 +66,7 @@ class Nearest:
         import faiss
 
         heap = faiss.ResultHeap(step, wanted, keep_max=True)
-        for start, vectors in _blocks(self.parts):
+        for start, vectors in blocks(self.parts):
             values, rows = faiss.knn(filled, vectors, min(wanted, len(vectors)), metric=faiss.METRIC_INNER_PRODUCT)
             heap.add_result(values, rows + start)
         heap.finalize()
@@ -89,7 +89,14 @@ class Nearest:
 
 
 def open_ivf(parts: Sequence[Floats], probes: int, folder: Path | None, progress: Progress | None = None) -> Any:
-    """The `ivf` index over the rows of `parts`, from `folder` if it was built from exactly these, else built anew.
+    """The `ivf` index over the rows of `parts`, built or kept in `folder` (`kept`)."""
+    index = kept("ivf", parts, folder, lambda: _build(parts, progress))
+    index.nprobe = min(probes, index.nlist)
+    return index
+
+
+def kept(kind: str, parts: Sequence[Floats], folder: Path | None, build: Callable[[], Any]) -> Any:
+    """A faiss index over the rows of `parts`, from `folder` if it was built from exactly these, else built anew.
 
     It is kept under a name that follows from its content; those of other embeddings are removed. It is mapped into
     memory where it comes from a file; `folder` None keeps it in memory.
@@ -97,21 +104,17 @@ def open_ivf(parts: Sequence[Floats], probes: int, folder: Path | None, progress
     import faiss
 
     if folder is None:
-        index = _build(parts, progress)
-    else:
-        name = f"ivf-{digest('ivf-1', *map(buffer, parts))[:32]}.faiss"
-        file = folder / name
-        if not file.exists():
-            built = _build(parts, progress)
-            with replacing(file) as temporary:
-                faiss.write_index(built, str(temporary))
-            del built
-            for other in folder.glob("ivf-*.faiss"):
-                if other != file:
-                    other.unlink()
-        index = faiss.read_index(str(file), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
-    index.nprobe = min(probes, index.nlist)
-    return index
+        return build()
+    file = folder / f"{kind}-{digest(f'{kind}-1', *map(buffer, parts))[:32]}.faiss"
+    if not file.exists():
+        built = build()
+        with replacing(file) as temporary:
+            faiss.write_index(built, str(temporary))
+        del built
+        for other in folder.glob(f"{kind}-*.faiss"):
+            if other != file:
+                other.unlink()
+    return faiss.read_index(str(file), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
 
 
 def buffer(array: Floats) -> memoryview | bytes:
@@ -128,20 +131,21 @@ def _build(parts: Sequence[Floats], progress: Progress | None) -> Any:
         faiss.IndexFlatIP(width), width, lists, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT
     )
     index.own_fields, index.cp.min_points_per_centroid, index.cp.niter = False, 1, 8
-    sample = np.sort(np.random.default_rng(0).choice(count, min(count, lists * _TRAINED_ON), replace=False))
+    sample = np.sort(np.random.default_rng(0).choice(count, min(count, lists * TRAINED_ON), replace=False))
     with (progress or Silent()).task("build the index", count, "example") as advance:
-        index.train(_joined([part[sample] for part in parts]))
-        for _, vectors in _blocks(parts):
+        index.train(joined([part[sample] for part in parts]))
+        for _, vectors in blocks(parts):
             index.add(vectors)
             advance(len(vectors))
     return index
 
 
-def _blocks(parts: Sequence[Floats]) -> Iterator[tuple[int, Floats]]:
+def blocks(parts: Sequence[Floats]) -> Iterator[tuple[int, Floats]]:
     """(First row, rows side by side [at most 16,384, D])."""
     for start in range(0, len(parts[0]), _ROWS):
-        yield start, _joined([part[start : start + _ROWS] for part in parts])
+        yield start, joined([part[start : start + _ROWS] for part in parts])
 
 
-def _joined(parts: Sequence[Floats]) -> Floats:
+def joined(parts: Sequence[Floats]) -> Floats:
+    """Parts side by side."""
     return np.ascontiguousarray(parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1))

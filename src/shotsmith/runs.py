@@ -301,6 +301,8 @@ def show(run: Run) -> dict[str, Any]:
         "best_free": summary.get("best_free"),
         "validation": summary.get("validation", []),
         "recall": summary.get("recall", []),
+        "sole_answer": summary.get("sole_answer"),
+        "nothing_right": summary.get("nothing_right", False),
         "barred": read_json(run.barred) if run.barred.exists() else {},
     }
 

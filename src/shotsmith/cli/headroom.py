@@ -61,6 +61,7 @@ def sentence(found: Headroom) -> str:
         best=found.best.accuracy_on_val_at_best_shots,
         shots=found.best.best_shots,
         queries=found.queries,
+        text=found.sole_answer,
         more=4 * found.queries,
         there=next(gap["difference"] for gap in found.gaps if gap["shots"] == found.best.best_shots),
         **{key: found.gap[key] for key in ("difference", "low", "high")},

@@ -16,11 +16,13 @@ from shotsmith.recipe.bounded_yaml import MOST_BYTES, read_text, read_yaml
 from shotsmith.recipe.data import BANK_SOURCES, SOURCES, WorldSettings
 from shotsmith.recipe.experiment import Recipe
 from shotsmith.recipe.models import VLMSettings
+from shotsmith.recipe.places import placed
 from shotsmith.recipe.policy import PolicySettings
 from shotsmith.recipe.rewards import RewardSettings, further_metrics
 from shotsmith.recipe.urls import hiding_credentials
 
 _MAX_BASES = 8
+_NONE = object()
 _MOST_FAULTS = 50
 """So many faults are told."""
 _MAX_DEPTH = 16
@@ -44,6 +46,7 @@ _ALTERNATIVES: Mapping[tuple[str, ...], tuple[str, ...]] = {("data",): SOURCES, 
 def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
     """Read a recipe; `overrides` are 'section.key=value' with YAML values.
 
+    Relative paths start from the working directory; those that are only found from the recipe's folder start there.
     `base: FILE` (beside the recipe) takes over that recipe; what stands here goes on top, key by key. A preset or
     another source of data replaces what it is an alternative to, in overrides too. Raises RecipeError listing every
     fault at once, with the nearest known key for each unknown one.
@@ -62,9 +65,10 @@ def _read_with_base(path: Path, depth: int, left: int = MOST_BYTES) -> dict[str,
     value = read_yaml(text, "is", path)
     if not isinstance(value, dict):
         raise RecipeError("a recipe is a mapping of sections", file=path)
-    if "base" not in value:
+    base = value.pop("base", _NONE)
+    value = placed(value, Recipe, path)
+    if base is _NONE:
         return value
-    base = value.pop("base")
     if not isinstance(base, str) or not base:
         raise RecipeError("is the name of a recipe file", file=path, field="base")
     if not depth:

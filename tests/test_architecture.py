@@ -17,9 +17,8 @@ LONGEST = 400
 
 # Ground floor first. A module imports its own floor and those below.
 FLOORS: tuple[frozenset[str], ...] = (
-    frozenset(
-        {"environment", "errors", "records", "files", "metrics", "recipe", "runs", "progress", "temporary", "visible"}
-    ),
+    frozenset({"attempts", "environment", "errors", "files", "metrics", "progress", "recipe", "records", "runs"})
+    | {"temporary", "visible"},
     frozenset({"data", "statistics"}),
     frozenset({"encoders", "samplers", "vlms", "builtin"}),
     frozenset({"completions", "rewards"}),

@@ -225,6 +225,34 @@ def test_a_bad_override_is_explained(recipe_file, override: str, problem: str):
         load_recipe(recipe_file("data: {world: {}}\nname: demo"), [override])
 
 
+@pytest.mark.parametrize(
+    "override",
+    [
+        'vlm.api_key="hunter2: [',
+        "vlm.api_key=*hunter2",
+        "vlm.api_key=!hunter2",
+        "name={hunter2: 1, hunter2: 2}",
+        "vlm.server.url=[http://someone:hunter2@host/v1",
+        "vlm.server.url=http://someone:hunter2@host:port/v1",
+        "vlm.server.url=ftp://someone:hunter2@host/v1",
+        "vlm.server={url: 'http://h', 'https://someone:hunter2@host': 1}",
+        "vlm.server={url: 'http://h', api_key_env: 'sk-hunter2'}",
+        "grpo.beta=hunter2",
+        "data.metric=hunter2",
+        "seeds=hunter2",
+        "name.first=hunter2",
+        "hunter2",
+        "https://someone:hunter2@host/v1?a=b",
+        "https://someone:hunter2@host/v1",
+    ],
+)
+def test_no_message_repeats_the_value_of_an_override(recipe_file, override: str):
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(recipe_file("data: {world: {}}\nname: demo"), ["grpo.beta=0.1", override])
+    assert "hunter2" not in str(caught.value) and "someone" not in str(caught.value)
+    assert any(told in str(caught.value) for told in ("override 2", override.partition("=")[0], "https://***@host"))
+
+
 # Presets
 
 

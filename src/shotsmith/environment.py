@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
@@ -22,6 +23,15 @@ def environment() -> dict[str, Any]:
         "git_commit": _git_commit(),
         "image_ids": "content",
     }
+
+
+def other_version(file: Path) -> str | None:
+    """The version of shotsmith that wrote an `environment.json`, where it is another than this one."""
+    try:
+        theirs = json.loads(file.read_text(encoding="utf-8"))["versions"]["shotsmith"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return None if theirs in (None, _version("shotsmith")) else str(theirs)
 
 
 def _version(package: str) -> str | None:

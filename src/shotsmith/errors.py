@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+_ABSENT = ("no such file", "no such image", "no such recipe", "no such folder", "no such run or log")
+"""Problems of a path that names nothing."""
+
 
 class ShotsmithError(Exception):
     """Anything Shotsmith can explain to its user in one line."""
@@ -28,7 +31,12 @@ class InputError(ShotsmithError):
 
     def __str__(self) -> str:
         place = [part for part in (self.file, _labelled("row", self.row), _labelled("field", self.field)) if part]
-        return f"{', '.join(place)}: {self.problem}" if place else self.problem
+        told = f"{', '.join(place)}: {self.problem}" if place else self.problem
+        return f"{told} (looked for from {Path.cwd()})" if self._is_absent_from_here() else told
+
+    def _is_absent_from_here(self) -> bool:
+        """Whether a relative path names nothing: then it matters where it starts."""
+        return self.file is not None and self.problem in _ABSENT and not Path(self.file).is_absolute()
 
 
 class RecipeError(InputError):

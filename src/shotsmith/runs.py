@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from shotsmith.environment import environment
-from shotsmith.errors import InputError, ShotsmithError, WriteError
+from shotsmith.attempts import stopped
+from shotsmith.environment import environment, other_version
+from shotsmith.errors import InputError, RecipeError, ShotsmithError, WriteError
 from shotsmith.files import read_json, write_json, write_text
 from shotsmith.recipe import Recipe, dump_recipe, load_recipe
 from shotsmith.temporary import clear_all_leftovers
@@ -86,7 +87,7 @@ class Run:
             raise InputError("is a file; a run needs a folder", file=folder)
         if run.recipe_file.exists():
             if not fresh:
-                _same_recipe(load_recipe(run.recipe_file), recipe, run)
+                _same_recipe(_recipe_of(folder), recipe, run)
                 return run
             if not run.environment_file.exists():
                 problem = "holds a recipe.yaml, but is no run that could be started anew; choose another folder (--out)"
@@ -101,11 +102,10 @@ class Run:
     @classmethod
     def open(cls, folder: Path) -> Run:
         """An existing run. Raises InputError where there is none."""
-        recipe_file = folder / "recipe.yaml"
-        if not recipe_file.exists():
+        if not (folder / "recipe.yaml").exists():
             why = "it has no recipe.yaml" if folder.exists() else "there is no such folder, with a recipe.yaml"
             raise InputError(f"is not a run folder ({why})", file=folder)
-        return cls(folder, load_recipe(recipe_file))
+        return cls(folder, _recipe_of(folder))
 
     @property
     def recipe_file(self) -> Path:
@@ -264,8 +264,7 @@ class Run:
 
     def status(self) -> Literal["created", "running", "stopped", "done"]:
         """Where the run stands now."""
-        lock_file = self.folder / ".lock"
-        if not lock_file.exists():
+        if not (lock_file := self.folder / ".lock").exists():
             return "done" if self.is_done(LAST_STAGE) else "created"
         with lock_file.open(encoding="utf-8") as stream:
             try:
@@ -290,7 +289,8 @@ def show(run: Run) -> dict[str, Any]:
     summary = read_json(run.summary) if run.summary.exists() else {}
     return {
         "run": str(run.folder),
-        "status": run.status(),
+        "status": (status := run.status()),
+        "stopped": stopped(run.folder, run.stages()) if status == "stopped" else None,
         "recipe": run.recipe.model_dump(mode="json"),
         "stages": run.stages(),
         "epochs": epochs,
@@ -301,6 +301,8 @@ def show(run: Run) -> dict[str, Any]:
         "best_free": summary.get("best_free"),
         "validation": summary.get("validation", []),
         "recall": summary.get("recall", []),
+        "sole_answer": summary.get("sole_answer"),
+        "nothing_right": summary.get("nothing_right", False),
         "barred": read_json(run.barred) if run.barred.exists() else {},
     }
 
@@ -360,11 +362,20 @@ def _best(epochs: Sequence[Row], column: Literal["val_reward", "val_loss"]) -> R
     return min(scored, key=lambda row: (sign * row[column], PHASES.index(row["phase"]), row["epoch"]), default=None)
 
 
+def _recipe_of(folder: Path) -> Recipe:
+    try:
+        return load_recipe(folder / "recipe.yaml")
+    except RecipeError as error:
+        if (theirs := other_version(folder / "environment.json")) is None:
+            raise
+        told = f"was written by shotsmith {theirs}, and this version cannot go on with it: {error.problem}"
+        raise RecipeError(told, file=folder) from error
+
+
 def _same_recipe(there: Recipe, now: Recipe, run: Run) -> None:
     old, new = (flat(recipe.model_dump(mode="json")) for recipe in (there, now))
     absent = object()
-    differing = [key for key in {**old, **new} if old.get(key, absent) != new.get(key, absent)]
-    if differing:
+    if differing := [key for key in {**old, **new} if old.get(key, absent) != new.get(key, absent)]:
         changes = "; ".join(f"{key}: {_said(old, key)} there, {_said(new, key)} now" for key in differing)
         raise InputError(
             f"holds the run of a different recipe ({changes}). Give this one another name (--set name=...) "

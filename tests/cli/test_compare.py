@@ -33,7 +33,7 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def results(share: float, salt: int) -> list[Result]:
     return [
-        Result(query, selector, 0, shots, 0, (), "x", value, value, "kind", None, value)
+        Result(query, selector, 0, shots, 0, (), f"x{query % 5}", value, value, "kind", None, value)
         for selector in ("supervised", "grpo")
         for shots in (1, 2)
         for query in range(80)

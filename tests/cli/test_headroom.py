@@ -28,7 +28,7 @@ def found(verdict: Verdict, difference: float = 40.0) -> Headroom:
         {"shots": shots, "difference": difference, "low": difference - 8, "high": difference + 8, "n": 20}
         for shots in (1, "mean")
     ]
-    return Headroom(20, (1,), tuple(rows), best, tuple(gaps), verdict, 900)
+    return Headroom(20, (1,), tuple(rows), best, tuple(gaps), verdict, "yes" if verdict == "same_answer" else None, 900)
 
 
 class _Parts:
@@ -81,6 +81,7 @@ def test_json_holds_the_figures_and_the_sentence(asked: list[object]) -> None:
             "Not worth it: the oracle is only 2.0 points [-6.0, 10.0] above the best free selector. Use mixed",
         ),
         ("unclear", "Unclear: the oracle is 2.0 points"),
+        ("same_answer", "Every answer to 20 queries is 'yes', whatever was shown"),
         ("nothing_right", "Not one of the answers to 20 queries was right"),
     ],
 )

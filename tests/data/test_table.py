@@ -198,3 +198,10 @@ def test_a_cell_that_begins_like_a_list_and_is_none_is_a_fault(images: Path):
     with pytest.raises(DataError, match="no list in JSON") as caught:
         read_table(commas(images / "table", [{**rows_of(1)[0], "photo": "[in/0.png]"}]), NAMED)
     assert (caught.value.row, caught.value.field) == (0, "photo")
+
+
+@pytest.mark.parametrize("write", [*WRITERS, commas])
+def test_a_wrong_column_name_lists_the_columns_that_there_are(images: Path, write: Callable):
+    with pytest.raises(DataError) as caught:
+        read_table(write(images / "table", rows_of()), NAMED.model_copy(update={"question": "query"}))
+    assert caught.value.field == "query" and "there are key, photo, asked, said" in caught.value.problem

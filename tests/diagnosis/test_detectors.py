@@ -60,6 +60,12 @@ def entered(selector: str, accuracy: float) -> Spoil:
     return spoil
 
 
+def ended(difference: float, low: float, high: float, p: float) -> Spoil:
+    """What the test said of the trained policy minus the best free selector."""
+    row = {"a": "grpo", "b": "mixed", "shots": "mean", "difference": difference, "low": low, "high": high, "p": p}
+    return lambda evidence: dataclasses.replace(evidence, outcome=row)
+
+
 def beside(change: Spoil, of_both: Spoil = lambda evidence: evidence) -> Spoil:
     """Lays another run beside it that differs by `change`, after both were made something by `of_both`."""
     return lambda evidence: dataclasses.replace(of_both(evidence), against=change(of_both(evidence)))
@@ -114,6 +120,9 @@ PLANTED: dict[str, Spoil] = {
     "ppo_loss_sign": spoilt(ppo_loss=lambda epoch: 0.0004 * (-1) ** epoch),
     "answers_all_wrong": answers(lambda one: {"vqa_accuracy": 0.0, "vqa_accuracy_normalised": 0.0}),
     "answers_all_same": answers(lambda one: {"text": "Yes."}),
+    "completions_all_same": lambda evidence: dataclasses.replace(evidence, results=(), sole_completion=("Yes.", 640)),
+    "training_lost": ended(-9.0, -12.0, -6.0, 0.001),
+    "training_undecided": ended(1.0, -2.0, 4.0, 0.4),
     "zero_shot_best": entered("zero_shot", 1.0),
     "training_cannot_pay": lambda evidence: entered("oracle", 1.0)(entered("mixed", 0.99)(evidence)),
     "repeated_demonstrations": answers(lambda one: {"sequence": (one.sequence[0],) * one.shots}),
@@ -169,6 +178,23 @@ def test_an_oracle_far_above_or_answers_of_few_queries_are_no_finding(healthy: E
 def test_the_vote_is_no_answer_of_the_vlm(healthy: Evidence) -> None:
     wrong = answers(lambda one: {"vqa_accuracy": 0.0, "vqa_accuracy_normalised": 0.0})(healthy)
     assert "answers_all_wrong" in found(entered("majority_vote", 1.0)(wrong))
+
+
+def test_a_gain_on_the_test_queries_is_no_finding(healthy: Evidence) -> None:
+    assert diagnose(ended(6.0, 3.0, 9.0, 0.001)(healthy)) == []
+    assert "training_undecided" in found(ended(6.0, 3.0, 9.0, 0.06)(healthy))
+
+
+@pytest.mark.parametrize("cause", ["answers_all_same", "completions_all_same", "answers_all_wrong"])
+@pytest.mark.parametrize(
+    "signal", ["groups_without_signal", "groups_failed", "groups_saturated", "advantages_averaged"]
+)
+def test_where_no_choice_can_matter_no_other_sampling_is_advised(healthy: Evidence, cause: str, signal: str) -> None:
+    told = found(PLANTED[signal](PLANTED[cause](ended(0.0, 0.0, 0.0, 1.0)(healthy))))
+    assert cause in told and signal not in told
+    assert not any("num_generations" in override for one in told.values() for override in one.overrides)
+    advice = " ".join(LANGUAGES["en"].say(f"finding.{key}.advice", **one.values) for key, one in told.items())
+    assert "ample more sequences" not in advice
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -258,3 +258,25 @@ def test_confidence_and_resamples_have_an_effect() -> None:
     )
     assert narrow["high"] - narrow["low"] < usual["high"] - usual["low"]
     assert (many["low"], many["high"]) != (usual["low"], usual["high"])
+
+
+@pytest.mark.parametrize(
+    ("text", "accuracy", "sole", "nothing"),
+    [
+        (lambda query: f"a {query}", lambda query: query % 2, None, False),
+        (lambda query: "Yes." if query % 2 else "yes", lambda query: query % 2, "yes", False),
+        (lambda query: f"a {query}", lambda query: 0, None, True),
+        (lambda query: "no", lambda query: 0, "no", True),
+    ],
+)
+def test_answers_that_no_selector_explains_are_noted(
+    text: Callable[[int], str], accuracy: Callable[[int], float], sole: str | None, nothing: bool
+) -> None:
+    rows = rows_of("mixed", lambda q, k, s, d: float(accuracy(q)))
+    results = [
+        replace(one, text=text(one.query_id), vqa_accuracy_normalised=one.vqa_accuracy, vqa_accuracy_stemmed=None)
+        for one in rows
+    ]
+    vote = [replace(one, selector="majority_vote", text="other", vqa_accuracy=1.0) for one in results]
+    summary = summarise([*results, *vote], SETTINGS)
+    assert (summary["sole_answer"], summary["nothing_right"]) == (sole, nothing)

@@ -92,6 +92,17 @@ def test_where_nothing_is_ever_right_something_else_is_wrong(parts_with: Make) -
     assert headroom(parts_with(Answers(lambda one: False), recipe_of()), 10).verdict == "nothing_right"
 
 
+def test_one_answer_to_everything_is_told_from_data_without_headroom(parts_with: Make) -> None:
+    """It is right now and then, and the oracle is no better than anything free."""
+
+    class Same(Answers):
+        def complete(self, requests: list[Request]) -> list[Completion | Failure]:
+            return [Completion("Blue.", dict.fromkeys(one.answers, -1.0)) for one in requests]
+
+    found = headroom(parts_with(Same(lambda one: True), recipe_of()), 30)
+    assert (found.verdict, found.sole_answer) in (("same_answer", "Blue."), ("nothing_right", "Blue."))
+
+
 def test_nothing_is_asked_twice(parts_with: Make) -> None:
     vlm, recipe = Answers(one_in_ten), recipe_of()
     parts = parts_with(vlm, recipe)

@@ -121,6 +121,37 @@ def test_a_run_that_does_not_beat_what_is_free_says_so_first_and_what_to_use(sho
     assert "% of the headroom" not in everything and "gains -" not in everything
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize(("low", "high"), [(-12.0, -6.0), (-2.0, 3.0)])
+def test_of_a_run_that_gained_nothing_no_share_of_the_headroom_is_told(
+    shown: Shown, language: str, low: float, high: float
+) -> None:
+    """Also where the mean is higher by chance."""
+    set_contrast(shown, "mixed", low, high)
+    found = facts(shown)
+    assert found.gain is not None and found.gain > 0
+    good, bad = said(shown)
+    assert not {"headroom.small", "headroom.large"} & (good | bad) and "headroom.open" in bad
+    page = content(ReportData(shown), LANGUAGES[language])
+    gains = LANGUAGES[language].say("summary.headroom", headroom=found.headroom, gain=found.gain, policy="grpo")
+    assert gains not in page.summary
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize(
+    ("told", "key"), [({"sole_answer": "yes"}, "same_answer"), ({"nothing_right": True}, "nothing_right")]
+)
+def test_answers_that_tell_nothing_of_selectors_are_the_first_thing_said(
+    shown: Shown, language: str, told: dict[str, object], key: str
+) -> None:
+    page = content(ReportData(shown | told), LANGUAGES[language])
+    assert page.verdict == LANGUAGES[language].say(f"verdict.{key}", text="yes")
+    steps = next_steps(facts(shown | told))
+    assert steps[0].why.key == "next.prompt"
+    assert steps[0].command == f"shotsmith prompt {shown['run']}"
+    assert not {"next.longer", "next.seeds"} & {step.why.key for step in steps}
+
+
 def test_no_clear_difference_is_said_where_the_interval_holds_zero(shown: Shown) -> None:
     set_contrast(shown, "mixed", -2, 3)
     page = content(ReportData(shown), LANGUAGES["en"])

@@ -103,3 +103,16 @@ def test_what_is_no_chat_is_refused(body: Any, param: str | None) -> None:
     with pytest.raises(Refused) as refused:
         asked_in(messages_of(body))
     assert (refused.value.status, refused.value.param) == (400, param)
+
+
+def test_images_of_a_turn_are_exchanged_in_their_order() -> None:
+    own = [image("one"), text("mine?"), {"type": "image_url", "image_url": {"url": "two", "detail": "low"}}]
+    asked = asked_in(messages_of({"messages": [user(*own)]}))
+    assert asked is not None
+    turned = asked.with_images(["ONE", "TWO"])
+    assert turned.images == ("ONE", "TWO") and turned.question == "mine?"
+    assert turned.parts == (
+        image("ONE"),
+        text("mine?"),
+        {"type": "image_url", "image_url": {"url": "TWO", "detail": "low"}},
+    )

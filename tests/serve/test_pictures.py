@@ -36,8 +36,22 @@ def test_each_format_is_taken_and_its_file_removed(form: str) -> None:
         file = pictures.file(picture)
         with Image.open(file) as opened:
             assert opened.format == form and opened.size == (8, 6)
-        assert picture.url == f"data:{picture.kind};base64,{encoded(form)}"
+        url = f"data:{picture.kind};base64,{encoded(form)}"
+        assert picture.url == url if form != "BMP" else picture.url.startswith("data:image/png;base64,")
     assert not file.exists() and not file.parent.exists()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photograph_of_a_request_is_passed_on_upright_and_without_metadata(orientation: int) -> None:
+    metadata, written = Image.Exif(), io.BytesIO()
+    metadata[0x0112], metadata[0x010E] = orientation, "GPS 48.858N 2.294E"
+    Image.new("RGB", (8, 6), "red").save(written, "JPEG", exif=metadata)
+    with Pictures(ServeSettings()) as pictures:
+        url = pictures.take(base64.b64encode(written.getvalue()).decode(), "image").url
+    passed_on = base64.b64decode(url.partition(",")[2])
+    with Image.open(io.BytesIO(passed_on)) as opened:
+        assert opened.size == ((8, 6) if orientation <= 4 else (6, 8)) and not dict(opened.getexif())
+    assert b"GPS" not in passed_on
 
 
 @pytest.mark.parametrize("form", ["TIFF", "PPM", "ICO", "PDF", "PCX"])

@@ -33,6 +33,9 @@ from shotsmith.cli import (
 from shotsmith.errors import InputError, ShotsmithError
 from shotsmith.visible import visible_line
 
+_UsageError: type[Exception] = typer.BadParameter.__bases__[0]
+"""What the command line raises for arguments that no verb takes; it repeats them."""
+
 
 class Verbs(typer.core.TyperGroup):
     """Turns what goes wrong in a verb into one clear line on stderr and an exit code."""
@@ -44,6 +47,13 @@ class Verbs(typer.core.TyperGroup):
         except ShotsmithError as error:
             _say(f"error: {error}")
             raise typer.Exit(2 if isinstance(error, InputError) else 1) from error
+        except _UsageError as error:
+            from shotsmith.recipe.urls import hiding_credentials
+
+            error.args = tuple(hiding_credentials(str(part)) for part in error.args)
+            if hasattr(error, "message"):  # what is printed
+                error.message = hiding_credentials(str(error.message))
+            raise
         except OSError as error:
             if isinstance(error, BrokenPipeError):  # nobody reads on: typer ends quietly
                 raise
@@ -124,7 +134,8 @@ def main() -> None:
 
 def _say(line: str) -> None:
     from shotsmith.cli.console import Console
+    from shotsmith.recipe.urls import hiding_credentials
 
     console = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
-    line = visible_line(line)
+    line = visible_line(hiding_credentials(line))
     console.print(line, style="bold red" if line.startswith("error") else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from shotsmith.evaluation.compare import ComparedRow, Comparison
+    from shotsmith.evaluation.results import Result
     from shotsmith.evaluation.transfer import Transfer
     from shotsmith.runs import Run
 
@@ -64,8 +66,25 @@ def compare(
         return
     console = Console()
     console.print(comparison_table(found, console.width))
-    for line in verdicts(found):
-        console.print(line, highlight=False)
+    for line in (*verdicts(found), *_remarks(opened, results)):
+        console.print(line, highlight=False, markup=False)
+
+
+def _remarks(runs: Mapping[str, Run], results: Mapping[str, Sequence[Result]]) -> Iterator[str]:
+    """A line for each run whose training gained nothing over what is free, or whose answers tell nothing of selectors:
+    a difference between two such runs is not worth much."""
+    from shotsmith.evaluation.unresponsive import nothing_right, sole_answer
+    from shotsmith.reports.content import headline
+    from shotsmith.reports.facts import facts
+    from shotsmith.reports.language import LANGUAGES
+    from shotsmith.runs import show
+
+    for name, run in runs.items():
+        answers = {"sole_answer": sole_answer(results[name]), "nothing_right": nothing_right(results[name])}
+        found = facts(show(run) | answers)
+        unresponsive = found.sole_answer is not None or found.nothing_right
+        if unresponsive or (found.contrast(found.trained, found.best_free) is not None and not found.is_better):
+            yield f"{name}: {headline(found, LANGUAGES['en'].measured_by(found.metric))}"
 
 
 def _transfer(runs: dict[str, Run], as_json: bool) -> None:
@@ -127,7 +146,7 @@ def verdicts(found: Comparison) -> list[str]:
     """In words: which differences are told from none, and which this number of queries cannot tell."""
     lines = []
     if decided := [row for row in found.rows if row.decided]:
-        lines.append(f"Told apart (p at most {found.alpha:g} after Holm's correction): {_listed(decided)}.")
+        lines.append(f"Told apart (p at most {found.alpha:g} after Holm's correction): {_by_sign(decided)}.")
     if found.undecided:
         sizes = [row.detectable for row in found.undecided]
         lines.append(
@@ -136,6 +155,13 @@ def verdicts(found: Comparison) -> list[str]:
             f"{found.power:.0%} of the time."
         )
     return lines
+
+
+def _by_sign(rows: list[ComparedRow]) -> str:
+    """The pairs, those whose first is higher before those whose first is lower."""
+    higher, lower = ([row for row in rows if sign * row.difference > 0] for sign in (1, -1))
+    parts = (("higher", higher), ("lower", lower))
+    return "; ".join(f"the first is {word}: {_listed(some)}" for word, some in parts if some)
 
 
 def _listed(rows: tuple[ComparedRow, ...] | list[ComparedRow]) -> str:

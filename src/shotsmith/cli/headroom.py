@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shotsmith.cli.options import Json, Out, Overrides, Quiet, RecipeFile, print_json
+from shotsmith.cli.options import Json, Out, Overrides, Quiet, RecipeFile, print_json, recipe_in
 
 if TYPE_CHECKING:
     from shotsmith.experiment.headroom import Headroom
@@ -31,16 +31,20 @@ def headroom(
     """
     from shotsmith.recipe import load_recipe
 
+    recipe, out = recipe_in(recipe, out)
     settings = load_recipe(recipe, overrides or ())
 
     from shotsmith import experiment
+    from shotsmith.attempts import absent_folders, attempt
     from shotsmith.cli.terminal import listening
     from shotsmith.experiment.headroom import headroom as measure
     from shotsmith.experiment.parts import Parts
     from shotsmith.runs import Run
 
-    run = Run.create(out or Path("runs") / settings.name, settings)
-    with run.lock(), listening(quiet or as_json) as progress:
+    folder = out or Path("runs") / settings.name
+    made = absent_folders(folder)
+    run = Run.create(folder, settings)
+    with run.lock(), attempt(folder, made), listening(quiet or as_json) as progress:
         experiment.run(settings, run, progress, until="pools")
         with Parts(settings, run, progress) as parts, parts.explaining():
             found = measure(parts, queries)
@@ -61,6 +65,7 @@ def sentence(found: Headroom) -> str:
         best=found.best.accuracy_on_val_at_best_shots,
         shots=found.best.best_shots,
         queries=found.queries,
+        text=found.sole_answer,
         more=4 * found.queries,
         there=next(gap["difference"] for gap in found.gaps if gap["shots"] == found.best.best_shots),
         **{key: found.gap[key] for key in ("difference", "low", "high")},

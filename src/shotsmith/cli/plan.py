@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shotsmith.cli.options import Json, Overrides, RecipeFile, print_json
+from shotsmith.cli.options import Json, Overrides, RecipeFile, print_json, recipe_in
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -53,6 +53,7 @@ def plan(
     """
     from shotsmith.recipe import load_recipe
 
+    recipe, _ = recipe_in(recipe, None)
     loaded = load_recipe(recipe, overrides or ())
     made = _plan(loaded, (prompts_per_second, tokens_per_second), measure, pilot, like, assume, devices)
     if as_json:

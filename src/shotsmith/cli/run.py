@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shotsmith.cli.options import Fresh, Json, Out, Overrides, Quiet, RecipeFile, print_json
+from shotsmith.cli.options import Fresh, Json, Out, Overrides, Quiet, RecipeFile, print_json, recipe_in
 
 if TYPE_CHECKING:
     from shotsmith.completions.failed import FailedPrompts
@@ -56,11 +56,11 @@ def go(
     """Run a recipe up to a stage, then print what came of it."""
     from shotsmith.recipe import load_recipe
 
-    if recipe_file.is_dir():
-        recipe_file, out = recipe_file / "recipe.yaml", out or recipe_file
+    recipe_file, out = recipe_in(recipe_file, out)
     recipe = load_recipe(recipe_file, overrides or ())
 
     from shotsmith import experiment
+    from shotsmith.attempts import absent_folders, attempt
     from shotsmith.cli.terminal import listening
     from shotsmith.completions.failed import failed_prompts_of
     from shotsmith.errors import InputError
@@ -68,9 +68,11 @@ def go(
 
     if until is not None and until not in experiment.STAGES:
         raise InputError(f"--until: no stage is called '{until}'; the stages are {', '.join(experiment.STAGES)}")
-    other = None if like is None else Run.open(like)
-    run = Run.create(out or Path("runs") / recipe.name, recipe, fresh=fresh)
-    with run.lock(), listening(quiet) as progress:
+    other = None if like is None else _other(like)
+    folder = out or Path("runs") / recipe.name
+    made = absent_folders(folder)
+    run = Run.create(folder, recipe, fresh=fresh)
+    with run.lock(), attempt(folder, made), listening(quiet) as progress:
         if other is not None:
             _take_over(run, other)
         if not quiet:
@@ -81,6 +83,17 @@ def go(
         print_json(show(run) | {"failed_prompts": failed and failed.as_json()})
     elif not quiet:
         _print_outcome(run.folder, show(run), failed)
+
+
+def _other(folder: Path) -> Run:
+    """The run to take over from. Raises InputError where there is none, before anything is made."""
+    from shotsmith.errors import InputError
+    from shotsmith.runs import Run
+
+    if not (folder / "recipe.yaml").exists():
+        what = "holds no run (it has no recipe.yaml)" if folder.is_dir() else "there is no such run"
+        raise InputError(f"--from: {what}; looked for in {Path.cwd()}", file=folder)
+    return Run.open(folder)
 
 
 def _tell_what_is_done(run: Run, stages: list[str], until: str | None) -> None:

@@ -103,6 +103,8 @@ def serve(
 def _key(variable: str | None, option: str) -> str | None:
     if variable is None:
         return None
+    if not variable.isidentifier():
+        raise InputError("is the name of an environment variable that holds the key, not the key itself", field=option)
     key = os.environ.get(variable, "").strip()
     if not key:
         raise InputError(f"the environment variable {variable} is not set or is empty", field=option)

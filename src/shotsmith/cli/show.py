@@ -45,11 +45,14 @@ def _print(shown: Mapping[str, Any], failed: FailedPrompts | None, console: Cons
         print_results,
         print_verdict,
         stages_table,
+        stopped_lines,
     )
     from shotsmith.cli.terminal import epoch_table
 
     console.print(str(shown["run"]), style="bold", end="", highlight=False, soft_wrap=True)
     console.print(f": {shown['status']}", highlight=False, soft_wrap=True)
+    for line in stopped_lines(shown):
+        console.print(line, highlight=False, soft_wrap=True)
     if shown["stages"]:
         console.print(stages_table(shown["stages"]))
         for line in left_out_lines(shown["stages"]):

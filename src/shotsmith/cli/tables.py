@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -105,6 +106,24 @@ def left_out_lines(stages: Iterable[Mapping[str, Any]]) -> list[str]:
 
 def _left_out_line(name: str, why: str) -> str:
     return LANGUAGES["en"].say(f"left_out.{why}", column=name)
+
+
+def stopped_lines(shown: Mapping[str, Any]) -> list[str]:
+    """Why a run stands still, and how to go on; nothing where it is running or done."""
+    if shown["status"] not in ("created", "stopped"):
+        return []
+    go_on = f"shotsmith run {shlex.quote(str(shown['run']))}"
+    stopped = shown["stopped"]
+    if stopped is None:
+        return [f"To begin: {go_on}"]
+    after = "before the end of the first stage" if stopped["after"] is None else f"after the stage {stopped['after']}"
+    why = {
+        "failed": f"failed: {stopped['error']}",
+        "interrupted": "was interrupted",
+        "killed": "was killed, or the machine stopped, before it could note a reason",
+        "finished": "had done what was asked for (--until)",
+    }.get(stopped["how"], "left no note of the reason")
+    return [f"Stopped {after}: it {why}", f"To go on: {go_on}"]
 
 
 def print_best(epochs: Sequence[Mapping[str, Any]], heading: str, console: Console) -> None:

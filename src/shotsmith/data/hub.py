@@ -15,7 +15,7 @@ from shotsmith.data.arrow_rows import refuse_types
 from shotsmith.data.confined import refuse_outside
 from shotsmith.data.identity import ImageIds, picture_number, text_number, written_number
 from shotsmith.data.pictures import NONE, listed, write_picture
-from shotsmith.data.rows import OnFault, Row, refuse
+from shotsmith.data.rows import OnFault, Row, column_list, refuse
 from shotsmith.data.wording import Wording, asked_of, column_of
 from shotsmith.errors import DataError, InputError
 from shotsmith.files import digest
@@ -56,7 +56,7 @@ def read_hub(
     for name in (columns.id, image_column, columns.question, held, columns.options):
         if name is not None and name not in data.column_names:
             raise DataError(
-                f"there is no such column; there are {', '.join(data.column_names)}", file=place, field=name
+                f"there is no such column; there are {column_list(data.column_names)}", file=place, field=name
             )
     named = [name for name in (columns.id, columns.question, held, columns.options) if name]
     schema = data.features.arrow_schema

@@ -50,14 +50,15 @@ def _installed() -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
-def load_image(path: Path) -> Image.Image:
+def load_image(path: Path, content: bytes | None = None) -> Image.Image:
     """The first frame of an image file as RGB, turned the way its metadata say.
 
     Grey levels of 16 bits are scaled to 8; transparent parts show white. Metadata that cannot be read are ignored.
-    Raises DataError naming the file.
+    Where `content` is given, it is decoded instead of the file, which then only names it. Raises DataError naming the
+    file.
     """
     try:
-        return _decoded(path, path)
+        return _decoded(path if content is None else io.BytesIO(content), path)
     except DataError:
         raise
     except FileNotFoundError as error:
@@ -65,7 +66,7 @@ def load_image(path: Path) -> Image.Image:
     except Image.DecompressionBombError as error:
         raise DataError(f"has more than {MAX_PIXELS:,} pixels", file=path) from error
     except DAMAGE as error:
-        image = _load_bare(path)
+        image = _load_bare(path, content)
         if image is None:
             raise _unreadable(error, path) from error
         return image
@@ -101,14 +102,14 @@ def _decoded(source: Path | io.BytesIO, path: Path, orientation: int | None = No
         return _rgb(upright(image, turn))
 
 
-def _load_bare(path: Path) -> Image.Image | None:
+def _load_bare(path: Path, content: bytes | None) -> Image.Image | None:
     """The image without its metadata, where these are what keeps it from being opened; None where they are not."""
     try:
-        bare = without_metadata(path.read_bytes())
+        bare = without_metadata(path.read_bytes() if content is None else content)
         if bare is None:
             return None
-        content, exif = bare
-        return _decoded(io.BytesIO(content), path, in_exif(exif) or 1)
+        pixels, exif = bare
+        return _decoded(io.BytesIO(pixels), path, in_exif(exif) or 1)
     except (*DAMAGE, Image.DecompressionBombError):
         return None
 

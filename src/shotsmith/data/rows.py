@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -12,6 +12,8 @@ from shotsmith.errors import DataError
 
 _UNTYPED = (".csv", ".tsv")
 """Files whose cells are texts, whatever was written into them."""
+_MOST_NAMES = 12
+"""Columns that an error names."""
 _LARGEST = 1 << 63
 """Ids are stored as 64-bit numbers."""
 
@@ -78,8 +80,15 @@ class Row:
     def present(self, field: str) -> object:
         """Whatever the field holds."""
         if field not in self.fields:
-            raise self.fault("is missing", field)
+            raise self.fault(f"is missing; there are {column_list(self.fields)}", field)
         return self.fields[field]
+
+
+def column_list(names: Iterable[str]) -> str:
+    """The names of columns as an error tells them: the first of them, shortened."""
+    there = [shown(name)[1:-1] for name in names]
+    more = f" and {len(there) - _MOST_NAMES} more" if len(there) > _MOST_NAMES else ""
+    return ", ".join(there[:_MOST_NAMES]) + more if there else "none"
 
 
 def shown(value: object) -> str:

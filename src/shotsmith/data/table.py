@@ -14,7 +14,7 @@ from shotsmith.data.arrow_rows import plain_rows, refuse_types
 from shotsmith.data.confined import refuse_outside
 from shotsmith.data.delimited import delimited_rows
 from shotsmith.data.identity import ImageIds, numbering, text_number
-from shotsmith.data.rows import OnFault, Row, refuse, shown
+from shotsmith.data.rows import OnFault, Row, column_list, refuse, shown
 from shotsmith.data.wording import PLAIN, Wording, asked_of, column_of
 from shotsmith.errors import DataError, InputError
 from shotsmith.files import read_json
@@ -183,7 +183,7 @@ def _parquet(file: Path, columns: TableColumns, _on_fault: OnFault) -> Iterator[
             wanted = list(dict.fromkeys(column_of(name, there) for name in named if name is not None))
             for name in wanted:
                 if name not in table.schema_arrow.names:
-                    raise DataError("there is no such column", file=file, field=name)
+                    raise DataError(f"there is no such column; there are {column_list(there)}", file=file, field=name)
             refuse_types({name: table.schema_arrow.field(name).type for name in wanted}, file)
             rows = (row for batch in table.iter_batches(columns=wanted) for row in plain_rows(batch, file))
             for number, fields in enumerate(rows):

@@ -1,4 +1,4 @@
-"""Whether something free does as well: nothing shown at all, or a selector that the oracle hardly exceeds."""
+"""Whether something free does as well: the best free selector, nothing shown at all, or one near the oracle."""
 
 from __future__ import annotations
 
@@ -6,12 +6,24 @@ from shotsmith.diagnosis.evidence import Evidence
 from shotsmith.diagnosis.finding import Finding, Value
 from shotsmith.evaluation.accuracies import Metric, accuracies, measured
 from shotsmith.evaluation.beam import BEAM
+from shotsmith.evaluation.contrasts import sign_of
 from shotsmith.evaluation.evaluate import ORACLE
 from shotsmith.evaluation.free import WORTH, best_free
 from shotsmith.evaluation.majority_vote import MAJORITY_VOTE
 from shotsmith.statistics import paired_difference
 
 _ZERO_SHOT = "zero_shot"
+
+
+def training_lost(evidence: Evidence) -> Finding | None:
+    """The trained policy is below the best free selector, or not told from it, on the test queries."""
+    row = evidence.outcome
+    if row is None or (sign := sign_of(row)) == "better":
+        return None
+    values: dict[str, Value] = {name: row[name] for name in ("a", "b", "difference", "low", "high")}
+    if sign == "worse":
+        return Finding("training_lost", "fault", values)
+    return Finding("training_undecided", "warning", values)
 
 
 def zero_shot_best(evidence: Evidence) -> Finding | None:

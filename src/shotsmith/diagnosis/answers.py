@@ -6,23 +6,15 @@ from collections import Counter
 
 from shotsmith.diagnosis.evidence import Evidence
 from shotsmith.diagnosis.finding import Finding, Value
-from shotsmith.evaluation.accuracies import measured
-from shotsmith.evaluation.majority_vote import MAJORITY_VOTE
 from shotsmith.evaluation.results import Result
-from shotsmith.metrics.vqa import normalise
-
-FEWEST = 10
-"""Queries from which on this is no coincidence."""
+from shotsmith.evaluation.unresponsive import as_told, nothing_right, sole_answer, vlm_answers
 
 
 def answers_all_wrong(evidence: Evidence) -> Finding | None:
     """No answer of the VLM earned anything in the leading metric."""
-    answered = _answered(evidence)
-    if not answered:
+    if not nothing_right(evidence.results):
         return None
-    metric = measured(answered)[0]
-    if any(result.value(metric) for result in answered):
-        return None
+    answered = vlm_answers(evidence.results)
     text, count = Counter(result.text or "" for result in answered).most_common(1)[0]
     values = _counted(answered, text) | {"share": 100 * count / len(answered)}
     return Finding("answers_all_wrong", "fault", values)
@@ -30,22 +22,20 @@ def answers_all_wrong(evidence: Evidence) -> Finding | None:
 
 def answers_all_same(evidence: Evidence) -> Finding | None:
     """The VLM gave one answer only, to all queries and after all demonstrations."""
-    answered = _answered(evidence)
-    if not answered or len({normalise(result.text or "") for result in answered}) > 1:
+    text = sole_answer(evidence.results)
+    if text is None:
         return None
-    return Finding("answers_all_same", "fault", _counted(answered, answered[0].text or ""))
+    return Finding("answers_all_same", "fault", _counted(vlm_answers(evidence.results), text))
 
 
-def _answered(evidence: Evidence) -> list[Result]:
-    """What the VLM answered; nothing where too few queries were asked."""
-    answered = [
-        result
-        for result in evidence.results
-        if result.text is not None and not result.selector.startswith(MAJORITY_VOTE)
-    ]
-    return answered if len({result.query_id for result in answered}) >= FEWEST else []
+def completions_all_same(evidence: Evidence) -> Finding | None:
+    """Before there are test results: all that the VLM has answered in this run so far is one text."""
+    if evidence.results or evidence.sole_completion is None:
+        return None
+    text, total = evidence.sole_completion
+    return Finding("completions_all_same", "fault", {"text": as_told(text), "total": total})
 
 
 def _counted(answered: list[Result], text: str) -> dict[str, Value]:
     queries = len({result.query_id for result in answered})
-    return {"total": len(answered), "queries": queries, "text": " ".join(text.split())[:60]}
+    return {"total": len(answered), "queries": queries, "text": as_told(text)}

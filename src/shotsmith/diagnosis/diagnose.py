@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
-from shotsmith.diagnosis.alternatives import training_cannot_pay, zero_shot_best
-from shotsmith.diagnosis.answers import answers_all_same, answers_all_wrong
+from shotsmith.diagnosis.alternatives import training_cannot_pay, training_lost, zero_shot_best
+from shotsmith.diagnosis.answers import answers_all_same, answers_all_wrong, completions_all_same
 from shotsmith.diagnosis.beta import beta_at_bound
 from shotsmith.diagnosis.criteria import criteria_disagree
 from shotsmith.diagnosis.dead_settings import setting_without_effect
@@ -52,6 +52,8 @@ DETECTORS: tuple[Detector, ...] = (
     ppo_loss_sign,
     answers_all_wrong,
     answers_all_same,
+    completions_all_same,
+    training_lost,
     zero_shot_best,
     training_cannot_pay,
     repeated_demonstrations,
@@ -63,6 +65,15 @@ DETECTORS: tuple[Detector, ...] = (
 )
 """In the order their findings are told in, severity first."""
 
+_TIES = frozenset({"groups_saturated", "groups_failed", "groups_without_signal", "advantages_averaged"})
+_NO_CHOICE = _TIES | {"training_lost", "training_undecided", "zero_shot_best", "training_cannot_pay"}
+EXPLAINED: Mapping[str, frozenset[str]] = {
+    "answers_all_same": _NO_CHOICE,
+    "completions_all_same": _TIES,
+    "answers_all_wrong": _NO_CHOICE,
+}
+"""Finding -> those that follow from it, whose advice would lead away from the cause; they are not told beside it."""
+
 
 def diagnose(evidence: Evidence) -> list[Finding]:
     """All findings, faults first; none where nothing is wrong, or too little is known."""
@@ -70,4 +81,6 @@ def diagnose(evidence: Evidence) -> list[Finding]:
     for detector in DETECTORS:
         result = detector(evidence)
         found += [result] if isinstance(result, Finding) else list(result or ())
+    explained = frozenset().union(*(EXPLAINED.get(finding.key, ()) for finding in found))
+    found = [finding for finding in found if finding.key not in explained]
     return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))

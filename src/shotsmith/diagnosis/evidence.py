@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 from shotsmith.evaluation.results import Result
 from shotsmith.runs import PHASES, Row
@@ -27,6 +27,10 @@ class Evidence:
     """Dataset ids of the candidates of each test query, by query id."""
     best_free: str | None = None
     """The free selector that is best on validation queries, where these were asked."""
+    sole_completion: tuple[str, int] | None = None
+    """The one text that all completions of the run hold, and how many they are; None where there are several."""
+    outcome: Mapping[str, Any] | None = None
+    """The contrast of the most trained policy minus the best free selector, mean over the numbers of shots."""
     evaluations: int = 0
     """How many different sets of checkpoints have been evaluated on test queries."""
     against: Evidence | None = None

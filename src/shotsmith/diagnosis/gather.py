@@ -6,13 +6,15 @@ from pathlib import Path
 
 from safetensors.numpy import load_file
 
+from shotsmith.completions.uniform import sole_text_of
 from shotsmith.data.load import load_splits
 from shotsmith.data.splits import choose_queries
 from shotsmith.diagnosis.evidence import Evidence
 from shotsmith.diagnosis.log import evidence_of_log
 from shotsmith.errors import DataError
+from shotsmith.evaluation.contrasts import contrast_of
 from shotsmith.evaluation.results import read_results
-from shotsmith.runs import Run, flat, show
+from shotsmith.runs import PHASES, Run, flat, show
 
 
 def evidence_of(path: Path, against: Path | None = None) -> Evidence:
@@ -25,13 +27,17 @@ def evidence_of_run(run: Run, against: Evidence | None = None) -> Evidence:
     """What the folder holds so far. Raises InputError or DataError where something in it is damaged."""
     results = tuple(read_results(run.results)) if run.results.exists() else ()
     shown = show(run)
+    trained = next((name for name in reversed(PHASES) if any(row["selector"] == name for row in shown["test"])), None)
+    best = (shown["best_free"] or {}).get("selector")
     return Evidence(
         name=run.folder.resolve().name,
         epochs=tuple(shown["epochs"]),
         settings=flat(shown["recipe"]),
         results=results,
         pools=_pools(run) if results and run.pools("test").exists() else {},
-        best_free=(shown["best_free"] or {}).get("selector"),
+        best_free=best,
+        sole_completion=None if results else sole_text_of(run),
+        outcome=None if trained is None else contrast_of(shown["contrasts"], trained, best),
         evaluations=len(run.evaluations()),
         against=against,
     )

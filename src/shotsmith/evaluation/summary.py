@@ -12,6 +12,7 @@ from shotsmith.evaluation.data_set import data_set_rows
 from shotsmith.evaluation.evaluate import ORACLE
 from shotsmith.evaluation.free import best_free, is_free, place
 from shotsmith.evaluation.results import Result
+from shotsmith.evaluation.unresponsive import nothing_right, sole_answer
 from shotsmith.recipe import EvaluationSettings
 from shotsmith.runs import PHASES
 from shotsmith.selectors.named import AT_BANK
@@ -35,7 +36,8 @@ def summarise(
     themselves, which favours it (`chosen_on` says so). contrasts: a minus b on the same queries in points of the
     data's leading metric, p after Holm's correction over the whole table. recall: see evaluation.recall. excluded:
     every failed completion; its query counts neither for nor against. An answer without a figure in one metric (no
-    number in it) is left out of that metric's rows, whose n tells so.
+    number in it) is left out of that metric's rows, whose n tells so. sole_answer, nothing_right: whether the VLM
+    answered all queries alike, or none rightly (see evaluation.unresponsive); the tables then say nothing of selectors.
     """
     tables = {metric: accuracies(results, metric) for metric in measured(results)}
     test = [row for metric, table in tables.items() for row in _test_rows(metric, table, _shown(results), settings)]
@@ -49,6 +51,8 @@ def summarise(
         "best_free": None if best is None else best.to_json(),
         "recall": list(recall),
         "excluded": [_excluded(result) for result in results if result.text is None],
+        "sole_answer": sole_answer(results),
+        "nothing_right": nothing_right(results),
     }
 
 

@@ -21,6 +21,7 @@ from shotsmith.evaluation.free import WORTH, BestFree, best_free, evaluate_free
 from shotsmith.evaluation.majority_vote import MAJORITY_VOTE
 from shotsmith.evaluation.results import Result
 from shotsmith.evaluation.summary import validation_rows
+from shotsmith.evaluation.unresponsive import sole_answer
 from shotsmith.experiment.parts import Parts
 from shotsmith.recipe import EvaluationSettings
 from shotsmith.selectors.fixed import choose_fixed
@@ -31,7 +32,7 @@ TRIES = 64
 """Sequences the oracle tries where the recipe leaves it out."""
 ORIGIN = "headroom"
 
-Verdict = Literal["worth", "not_worth", "unclear", "nothing_right"]
+Verdict = Literal["worth", "not_worth", "unclear", "nothing_right", "same_answer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,8 @@ class Headroom:
     gaps: tuple[Mapping[str, Any], ...]
     """Oracle minus the best free selector, with its interval, by number of shots, 'mean' last."""
     verdict: Verdict
+    sole_answer: str | None
+    """The answer that the VLM gave to every query, where it gave no other."""
     requests: int
     """Completions needed, from the store or from the VLM."""
 
@@ -64,6 +67,7 @@ class Headroom:
             "gap": dict(self.gap),
             "gaps": [dict(gap) for gap in self.gaps],
             "verdict": self.verdict,
+            "sole_answer": self.sole_answer,
             "requests": self.requests,
         }
 
@@ -104,6 +108,7 @@ def headroom(parts: Parts, queries: int) -> Headroom:
         best=best,
         gaps=tuple(gaps),
         verdict=verdict(gaps[-1], [*free, *bound], best),
+        sole_answer=sole_answer([*free, *bound]),
         requests=parts.requests - before,
     )
 
@@ -120,9 +125,14 @@ def first_queries(tasks: Tasks, count: int) -> Tasks:
 
 
 def verdict(gap: Mapping[str, Any], results: ManyOf[Result], best: BestFree) -> Verdict:
-    """Worth it where the whole interval of the gap reaches WORTH, not where none of it does."""
+    """Worth it where the whole interval of the gap reaches WORTH, not where none of it does.
+
+    Nothing can be said of selectors where no answer is right, or all are the same.
+    """
     if not any(result.value(best.metric) for result in results):
         return "nothing_right"
+    if sole_answer(results) is not None:
+        return "same_answer"
     if gap["low"] >= WORTH:
         return "worth"
     return "not_worth" if gap["high"] < WORTH else "unclear"

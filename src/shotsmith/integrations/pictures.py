@@ -7,6 +7,7 @@ import binascii
 from typing import Any
 
 from shotsmith.errors import InputError
+from shotsmith.recipe.urls import without_credentials
 
 
 def picture_of(value: Any) -> Any:
@@ -17,9 +18,8 @@ def picture_of(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     if value.startswith(("http://", "https://", "gs://")):
-        raise InputError(
-            f"is a URL, which is not fetched ({value[:60]}): give a path, bytes or a data URL", field="image"
-        )
+        told = without_credentials(value)[:60]
+        raise InputError(f"is a URL, which is not fetched ({told}): give a path, bytes or a data URL", field="image")
     if not value.startswith("data:"):
         return value or None
     header, _, content = value.partition(",")

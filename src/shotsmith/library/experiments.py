@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from shotsmith import experiment
+from shotsmith.attempts import absent_folders, attempt
 from shotsmith.errors import InputError
 from shotsmith.evaluation import compare as comparing
 from shotsmith.evaluation.compare import Comparison
@@ -42,8 +43,10 @@ def run(
     Raises RecipeError listing every fault of the recipe, and whatever a stage raises; what was done before stays.
     """
     parsed = _recipe(recipe)
-    opened = Run.create(Path(folder) if folder is not None else Path("runs") / parsed.name, parsed, fresh=fresh)
-    with opened.lock():
+    place = Path(folder) if folder is not None else Path("runs") / parsed.name
+    made = absent_folders(place)
+    opened = Run.create(place, parsed, fresh=fresh)
+    with opened.lock(), attempt(place, made):
         experiment.run(parsed, opened, progress or Silent(), until)
     return opened
 

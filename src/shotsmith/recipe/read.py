@@ -16,10 +16,13 @@ from shotsmith.recipe.bounded_yaml import MOST_BYTES, read_text, read_yaml
 from shotsmith.recipe.data import BANK_SOURCES, SOURCES, WorldSettings
 from shotsmith.recipe.experiment import Recipe
 from shotsmith.recipe.models import VLMSettings
+from shotsmith.recipe.places import placed
 from shotsmith.recipe.policy import PolicySettings
 from shotsmith.recipe.rewards import RewardSettings, further_metrics
+from shotsmith.recipe.urls import hiding_credentials
 
 _MAX_BASES = 8
+_NONE = object()
 _MOST_FAULTS = 50
 """So many faults are told."""
 _MAX_DEPTH = 16
@@ -27,6 +30,7 @@ _LONGEST_NAME = 100
 """Characters of a key that are told, and compared with the known keys."""
 _ALIKE = 0.6
 """From this likeness on a key is taken for a slip of the pen; `version` is no `evaluation`."""
+_QUOTES = """a text with one of : # [ ] { } , & * ! | > ' " % @ needs quotes of its own: --set 'name="a: b"'"""
 _NO_SETTINGS: Mapping[type[BaseModel], Sequence[str]] = {
     Recipe: ("base",),
     PolicySettings: ("preset",),
@@ -42,13 +46,14 @@ _ALTERNATIVES: Mapping[tuple[str, ...], tuple[str, ...]] = {("data",): SOURCES, 
 def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
     """Read a recipe; `overrides` are 'section.key=value' with YAML values.
 
+    Relative paths start from the working directory; those that are only found from the recipe's folder start there.
     `base: FILE` (beside the recipe) takes over that recipe; what stands here goes on top, key by key. A preset or
     another source of data replaces what it is an alternative to, in overrides too. Raises RecipeError listing every
     fault at once, with the nearest known key for each unknown one.
     """
     value = _read_with_base(path, _MAX_BASES)
-    for override in overrides:
-        _apply(value, override)
+    for number, override in enumerate(overrides, start=1):
+        _apply(value, override, number)
     return parse_recipe(value, path)
 
 
@@ -60,9 +65,10 @@ def _read_with_base(path: Path, depth: int, left: int = MOST_BYTES) -> dict[str,
     value = read_yaml(text, "is", path)
     if not isinstance(value, dict):
         raise RecipeError("a recipe is a mapping of sections", file=path)
-    if "base" not in value:
+    base = value.pop("base", _NONE)
+    value = placed(value, Recipe, path)
+    if base is _NONE:
         return value
-    base = value.pop("base")
     if not isinstance(base, str) or not base:
         raise RecipeError("is the name of a recipe file", file=path, field="base")
     if not depth:
@@ -114,7 +120,7 @@ def parse_recipe(value: Mapping[str, Any], file: Path | str | None = None) -> Re
         told = [_fault(fault) for fault in faults[:_MOST_FAULTS]]
         if len(faults) > _MOST_FAULTS:
             told.append(f"and {len(faults) - _MOST_FAULTS} more")
-        raise RecipeError("; ".join(told), file=file) from error
+        raise RecipeError(hiding_credentials("; ".join(told)), file=file) from error
 
 
 def dump_recipe(recipe: Recipe) -> str:
@@ -122,12 +128,17 @@ def dump_recipe(recipe: Recipe) -> str:
     return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-def _apply(value: dict[str, Any], override: str) -> None:
+def _apply(value: dict[str, Any], override: str, number: int) -> None:
+    """Set what the override says. Messages name its key and never its value, which may be a password."""
     name, equals, text = override.partition("=")
     keys = name.strip().split(".")
+    told = f"override '{name.strip()}'" if keys[0] in Recipe.model_fields else f"override {number}"
     if not equals or not all(keys):
-        raise RecipeError(f"override '{override}' is not of the form section.key=value")
-    new = read_yaml(text, f"override '{override}': the value is")
+        raise RecipeError(f"{told} is not of the form section.key=value")
+    try:
+        new = read_yaml(text, f"{told}: the value is")
+    except RecipeError:
+        raise RecipeError(f"{told}: the value is not valid YAML of a recipe ({_QUOTES})") from None
     for depth, key in enumerate(keys):
         if new is not None:
             _drop_alternatives(value, tuple(keys[:depth]), key)
@@ -135,7 +146,7 @@ def _apply(value: dict[str, Any], override: str) -> None:
             value[key] = {} if value.get(key) is None else value[key]
             value = value[key]
             if not isinstance(value, dict):
-                raise RecipeError(f"override '{override}': '{'.'.join(keys[: depth + 1])}' is not a section")
+                raise RecipeError(f"{told}: '{'.'.join(keys[: depth + 1])}' is not a section")
     value[keys[-1]] = new
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 from urllib.parse import urlsplit, urlunsplit
 
@@ -20,6 +21,20 @@ def without_credentials(url: str) -> str:
     account, at, host = parts.netloc.rpartition("@")
     query = "&".join(map(_hidden, parts.query.split("&"))) if parts.query else ""
     return urlunsplit(parts._replace(netloc=f"{HIDDEN}{at}{host}" if account or at else host, query=query))
+
+
+_ACCOUNT = re.compile(r"(:/+)[^\s'\"]*@")
+_PARAMETER = re.compile(r"(?<=[?&])([^\s=&'\"#]+)=[^\s&'\"#]+")
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/+[^\s'\"]+")
+
+
+def hiding_credentials(text: str) -> str:
+    """A text that may repeat addresses, with the credentials in them hidden: user names, passwords, query values."""
+    return _ADDRESS.sub(lambda found: _PARAMETER.sub(_said, _ACCOUNT.sub(rf"\1{HIDDEN}@", found.group())), text)
+
+
+def _said(found: re.Match[str]) -> str:
+    return found.group() if found.group(1) in _SHOWN else f"{found.group(1)}={HIDDEN}"
 
 
 def _hidden(parameter: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import astuple, dataclass
 
+from shotsmith.evaluation.contrasts import sign_of
 from shotsmith.reports import judgement, steps, tables
 from shotsmith.reports.against import Compared, compared
 from shotsmith.reports.data import Pointing, ReportData
@@ -172,7 +173,7 @@ def _difference(found: Facts, key: str, other: str | None, language: Language) -
     contrast = found.contrast(found.trained, other)
     if contrast is None:
         return None
-    sign = judgement.sign_of(contrast)
+    sign = sign_of(contrast)
     note = language.say("tile.interval_open" if sign == "open" else "tile.interval_signed", **contrast)
     return Tile(f"{contrast['difference']:+.1f}", language.say(key, free=other), note)
 
@@ -280,7 +281,7 @@ def _summary(found: Facts, data: ReportData, language: Language) -> Iterator[str
             values = {key: rows[0][key] for key in ("epoch", "phase", "seed")}
             yield language.say("summary.best", criterion=criterion, value=rows[0][criterion], **values)
     yield headline(found, language)
-    if found.headroom is not None and found.gain is not None and found.gain > 0:
+    if found.headroom is not None and found.gain is not None and found.gain > 0 and found.is_better:
         values = {"headroom": found.headroom, "gain": found.gain, "policy": found.trained}
         yield language.say("summary.headroom", **values)
     if data.findings is not None:

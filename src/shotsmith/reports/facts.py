@@ -10,6 +10,7 @@ from statistics import fmean
 from typing import Any, Literal
 
 from shotsmith.checkpoints.ranking import rank
+from shotsmith.evaluation.contrasts import contrast_of, sign_of
 from shotsmith.runs import CRITERIA, PHASES, flat
 from shotsmith.selectors.named import AT_BANK
 from shotsmith.selectors.training_free import FREE
@@ -162,13 +163,7 @@ class Facts:
 
     def contrast(self, a: str | None, b: str | None, shots: Shots = "mean") -> Row | None:
         """The contrast of a minus b, also where the run noted it as b minus a."""
-        for row in self.shown["contrasts"]:
-            if row["shots"] == shots and (row["a"], row["b"]) == (a, b):
-                return dict(row)
-            if row["shots"] == shots and (row["a"], row["b"]) == (b, a):
-                turned = {"difference": -row["difference"], "low": -row["high"], "high": -row["low"]}
-                return {**row, "a": a, "b": b, **turned}
-        return None
+        return contrast_of(self.shown["contrasts"], a, b, shots)
 
     def recall_of(self, selector: str | None) -> Row | None:
         """Where a selector loses its points, mean over the numbers of shots (see evaluation.recall)."""
@@ -184,6 +179,23 @@ class Facts:
     def gain(self) -> float | None:
         """Points from the best free selector to the trained policy, mean over shots."""
         return self._gap(self.trained, self.best_free)
+
+    @property
+    def sole_answer(self) -> str | None:
+        """The answer that the VLM gave to every test query; None where it gave several, or that is not known."""
+        answer: str | None = self.shown.get("sole_answer")
+        return answer
+
+    @property
+    def nothing_right(self) -> bool:
+        """Whether no answer of the VLM to a test query was right."""
+        return bool(self.shown.get("nothing_right"))
+
+    @property
+    def is_better(self) -> bool:
+        """Whether the test tells the trained policy above the best free selector."""
+        contrast = self.contrast(self.trained, self.best_free)
+        return contrast is not None and sign_of(contrast) == "better"
 
     def _gap(self, a: str | None, b: str | None) -> float | None:
         upper, lower = self.accuracy(a), self.accuracy(b)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from shotsmith.diagnosis.finding import Finding
+from shotsmith.evaluation.contrasts import sign_of
 from shotsmith.evaluation.free import WORTH
 from shotsmith.evaluation.majority_vote import MAJORITY_VOTE
 from shotsmith.reports.facts import Facts, Row, Trend
@@ -12,8 +13,6 @@ from shotsmith.reports.language import Statement
 from shotsmith.reports.numbers import p_value
 from shotsmith.selectors.named import AT_BANK
 
-ALPHA = 0.05
-"""Level of the tests."""
 LARGE_SHARE = 0.5
 """Of the headroom: from here on it counts as a strength."""
 CLEAR_SIGNAL = 0.5
@@ -43,6 +42,10 @@ def verdict(facts: Facts) -> tuple[Statement, ...]:
         return (Statement("verdict.log", {"epochs": len(epochs), "first": min(epochs), "last": max(epochs)}),)
     if not facts.test:
         return (Statement("verdict.trained" if facts.shown["epochs"] else "verdict.nothing", {}),)
+    if facts.sole_answer is not None:
+        return (Statement("verdict.same_answer", {"text": facts.sole_answer}),)
+    if facts.nothing_right:
+        return (Statement("verdict.nothing_right", {}),)
     trained, free = facts.accuracy(facts.trained), facts.accuracy(facts.best_free)
     contrast = facts.contrast(facts.trained, facts.best_free)
     if trained is None or free is None or contrast is None:
@@ -111,8 +114,8 @@ def _headroom(facts: Facts) -> Iterator[tuple[bool, Statement]]:
     if facts.headroom is None or facts.gain is None or facts.headroom <= 0:
         return
     values = {"headroom": facts.headroom, "gain": facts.gain, "left": facts.headroom - facts.gain}
-    if facts.gain <= 0:
-        yield False, Statement("headroom.none", values)
+    if facts.gain <= 0 or not facts.is_better:
+        yield False, Statement("headroom.none" if facts.gain <= 0 else "headroom.open", values)
         return
     share = facts.gain / facts.headroom
     large = share >= LARGE_SHARE
@@ -147,13 +150,6 @@ def _earlier_phase(facts: Facts) -> Iterator[tuple[bool, Statement]]:
     if best and best["phase"] != facts.last_phase:
         values = {"last_phase": facts.last_phase, "phase": best["phase"], "value": best["val_reward"]}
         yield False, Statement("criteria.earlier_phase", values)
-
-
-def sign_of(contrast: Row) -> str:
-    """Better or worse only where interval and corrected p agree that there is a difference."""
-    if contrast["p"] > ALPHA or contrast["low"] <= 0 <= contrast["high"]:
-        return "open"
-    return "better" if contrast["difference"] > 0 else "worse"
 
 
 def _with_p(contrast: Row) -> Row:

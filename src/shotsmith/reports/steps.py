@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
+from shotsmith.diagnosis.diagnose import EXPLAINED
 from shotsmith.diagnosis.finding import SEVERITIES, Finding
 from shotsmith.predecessor.suggestions import suggestions
 from shotsmith.reports.facts import Facts
@@ -20,9 +21,16 @@ class Step:
     command: str
 
 
-def next_steps(facts: Facts, findings: Iterable[Finding] = ()) -> list[Step]:
+def next_steps(facts: Facts, findings: Collection[Finding] = ()) -> list[Step]:
     """What to do now, most pressing first; the commands can be pasted as they are."""
-    return [*_finish(facts), *_remedies(facts, findings), *_change(facts), *_suggested(facts), *_look(facts)]
+    return [
+        *_finish(facts),
+        *_ask(facts, findings),
+        *_remedies(facts, findings),
+        *_change(facts, findings),
+        *_suggested(facts),
+        *_look(facts),
+    ]
 
 
 def _finish(facts: Facts) -> Iterator[Step]:
@@ -36,9 +44,20 @@ def _finish(facts: Facts) -> Iterator[Step]:
         yield Step(Statement("next.evaluate", {}), f"shotsmith evaluate {shlex.quote(facts.folder)}")
 
 
-def _change(facts: Facts) -> Iterator[Step]:
+def _ask(facts: Facts, findings: Collection[Finding]) -> Iterator[Step]:
+    """Where the answers of the VLM do not depend on what it is shown: read what it is asked."""
+    if not facts.is_log and _is_unresponsive(facts, findings):
+        yield Step(Statement("next.prompt", {}), f"shotsmith prompt {shlex.quote(facts.folder)}")
+
+
+def _is_unresponsive(facts: Facts, findings: Collection[Finding]) -> bool:
+    found = {finding.key for finding in findings}
+    return facts.sole_answer is not None or facts.nothing_right or bool(found & EXPLAINED.keys())
+
+
+def _change(facts: Facts, findings: Collection[Finding]) -> Iterator[Step]:
     """What to try in another run, the change computed from this one's settings."""
-    if facts.is_log:
+    if facts.is_log or _is_unresponsive(facts, findings):
         return
     reward = facts.trends.get("val_reward")
     if facts.last_phase == "grpo" and reward and len(reward.values) > 1 and reward.highest[0] == reward.values[-1][0]:

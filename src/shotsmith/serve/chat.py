@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from shotsmith.serve.faults import Refused
@@ -29,6 +29,15 @@ class Asked:
         """Whether it is one text with images or without, as the queries of a training are."""
         kinds = [part["type"] for part in self.parts]
         return kinds.count("text") == 1 and set(kinds) <= {"text", "image_url"}
+
+    def with_images(self, urls: Sequence[str]) -> Asked:
+        """The same turn with other URLs for its images, in their order."""
+        left = iter(urls)
+        parts = (
+            {**part, "image_url": {**part["image_url"], "url": next(left)}} if part["type"] == "image_url" else part
+            for part in self.parts
+        )
+        return replace(self, images=tuple(urls), parts=tuple(parts))
 
 
 def messages_of(body: object) -> list[Message]:

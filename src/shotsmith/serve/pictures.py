@@ -17,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from shotsmith.serve.faults import Refused
 from shotsmith.serve.settings import ServeSettings
+from shotsmith.vlms.prompting.data_urls import data_url_of
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 """What is decoded."""
@@ -38,8 +39,8 @@ class Picture:
 
     @property
     def url(self) -> str:
-        """The image as a data URL."""
-        return f"data:{self.kind};base64,{base64.b64encode(self.content).decode()}"
+        """The image as a data URL, upright and without metadata. Raises DataError where it is damaged."""
+        return data_url_of(self.content, Path("image"))
 
 
 class Pictures:

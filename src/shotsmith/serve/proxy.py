@@ -58,7 +58,7 @@ class Proxy:
         else:
             selection, urls = await self._select(asked, shots)
             prompt = await asyncio.to_thread(messages_with, selection, urls)
-            body = {**body, "messages": inserted(messages, asked, prompt)}
+            body = {**body, "messages": inserted(messages, asked.with_images(urls), prompt)}
             told = {
                 "ids": list(selection.ids),
                 "chosen_by": selection.chosen_by,
@@ -86,7 +86,7 @@ class Proxy:
                 (selection,) = await self._worker.select(given.queries, given.digests, wanted, pictures.pixels)
             except ShotsmithError as error:
                 raise as_refused(error, "messages") from error
-        (urls,) = given.urls()
+        (urls,) = await asyncio.to_thread(given.urls)
         return selection, urls
 
     def _shots(self, request: Request) -> int | Literal["auto"]:

@@ -22,7 +22,7 @@ class Given:
     """Their images."""
 
     def urls(self) -> list[list[str]]:
-        """Their images as data URLs."""
+        """Their images as data URLs, upright and without metadata."""
         return [[picture.url for picture in some] for some in self.pictures]
 
 

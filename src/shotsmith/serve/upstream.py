@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from shotsmith.errors import InputError
+from shotsmith.recipe.urls import without_credentials
 from shotsmith.serve.faults import Refused
 from shotsmith.serve.settings import ServeSettings
 
@@ -33,9 +34,9 @@ class Upstream:
         try:
             self._url = httpx2.URL(settings.upstream.rstrip("/") + "/")
         except httpx2.InvalidURL as error:
-            raise InputError(f"is no URL: {error}", field="--upstream") from error
+            raise InputError("is no URL", field="--upstream") from error
         if self._url.scheme not in ("http", "https") or not self._url.host:
-            raise InputError(f"is no http or https URL: {settings.upstream}", field="--upstream")
+            raise InputError(f"is no http or https URL: {without_credentials(settings.upstream)}", field="--upstream")
         timeout = httpx2.Timeout(settings.upstream_seconds, connect=_CONNECT_SECONDS)
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=32)
         self._client = httpx2.AsyncClient(timeout=timeout, limits=limits)

@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 import yaml
 from stub_server import Stub, asked, completion, load
+from typer.testing import CliRunner
 
+from shotsmith.cli import app
 from shotsmith.completions.collect import Collector
 from shotsmith.completions.store import Store
 from shotsmith.errors import InputError, RecipeError, ShotsmithError, VLMError
 from shotsmith.recipe import VLMSettings, dump_recipe, parse_recipe
-from shotsmith.recipe.urls import without_credentials
+from shotsmith.recipe.urls import hiding_credentials, without_credentials
 from shotsmith.records import Example
 from shotsmith.runs import Run, show
 from shotsmith.vlms.load import load_vlm
@@ -173,3 +175,44 @@ def test_messages_are_one_line_of_printable_characters() -> None:
     assert redact("x" * 10_000) == "x" * 400 + "..."
     assert redact(f"{'x' * 390}{KEY}") == f"{'x' * 390}***"
     assert Redaction(None, "http://host/v1")("anything") == "anything"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (
+            "a.yaml: no 'https://me:p@ss@host:80/a?token=abc&api-version=1' here",
+            "https://***@host:80/a?token=***&api-version=1",
+        ),
+        ("http:/me:hunter2@host/v1: no such recipe", "http:/***@host/v1: no such recipe"),
+        ("s3://me:hunter2@bucket, gs://b/c", "s3://***@bucket, gs://b/c"),
+        ("see https://host/page#part and a@b", "see https://host/page#part and a@b"),
+    ],
+)
+def test_credentials_of_addresses_in_a_message_are_hidden(text: str, shown: str) -> None:
+    hidden = hiding_credentials(text)
+    assert shown in hidden and not any(secret in hidden for secret in ("me:", "p@ss", "hunter2", "abc"))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "http://me:hunter2@host/recipe.yaml"],
+        ["run", "a.yaml", "--set", "vlm.server.url", "=", "http://me:hunter2@host/v1"],
+        ["show", "http://me:hunter2@host/run"],
+        ["compare", "http://me:hunter2@host/run", "b"],
+        ["diagnose", "http://me:hunter2@host/run"],
+        ["plan", "a.yaml", "--out", "http://me:hunter2@host/run", "http://me:hunter2@host/x"],
+        ["select", "http://me:hunter2@host/run", "--question", "a"],
+        ["prompt", "http://me:hunter2@host/run"],
+        ["report", "http://me:hunter2@host/run"],
+        ["import", "http://me:hunter2@host/run"],
+        ["serve", "http://me:hunter2@host/run"],
+        ["serve", "run", "--key-env", "sk-hunter2"],
+        ["serve", "run", "--upstream-key-env", "sk-hunter2"],
+        ["show", "run", "--token=http://me:hunter2@host"],
+    ],
+)
+def test_the_command_line_repeats_no_credentials(arguments: list[str]) -> None:
+    done = CliRunner().invoke(app, arguments, env={"COLUMNS": "300"})
+    assert done.exit_code == 2 and "hunter2" not in done.output and done.output.strip()

@@ -116,6 +116,11 @@ TEXT: dict[str, str] = {
     "verdict.use_zero_shot": "Show no demonstrations ({free}): {best:.1f} %, whatever the number of shots allowed "
     "({shots} here).",
     "verdict.use_vote": "Use {free}, which does not ask the VLM: {best:.1f} % ({shots}-shot).",
+    "verdict.same_answer": "Every answer to the test queries is '{text}', whatever was shown: nothing can be said of "
+    "selectors. Read a prompt (shotsmith prompt RUN) before anything else.",
+    "verdict.nothing_right": "Not one answer to the test queries is right, whatever was shown: nothing can be said of "
+    "selectors. Read a prompt and an answer (shotsmith prompt RUN), and check the format of the answers and the "
+    "metric.",
     "verdict.no_headroom": "Training cannot pay on these data: even the oracle is only {difference:.1f} points above "
     "{free} ({low:+.1f} to {high:+.1f}).",
     # Headroom
@@ -129,6 +134,9 @@ TEXT: dict[str, str] = {
     "more queries: --queries {more}.",
     "headroom.nothing_right": "Not one of the answers to {queries} queries was right, whatever was shown: look at the "
     "prompt template, the format of the answers and the metric before training (shotsmith prompt RECIPE).",
+    "headroom.same_answer": "Every answer to {queries} queries is '{text}', whatever was shown, so that no selector "
+    "can differ from another: look at the prompt template and at what the VLM is shown before training (shotsmith "
+    "prompt RECIPE).",
     # Tiles
     "tile.accuracy": "{policy}, mean over shots",
     "tile.gain": "points over {free}",
@@ -294,6 +302,8 @@ TEXT: dict[str, str] = {
     "and the oracle; {left:.1f} points are left.",
     "headroom.none": "Between the best free selector and the oracle lie {headroom:.1f} points, and training gains none "
     "of them ({gain:+.1f}); {left:.1f} points separate it from the oracle.",
+    "headroom.open": "Between the best free selector and the oracle lie {headroom:.1f} points; the test cannot tell "
+    "what training gains of them ({gain:+.1f}) from nothing.",
     "signal.clear": "The groups carry a clear signal: Adv Std is {adv_std:.2f} on average.",
     "kl.near": "The policy stayed near its reference: KL at most {kl:.3f}, in epoch {epoch}.",
     "val_reward.rose": "Validation reward rose from {first:.4f} to {last:.4f}; its best, {best:.4f}, came in epoch "
@@ -302,6 +312,7 @@ TEXT: dict[str, str] = {
     "{value:.4f}.",
     # Next
     "next.train": "Finish the training; what is done already is skipped.",
+    "next.prompt": "Read what the VLM is asked: its answers do not depend on what it is shown, or none is right.",
     "next.evaluate": "Answer the test queries.",
     "next.longer": "Validation reward was still at its best in the last epoch, {epoch}: train for longer.",
     "next.seeds": "Train with three seeds, to see how much of the result is chance.",

@@ -195,6 +195,25 @@ TEXT: dict[str, str] = {
     "differ from another and no group of rollouts carries a signal.",
     "finding.answers_all_same.advice": "Read a prompt (shotsmith prompt RUN): are the images and the question there, "
     "in the template this VLM was trained with, and is the answer cut off (vlm.max_new_tokens)?",
+    "finding.completions_all_same.title": "Every answer so far is the same",
+    "finding.completions_all_same.evidence": "All {total} answers of this run so far are '{text}'.",
+    "finding.completions_all_same.meaning": "The VLM does not react to query or demonstrations, so that no group "
+    "of rollouts carries a signal, however many sequences are sampled.",
+    "finding.completions_all_same.advice": "Stop, and read a prompt (shotsmith prompt RUN): are the images and the "
+    "question there, in the template this VLM was trained with, and is the answer cut off (vlm.max_new_tokens)?",
+    "finding.training_lost.title": "Training did not pay",
+    "finding.training_lost.evidence": "{a} is {difference:+.1f} points against {b}, which needs no training, on "
+    "the test queries ({low:+.1f} to {high:+.1f}, mean over the numbers of shots).",
+    "finding.training_lost.meaning": "The trained policy chooses worse than the best free selector: whatever its "
+    "curves show, it has not learned what helps on queries it was not trained on.",
+    "finding.training_lost.advice": "Use {b}. Before training again, ask shotsmith headroom whether these data "
+    "leave anything to win, and look at validation reward from epoch 0 on.",
+    "finding.training_undecided.title": "Training is not told from what is free",
+    "finding.training_undecided.evidence": "{a} is {difference:+.1f} points against {b}, which needs no training, "
+    "on the test queries ({low:+.1f} to {high:+.1f}, mean over the numbers of shots).",
+    "finding.training_undecided.meaning": "The difference may be chance: nothing shows yet that training has "
+    "gained anything.",
+    "finding.training_undecided.advice": "Use {b}, or measure on more test queries and with several seeds.",
     "finding.zero_shot_best.title": "Showing nothing is best",
     "finding.zero_shot_best.evidence": "Zero-shot reaches {accuracy:.1f}, and the best selector that shows "
     "demonstrations, {selector}, {other:.1f} (mean over the numbers of shots).",

@@ -175,6 +175,23 @@ TEXT: dict[str, str] = {
     "finding.answers_all_same.meaning": "VLM 对 query 与示例都没有反应，各方法之间不会有差别，rollout 组也不会有信号。",
     "finding.answers_all_same.advice": "查看提示（shotsmith prompt RUN）：图像与问题是否都在，模板是否与该 VLM 训练时"
     "一致，回答是否被截断（vlm.max_new_tokens）。",
+    "finding.completions_all_same.title": "至今所有回答都一样",
+    "finding.completions_all_same.evidence": "本次运行至今的 {total} 个回答全部是“{text}”。",
+    "finding.completions_all_same.meaning": "VLM 对 query 与示例都没有反应；无论采样多少序列，rollout 组都不会有信号。",
+    "finding.completions_all_same.advice": "停止训练，先查看提示（shotsmith prompt RUN）：图像与问题是否都在，"
+    "模板是否与该 VLM 训练时一致，回答是否被截断（vlm.max_new_tokens）。",
+    "finding.training_lost.title": "训练没有收益",
+    "finding.training_lost.evidence": "{a} 在测试集上与无需训练的{b}相差 {difference:+.1f} 个百分点（{low:+.1f} 至 "
+    "{high:+.1f}，各 shot 数平均）。",
+    "finding.training_lost.meaning": "训练后的策略不如最好的免训练方法：无论曲线如何，"
+    "它没有学到对新 query 有用的东西。",
+    "finding.training_lost.advice": "直接使用{b}。再次训练之前，先运行 shotsmith headroom 查看"
+    "是否还有提升空间，并从 epoch 0 起查看 Val Reward。",
+    "finding.training_undecided.title": "训练的结果与免训练方法没有明显差别",
+    "finding.training_undecided.evidence": "{a} 在测试集上与无需训练的{b}相差 {difference:+.1f} 个百分点"
+    "（{low:+.1f} 至 {high:+.1f}，各 shot 数平均）。",
+    "finding.training_undecided.meaning": "差别可能出于偶然，目前没有证据表明训练有收益。",
+    "finding.training_undecided.advice": "直接使用{b}；或者用更多测试 query 与多个种子再测。",
     "finding.zero_shot_best.title": "不展示示例反而最好",
     "finding.zero_shot_best.evidence": "Zero-shot 为 {accuracy:.1f}，展示示例的最好方法（{selector}）为 {other:.1f}"
     "（各 shot 数平均）。",

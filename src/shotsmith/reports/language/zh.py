@@ -112,6 +112,10 @@ TEXT: dict[str, str] = {
     "verdict.use": "建议使用{free}：{shots}-shot 时为 {best:.1f} %，无需训练。",
     "verdict.use_zero_shot": "建议不展示任何示例（{free}）：{best:.1f} %，与允许的 shot 数（此处为 {shots}）无关。",
     "verdict.use_vote": "建议使用{free}，无需调用 VLM：{shots} 个示例时为 {best:.1f} %。",
+    "verdict.same_answer": "测试集上的所有回答都是“{text}”，与展示什么无关，因此无法比较各种方法。"
+    "请先查看提示（shotsmith prompt RUN）。",
+    "verdict.nothing_right": "测试集上没有一个回答正确，与展示什么无关，因此无法比较各种方法。"
+    "请先查看提示与回答（shotsmith prompt RUN），并检查回答格式与指标。",
     "verdict.no_headroom": "在这份数据上训练不会有收益：即使 Oracle 也只比{free}高 {difference:.1f} 个百分点"
     "（{low:+.1f} 至 {high:+.1f}）。",
     # 提升空间
@@ -125,6 +129,8 @@ TEXT: dict[str, str] = {
     "请增加 query：--queries {more}。",
     "headroom.nothing_right": "{queries} 个 query 的回答无论展示什么都没有一个正确：训练之前请先检查提示模板、"
     "回答格式与指标（shotsmith prompt RECIPE）。",
+    "headroom.same_answer": "{queries} 个 query 的所有回答都是“{text}”，与展示什么无关，各方法之间不会有差别："
+    "训练之前请先检查提示模板以及 VLM 看到的内容（shotsmith prompt RECIPE）。",
     # 关键数字
     "tile.accuracy": "{policy}，各 shot 数平均",
     "tile.gain": "个百分点，相对{free}",
@@ -286,12 +292,15 @@ TEXT: dict[str, str] = {
     "尚余 {left:.1f} 个百分点。",
     "headroom.none": "从最好的免训练方法到 Oracle 共有 {headroom:.1f} 个百分点的空间，训练没有从中得到任何收益"
     "（{gain:+.1f}），离 Oracle 还差 {left:.1f} 个百分点。",
+    "headroom.open": "从最好的免训练方法到 Oracle 共有 {headroom:.1f} 个百分点的空间；"
+    "训练从中得到的（{gain:+.1f}）在测试集上与零没有明显差别。",
     "signal.clear": "各组信号清晰：Adv Std 平均为 {adv_std:.2f}。",
     "kl.near": "策略没有远离参考策略：KL 最大为 {kl:.3f}（epoch {epoch}）。",
     "val_reward.rose": "Val Reward 从 {first:.4f} 升至 {last:.4f}，最高值 {best:.4f} 出现在 epoch {epoch}。",
     "criteria.earlier_phase": "{last_phase} 的任何 epoch 都没有达到 {phase} 最优 epoch 的 Val Reward（{value:.4f}）。",
     # 后续建议
     "next.train": "先完成训练，已完成的部分会自动跳过。",
+    "next.prompt": "查看向 VLM 提出的问题：它的回答与展示什么无关，或者没有一个正确。",
     "next.evaluate": "在测试集上评估。",
     "next.longer": "Val Reward 在最后一个 epoch（{epoch}）仍为最高：延长训练。",
     "next.seeds": "用三个种子训练，以了解结果中有多少出于偶然。",

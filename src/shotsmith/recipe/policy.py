@@ -16,7 +16,7 @@ class IndexSettings(Settings):
     """How the entries of a bank with the highest scores are found."""
 
     kind: Literal["auto", "exact", "ivf", "hnsw"] = "auto"
-    """Exact: every entry is scored. `ivf`: entries are kept in about sqrt(N) lists, as codes of one bit a dimension (of 8
+    """Exact: every entry is scored. `ivf`: entries are kept in about sqrt(N) lists, as codes of one bit a dimension (8
     where keys are narrow), and the nearest lists are searched. `hnsw`: entries are kept as 8-bit integers in a graph of
     neighbours. Auto: exact up to 100,000 entries, ivf beyond. What an approximate index finds is scored exactly."""
     probes: Count = 128

@@ -18,7 +18,19 @@ LONGEST = 400
 # Ground floor first. A module imports its own floor and those below.
 FLOORS: tuple[frozenset[str], ...] = (
     frozenset(
-        {"environment", "errors", "records", "files", "metrics", "recipe", "runs", "progress", "temporary", "visible"}
+        {
+            "environment",
+            "errors",
+            "records",
+            "files",
+            "metrics",
+            "plugins",
+            "recipe",
+            "runs",
+            "progress",
+            "temporary",
+            "visible",
+        }
     ),
     frozenset({"data", "statistics"}),
     frozenset({"encoders", "samplers", "vlms", "builtin"}),
@@ -28,13 +40,13 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"evaluation"}),
     frozenset({"planning"}),
     frozenset({"diagnosis"}),
-    frozenset({"predecessor"}),
     frozenset({"reports"}),
     frozenset({"experiment"}),
     frozenset({"library"}),
     frozenset({"integrations"}),
     frozenset({"serve"}),
     frozenset({"cli", "__main__"}),
+    frozenset({"compat"}),
 )
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -10,14 +11,11 @@ import typer.core
 
 from shotsmith.cli import (
     compare,
-    convert,
     diagnose,
     evaluate,
     export,
     headroom,
-    import_,
     plan,
-    predecessor,
     prompt,
     rank,
     report,
@@ -31,6 +29,7 @@ from shotsmith.cli import (
     world,
 )
 from shotsmith.errors import InputError, ShotsmithError
+from shotsmith.plugins import Table
 from shotsmith.visible import visible_line
 
 
@@ -101,16 +100,21 @@ for verb in (
     evaluate.evaluate,
     compare.compare,
     selections.selections,
-    convert.convert,
     diagnose.diagnose,
     report.report,
     show.show,
 ):
     app.command()(verb)
-app.command("import")(import_.import_)
 app.add_typer(world.app)
-app.add_typer(predecessor.app)
 app.add_typer(store.app)
+
+VERBS: Table[Callable[..., Any]] = Table("shotsmith.verbs")
+"""Verbs that other packages add: functions, or Typer apps of several verbs."""
+for name, added in VERBS.items():
+    if isinstance(added, typer.Typer):
+        app.add_typer(added, name=name)
+    else:
+        app.command(name)(added)
 
 
 def main() -> None:

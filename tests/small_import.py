@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from predecessor.formats import BEAM, Size, write_formats
+from compat.formats import BEAM, Size, write_formats
 
 from shotsmith.compat.files.assemble import assemble, read_files
 from shotsmith.compat.files.folder import write_imported

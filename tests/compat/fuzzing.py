@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from predecessor.damage import damaged
-from predecessor.formats import ANNOTATIONS, QUESTIONS, Size, write_formats
+from compat.damage import damaged
+from compat.formats import ANNOTATIONS, QUESTIONS, Size, write_formats
 
 from shotsmith.compat.files.assemble import assemble, read_examples, read_files
 from shotsmith.compat.files.audit import audit

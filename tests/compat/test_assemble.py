@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from predecessor.formats import ANNOTATIONS, BEAM, EVERY_FORMAT, MERGED, QUESTIONS, write_formats
+from compat.formats import ANNOTATIONS, BEAM, EVERY_FORMAT, MERGED, QUESTIONS, write_formats
 
 from shotsmith.compat.files.assemble import assemble, read_examples, read_files
 from shotsmith.compat.files.folder import MANIFEST, counts, read_imported, write_imported

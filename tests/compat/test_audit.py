@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from predecessor.formats import ANNOTATIONS, BEAM, QUESTIONS, Size, write_formats
+from compat.formats import ANNOTATIONS, BEAM, QUESTIONS, Size, write_formats
 
 from shotsmith.compat.files.assemble import assemble, read_examples, read_files
 from shotsmith.compat.files.audit import MEANINGS, audit

@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from predecessor.formats import Size, write_formats
+from compat.formats import Size, write_formats
 from typer.testing import CliRunner
 
 from shotsmith.cli import app

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from predecessor.formats import EVERY_FORMAT
-from predecessor.fuzzing import fuzz
+from compat.formats import EVERY_FORMAT
+from compat.fuzzing import fuzz
 
 VARIANTS = 250
 """Of each format; benchmarks/fuzz_formats.py tries 2,000."""

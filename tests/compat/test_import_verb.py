@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from predecessor.formats import ANNOTATIONS, BEAM, MERGED, QUESTIONS, Size, write_formats
+from compat.formats import ANNOTATIONS, BEAM, MERGED, QUESTIONS, Size, write_formats
 from typer.testing import CliRunner, Result
 
 from shotsmith.cli import app

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from predecessor.formats import BEAM, Size
+from compat.formats import BEAM, Size
 from small_import import write_import
 from small_matching import without_times
 from typer.testing import CliRunner

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from predecessor.formats import BEAM, Size, write_formats
+from compat.formats import BEAM, Size, write_formats
 
 from shotsmith.compat.files.folder import MANIFEST, read_imported
 from shotsmith.compat.scripts.arguments import PROMPT, import_once, recorded_files, understand

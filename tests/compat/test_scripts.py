@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from predecessor.formats import Size, write_formats
+from compat.formats import Size, write_formats
 from typer.testing import CliRunner
 
 from shotsmith.cli import app

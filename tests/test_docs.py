@@ -234,7 +234,8 @@ def is_network(code: str) -> bool:
 
 def test_the_table_of_decodings_is_that_of_the_code() -> None:
     said = {quoted(row[0])[0]: yaml.safe_load("\n".join(quoted(row[1]))) for row in rows(VLMS, "## Decoding")}
-    assert said == DECODING
+    assert said == {name: DECODING[name] for name in said}
+    assert said.keys() | {"predecessor"} == DECODING.keys()  # which is on the page of its schemes
 
 
 def test_every_template_and_every_family_that_is_tested_is_on_the_page() -> None:

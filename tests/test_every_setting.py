@@ -19,6 +19,7 @@ from setting_probes import OTHERS, Probe, data_table, learning_table, models_tab
 from setting_probes.files import prepare_files
 
 from shotsmith.recipe import Recipe, parse_recipe
+from shotsmith.recipe.rewards import MODES
 
 BASE: dict[str, Any] = {
     "name": "run",
@@ -137,14 +138,18 @@ def probe_of(name: str) -> tuple[Probe, dict[str, Any]]:
     return look, {**context[0]} if context else {}
 
 
+NAMES = {"reward.mode": MODES}
+"""Settings that name an entry of a table."""
+
+
 def changes() -> Iterator[Any]:
     """Every setting with every value it is changed to."""
     for name in TABLE.keys() & SETTINGS.keys():
         values = [TABLE[name][0]]
         if values == [OTHERS]:
-            assert get_origin(SETTINGS[name]) is Literal
+            assert name in NAMES or get_origin(SETTINGS[name]) is Literal
             base = value_in(recipe_of(probe_of(name)[1], Path(), Path()), name)
-            values = [option for option in get_args(SETTINGS[name]) if option != base]
+            values = [option for option in NAMES.get(name) or get_args(SETTINGS[name]) if option != base]
         yield from (pytest.param(name, value, id=f"{name}={value}") for value in values)
 
 

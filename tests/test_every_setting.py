@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from setting_probes import OTHERS, Probe, data_table, learning_table, models_table, stages_table
 from setting_probes.files import prepare_files
 
+from shotsmith import plugins
 from shotsmith.recipe import Recipe, parse_recipe
 from shotsmith.recipe.rewards import MODES
 
@@ -128,8 +129,18 @@ class Workshop:
 
 
 @pytest.fixture(scope="module")
-def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
-    return Workshop(tmp_path_factory.mktemp("workshop"))
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(Path(__file__).parent / "added_package")  # has readers for `data.reader`
+        forget()
+        yield Workshop(tmp_path_factory.mktemp("workshop"))
+    forget()
+
+
+def forget() -> None:
+    """What packages add is looked up anew."""
+    plugins._entry_points.cache_clear()
+    plugins._added.cache_clear()
 
 
 def probe_of(name: str) -> tuple[Probe, dict[str, Any]]:

@@ -37,6 +37,7 @@ def run(core: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_a_recipe_runs_from_data_to_report(core: Path):
     (core / "small.yaml").write_text(dump_recipe(small_bank_recipe()), encoding="utf-8")
     done = run(core, "run", "small.yaml", "--out", "runs/small", "--json", "--quiet")

@@ -40,7 +40,7 @@ class Split:
 
 
 class TrainingData:
-    """The records of one import, split as the predecessor did it."""
+    """The records of one import, split as Lever-Plus did it."""
 
     def __init__(
         self, imported: Imported, reward: RewardSettings, stop_below: int = 0, *, require_right: bool = False
@@ -189,6 +189,6 @@ def _check_reward(settings: RewardSettings) -> None:
     unknown = [name for name in needed_figures(settings) if name not in FIGURES]
     if unknown:
         raise InputError(
-            f"holds no {' and no '.join(unknown)}, which the reward is made of: take one of the predecessor's modes "
+            f"holds no {' and no '.join(unknown)}, which the reward is made of: take one of Lever-Plus's modes "
             "(reward.mode=hard_plus_soft), or weights of vqa_accuracy and answer_f1 alone"
         )

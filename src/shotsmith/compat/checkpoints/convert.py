@@ -1,4 +1,4 @@
-"""From the predecessor's checkpoints to ours and back, with equal scores; what would be lost is an error."""
+"""From Lever-Plus's checkpoints to ours and back, with equal scores; what would be lost is an error."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Converted:
     weights: int
     """Number of tensors written."""
     lost: tuple[str, ...]
-    """Weights that were not written: none, unless it was to be like the predecessor's converter."""
+    """Weights that were not written: none, unless it was to be like Lever-Plus's converter."""
     left: tuple[str, ...]
     """What else stood in the file: nothing that the policy needs."""
     unknown: tuple[str, ...]
@@ -85,14 +85,12 @@ def convert(
     """Write the checkpoint `source`, of whatever form, as `target` in the form asked for; it is replaced if there.
 
     With `like_predecessor` (form v2format only) layers after the first are dropped and the first goes under the
-    one-layer names, as the predecessor's converter did. Weights of a file whose names begin with one of `leave` are
+    one-layer names, as Lever-Plus's converter did. Weights of a file whose names begin with one of `leave` are
     left behind. Raises CheckpointError as `read_policy`, and listing all
     that the form cannot hold; InputError where `target` is something else than a checkpoint.
     """
     if like_predecessor and form != "v2format":
-        raise InputError(
-            "only the v2 format has a converter of the predecessor's to be like", field="--like-predecessor"
-        )
+        raise InputError("only the v2 format has a converter of Lever-Plus's to be like", field="--like-predecessor")
     _check_target(source, target, form)
     policy, manifest, left = _opened(source, leave)
     lost: list[str] = []
@@ -110,15 +108,15 @@ def convert(
 
 
 def stored_from(policy: Policy, manifest: Manifest, form: Form, source: Path | None = None) -> Stored:
-    """A policy as the predecessor's files hold it. Raises CheckpointError listing all that they cannot hold."""
+    """A policy as Lever-Plus's files hold it. Raises CheckpointError listing all that they cannot hold."""
     if faults := unfit(policy.settings, form):
         raise CheckpointError(
-            f"holds what the predecessor's network ({form}) does not have: {'; '.join(faults)}", file=source
+            f"holds what Lever-Plus's network ({form}) does not have: {'; '.join(faults)}", file=source
         )
     try:
         weights = without_input_projection(to_theirs(policy.state_dict()))
     except ValueError as error:
-        raise CheckpointError(f"cannot be held by the predecessor's network: {error}", file=source) from error
+        raise CheckpointError(f"cannot be held by Lever-Plus's network: {error}", file=source) from error
     beta = manifest.metrics.get("beta")
     return Stored(
         weights=weights,
@@ -182,7 +180,7 @@ def _check_target(source: Path, target: Path, form: Form) -> None:
     if target.exists() and source.exists() and target.samefile(source):
         raise InputError("is the checkpoint to be converted; give another target", file=target)
     if form != "native" and target.is_dir():
-        raise InputError("is a folder; the predecessor's checkpoints are files", file=target)
+        raise InputError("is a folder; Lever-Plus's checkpoints are files", file=target)
     if form == "native" and target.exists() and not _is_ours_or_empty(target):
         raise InputError("is there already, and is no checkpoint of ours to be replaced", file=target)
 

@@ -1,4 +1,4 @@
-"""Epochs of a run as the predecessor's files, written while it trains: rce_epochN.pt and grpo_epochN.pt."""
+"""Epochs of a run as Lever-Plus's files, written while it trains: rce_epochN.pt and grpo_epochN.pt."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Exporter:
 
     @property
     def possible(self) -> bool:
-        """Whether the recipe's policy is one that the predecessor's files can hold."""
+        """Whether the recipe's policy is one that Lever-Plus's files can hold."""
         return not unfit(self.run.recipe.policy, "v4")
 
     def begin(self) -> None:
@@ -41,7 +41,7 @@ class Exporter:
         """
         if not self.possible:
             reasons = "; ".join(unfit(self.run.recipe.policy, "v4"))
-            _log.warning("no v3 files are written: the predecessor's network cannot have %s", reasons)
+            _log.warning("no v3 files are written: Lever-Plus's network cannot have %s", reasons)
             return
         rows = self._rows()
         epochs = {self._file(row): row for row in rows}
@@ -60,7 +60,7 @@ class Exporter:
             self.write(row)
 
     def write(self, row: Row) -> None:
-        """Write the file of an epoch, if it is one of those that the predecessor writes."""
+        """Write the file of an epoch, if it is one of those that Lever-Plus writes."""
         if self.possible and self._is_written(row):
             write_stored(self._file(row), self._stored(row), "v3")
 

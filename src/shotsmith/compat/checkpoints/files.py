@@ -1,4 +1,4 @@
-"""The predecessor's checkpoint files: v2 Lightning `.ckpt`, v3 `.pt`, and v3 under v2's names (`*_v2format.ckpt`)."""
+"""Lever-Plus's checkpoint files: v2 Lightning `.ckpt`, v3 `.pt`, and v3 under v2's names (`*_v2format.ckpt`)."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def read_stored(file: Path, leave: Sequence[str] = ()) -> Stored:
     if len(forms) != 1:
         listed = ", ".join(sorted(value)) or "nothing"
         raise CheckpointError(
-            f"is not a checkpoint of the predecessor: it needs either 'model_state_dict' (v3) or 'state_dict' (v2), "
+            f"is not a checkpoint of Lever-Plus: it needs either 'model_state_dict' (v3) or 'state_dict' (v2), "
             f"and has {listed}",
             file=file,
         )

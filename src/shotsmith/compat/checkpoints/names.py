@@ -1,4 +1,4 @@
-"""The predecessor's pointer network by the names and shapes of its weights, and what they are called here.
+"""Lever-Plus's pointer network by the names and shapes of its weights, and what they are called here.
 
 Published as v2 and v3 (v4-1 is the same with its gate). Of the later variants those that our parts compute alike are
 known too: v4-2 (GRU, step embedding) and v4-5 (additive or bilinear scorer). v4-3, v4-4 and v4-6 to v4-10 compute
@@ -48,7 +48,7 @@ _SHARED: Mapping[str, object] = {
     "attention_dropout": 0.1,
     "temperature": TEMPERATURE,
 }
-"""What every network of the predecessor has, and its files do not store."""
+"""What every network of Lever-Plus has, and its files do not store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,12 +174,12 @@ def without_layer_numbers(weights: Mapping[str, torch.Tensor]) -> tuple[Weights,
 
 
 def to_ours(weights: Mapping[str, torch.Tensor]) -> Weights:
-    """The state of our policy from fitting weights of the predecessor's."""
+    """The state of our policy from fitting weights of Lever-Plus's."""
     return {_renamed(name, _OURS): _CHANGED.get(name, _same)(value) for name, value in weights.items()}
 
 
 def to_theirs(state: Mapping[str, torch.Tensor]) -> Weights:
-    """The predecessor's weights from the state of a policy it has all parts for."""
+    """Lever-Plus's weights from the state of a policy it has all parts for."""
     back = tuple((ours, theirs) for theirs, ours in _OURS)
     named = {_renamed(name, back): value for name, value in state.items()}
     return {name: _CHANGED_BACK.get(name, _same)(value) for name, value in named.items()}

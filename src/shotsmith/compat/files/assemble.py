@@ -1,4 +1,4 @@
-"""Several files of the predecessor put together: what belongs to one query, and what nothing is learned from."""
+"""Several files of Lever-Plus put together: what belongs to one query, and what nothing is learned from."""
 
 from __future__ import annotations
 

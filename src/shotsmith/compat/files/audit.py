@@ -1,4 +1,4 @@
-"""What is wrong in files of the predecessor, file by file, and what each fault means."""
+"""What is wrong in files of Lever-Plus, file by file, and what each fault means."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from shotsmith.encoders.embedded import Floats
 MEANINGS: Mapping[str, str] = {
     "no_signal": "All rewards (vqa_correct + vqa_acc_score) of the group are equal: whatever the learning rate, its "
     "advantages are 0.",
-    "no_signal_top_3": "The 3 best of the group are tied, and the predecessor trained its first epoch on them alone: "
+    "no_signal_top_3": "The 3 best of the group are tied, and Lever-Plus trained its first epoch on them alone: "
     "advantages 0. Train on whole groups.",
-    "no_signal_top_5": "The 5 best of the group are tied, and the predecessor trained on them alone from its second "
+    "no_signal_top_5": "The 5 best of the group are tied, and Lever-Plus trained on them alone from its second "
     "epoch on: advantages 0. Train on whole groups.",
     "no_answers": "No row of the group was answered and scored: nothing is learned from it.",
     "failed": "The VLM call failed, and the row was scored as a wrong answer. It stays a failure, without figures.",

@@ -14,7 +14,7 @@ EXAMPLES = 3
 ENOUGH = 10
 """From so many sequences on, a pattern that all of them show is no chance (2 ** -10 for an order of two)."""
 POOL = 64
-"""Candidates in a pool of the predecessor."""
+"""Candidates in a pool of Lever-Plus."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ def _said(place: str, sequence: Indices) -> str:
 
 
 CUTS = (3, 5)
-"""The predecessor cut each group to so many of its best: in the first epoch, and later."""
+"""Lever-Plus cut each group to so many of its best: in the first epoch, and later."""
 
 
 def rl_data(entries: Sequence[RlEntry], known: Known) -> Iterator[Spotted]:

@@ -1,4 +1,4 @@
-"""Fields of the predecessor's JSON files: whole numbers, finite numbers, lists of indices, and objects by key."""
+"""Fields of Lever-Plus's JSON files: whole numbers, finite numbers, lists of indices, and objects by key."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ MANIFEST = "manifest.json"
 FORMAT = 1
 
 UNKNOWN = ("vlm", "vlm_revision", "prompt_version", "decoding", "encoder")
-"""What no file of the predecessor says."""
+"""What no file of Lever-Plus says."""
 
 Record = TypeVar("Record")
 

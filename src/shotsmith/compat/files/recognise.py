@@ -71,7 +71,7 @@ FORMATS = (*_JSON, *_OTHER, *QUESTIONS)
 
 
 def read_file(file: Path, form: str | None = None) -> Source:
-    """Read a file of the predecessor, of the format named or of that which its content shows.
+    """Read a file of Lever-Plus, of the format named or of that which its content shows.
 
     Raises InputError for an unknown format, DataError or InputError, naming file, row and field, for any fault.
     """

@@ -1,4 +1,4 @@
-"""What the predecessor's files become: records of ours. `None` is what a file does not say."""
+"""What Lever-Plus's files become: records of ours. `None` is what a file does not say."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shotsmith.encoders.embedded import Floats
 from shotsmith.records import Example
 
 Indices = tuple[int, ...]
-"""Rows of the train split sorted by question id: the predecessor's "idx"."""
+"""Rows of the train split sorted by question id: Lever-Plus's "idx"."""
 
 LeftOut = Literal["failed", "fallback", "repeated", "outside_pool", "out_of_range"]
 """Why nothing is learned from a row: the VLM call failed; it was not scored by the VQA metric; a demonstration stands
@@ -121,7 +121,7 @@ class Imported:
     def embedded(self, role: Literal["query", "candidate"]) -> Floats | None:
         """[N, D], what a policy sees of queries or candidates; None where there are no embeddings.
 
-        One of the two stands for both: the predecessor's files are identical. Without either, image and text
+        One of the two stands for both: Lever-Plus's files are identical. Without either, image and text
         features stand side by side, as far as they are there.
         """
         other: Role = "candidate" if role == "query" else "query"

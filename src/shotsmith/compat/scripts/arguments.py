@@ -77,7 +77,7 @@ class Job:
         return DATA_SETS[self.data_set].name if self.data_set in DATA_SETS else "coco"
 
     def folder(self, version: str) -> str:
-        """How the predecessor calls the folder of such a policy: v3_RandSampler_Qwen2_5-VL-3B-Instruct."""
+        """How Lever-Plus calls the folder of such a policy: v3_RandSampler_Qwen2_5-VL-3B-Instruct."""
         return f"{version}_{SAMPLERS[self.sampler][0]}_{self.model_name}"
 
 
@@ -162,7 +162,7 @@ def _model_name(model: str) -> str:
 
 
 def _model(environment: Mapping[str, str], model: str, task: str) -> list[Setting]:
-    """The VLM, asked and read as the predecessor asked and read it.
+    """The VLM, asked and read as Lever-Plus asked and read it.
 
     CHECKPOINT_PATH is a folder of models: the one named is taken from there where it is there.
     """

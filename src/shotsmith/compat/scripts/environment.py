@@ -1,4 +1,4 @@
-"""The environment variables of the predecessor's scripts, and what each of them is in a recipe.
+"""The environment variables of Lever-Plus's scripts, and what each of them is in a recipe.
 
 A variable that looks like one of them and is none, has a value that is not understood, or would have no effect is an
 error: it would otherwise change nothing without a word. An empty value stands for the default.
@@ -134,7 +134,7 @@ def settings_of(environment: Mapping[str, str]) -> list[Setting]:
 
 
 def check_names(environment: Mapping[str, str]) -> None:
-    """Raise InputError where a variable looks like one of the predecessor's and is none."""
+    """Raise InputError where a variable looks like one of Lever-Plus's and is none."""
     if faults := misspelled(environment):
         raise InputError(f"environment: {'; '.join(faults)}")
 

@@ -45,13 +45,13 @@ def few_shot_accuracies(parts: Parts, policy: Policy, manifest: Manifest) -> dic
 
 
 def as_predecessor_measured(parts: Parts) -> dict[int, float]:
-    """The predecessor's metric by number of shots, from the results that `few_shot_accuracies` has kept."""
+    """Lever-Plus's metric by number of shots, from the results that `few_shot_accuracies` has kept."""
     leading = parts.tasks("test").measure.name
     return _means(read_results(parts.run.results), PREDECESSOR_METRIC.get(leading, leading))
 
 
 def append_metrics(file: Path, accuracies: Mapping[int, float], queries: int) -> str:
-    """Add an entry, named for the local time, to a metrics file in the predecessor's form; its name."""
+    """Add an entry, named for the local time, to a metrics file in Lever-Plus's form; its name."""
     entries = read_json(file) if file.exists() else {}
     if not isinstance(entries, dict):
         raise InputError("is not an object of metrics", file=file)

@@ -1,4 +1,4 @@
-"""Where the predecessor's variables say that data sets, images and models lie, as settings of a recipe."""
+"""Where Lever-Plus's variables say that data sets, images and models lie, as settings of a recipe."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SPLITS = (("train", "train2014"), ("test", "val2014"))
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """A data set of the predecessor's: where its files are looked for."""
+    """A data set of Lever-Plus's: where its files are looked for."""
 
     name: str
     """As in results and in the names of files."""

@@ -1,4 +1,4 @@
-"""`shotsmith convert`: checkpoints of the predecessor and ours, one into the other."""
+"""`shotsmith convert`: checkpoints of Lever-Plus and ours, one into the other."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Source = Annotated[
     Path,
     typer.Argument(
-        metavar="CHECKPOINT", help="A checkpoint's folder, or a .pt or .ckpt of the predecessor.", show_default=False
+        metavar="CHECKPOINT", help="A checkpoint's folder, or a .pt or .ckpt of Lever-Plus.", show_default=False
     ),
 ]
 Target = Annotated[
@@ -59,7 +59,7 @@ def convert(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Convert a checkpoint: v2, v3 or v2-format of the predecessor, or ours, to any of these, with equal scores.
+    """Convert a checkpoint: v2, v3 or v2-format of Lever-Plus, or ours, to any of these, with equal scores.
 
     What the target cannot hold, or does not fit, is an error that lists it. Files are read without running anything
     in them.
@@ -110,7 +110,7 @@ def tell(done: Converted, place: Path) -> None:
     shape = f"{layers}, memory {done.policy.memory}, embeddings of width {done.embedding_width}"
     console.print(f"{place}: {done.weights} weights ({shape})")
     if done.lost:
-        console.print(f"Lost, as the predecessor's converter lost them: {', '.join(done.lost)}", style="bold yellow")
+        console.print(f"Lost, as Lever-Plus's converter lost them: {', '.join(done.lost)}", style="bold yellow")
     if done.left:
         console.print(f"Left behind, as it says nothing of the policy: {', '.join(done.left)}")
     if done.unknown:

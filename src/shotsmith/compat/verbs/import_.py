@@ -1,4 +1,4 @@
-"""`shotsmith import`: files of the predecessor become records of ours; and what is wrong in them."""
+"""`shotsmith import`: files of Lever-Plus become records of ours; and what is wrong in them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Files = Annotated[
     list[Path] | None,
-    typer.Argument(metavar="FILE", help="Files of the predecessor, in any order.", show_default=False),
+    typer.Argument(metavar="FILE", help="Files of Lever-Plus, in any order.", show_default=False),
 ]
 Into = Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where to write the records.")]
 Questions = Annotated[Path | None, typer.Option(help="The questions file of the train split (or the merged one).")]
@@ -44,7 +44,7 @@ def import_(
     audit: Audit = False,
     as_json: Json = False,
 ) -> None:
-    """Read the predecessor's files: data set, sampler caches, beam and RL data, embeddings, metrics, training logs.
+    """Read Lever-Plus's files: data set, sampler caches, beam and RL data, embeddings, metrics, training logs.
 
     Each file's format is seen from its content. What no file says (VLM, decoding) is marked unknown; failed and
     fallback-scored rows are kept, and nothing is learned from them. A file that cannot be read is listed, and the

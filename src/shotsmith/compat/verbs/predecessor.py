@@ -1,4 +1,4 @@
-"""`shotsmith predecessor`: what the predecessor's scripts train_v3.sh and inference.sh did, by their own arguments."""
+"""`shotsmith predecessor`: what Lever-Plus's scripts train_v3.sh and inference.sh did, by their own arguments."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="predecessor",
-    help="The predecessor's scripts by their own arguments and environment variables (see docs/migrating.md). "
+    help="Lever-Plus's scripts by their own arguments and environment variables (see docs/migrating.md). "
     "Example: bash scripts/train_v3.sh vqa okvqa_local 0 query_img_text_icd_img_text rand_sampler qwen2.5_vl_3B",
 )
 
@@ -187,7 +187,7 @@ def _all_test_queries(recipe: Recipe) -> int:
 
 
 def _imported(job: Job) -> list[Setting]:
-    """What to train on where the predecessor's RL data are at hand: no data set, encoder or VLM is needed then."""
+    """What to train on where Lever-Plus's RL data are at hand: no data set, encoder or VLM is needed then."""
     from shotsmith.compat.scripts.arguments import import_once, recorded_files
 
     files = recorded_files(os.environ, job)
@@ -266,7 +266,7 @@ def _tell_inference(
     from shotsmith.cli.console import Console
 
     console = Console(soft_wrap=True, highlight=False, markup=False)
-    console.print(f"{checkpoint}: as the predecessor measured, and {metric} (percent)")
+    console.print(f"{checkpoint}: as Lever-Plus measured, and {metric} (percent)")
     for shots, accuracy in theirs.items():
         console.print(f"{shots} shot{'s' if shots > 1 else ''}: {100 * accuracy:.2f}, {100 * ours[shots]:.2f}")
     console.print(f"Metrics: {', '.join(map(str, files))}")

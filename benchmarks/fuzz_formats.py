@@ -10,8 +10,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from predecessor.formats import EVERY_FORMAT
-from predecessor.fuzzing import LIMIT_SECONDS, Outcome, fuzz
+from compat.formats import EVERY_FORMAT
+from compat.fuzzing import LIMIT_SECONDS, Outcome, fuzz
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ import torch
 from damaged_bytes import blank, cut, flip, repeat
 from published_checkpoints import network, v2_value, v3_value
 
-from shotsmith.checkpoints.predecessor import convert, read_policy
+from shotsmith.compat.checkpoints.convert import convert, read_policy
 from shotsmith.errors import InputError
 
 LIMIT_SECONDS = 2.0

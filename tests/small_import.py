@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from predecessor.formats import BEAM, Size, write_formats
+from compat.formats import BEAM, Size, write_formats
 
-from shotsmith.predecessor.assemble import assemble, read_files
-from shotsmith.predecessor.folder import write_imported
+from shotsmith.compat.files.assemble import assemble, read_files
+from shotsmith.compat.files.folder import write_imported
 
 
 def write_import(folder: Path, names: tuple[str, ...] = (), size: Size | None = None, seed: int = 0) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,7 +18,9 @@ LONGEST = 400
 
 # Ground floor first. A module imports its own floor and those below.
 FLOORS: tuple[frozenset[str], ...] = (
-    frozenset({"attempts", "environment", "errors", "files", "metrics", "progress", "recipe", "records", "runs"})
+    frozenset(
+        {"attempts", "environment", "errors", "files", "metrics", "plugins", "progress", "recipe", "records", "runs"}
+    )
     | {"temporary", "visible"},
     frozenset({"data", "statistics"}),
     frozenset({"encoders", "samplers", "vlms", "builtin"}),
@@ -27,13 +30,13 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"evaluation"}),
     frozenset({"planning"}),
     frozenset({"diagnosis"}),
-    frozenset({"predecessor"}),
     frozenset({"reports"}),
     frozenset({"experiment"}),
     frozenset({"library"}),
     frozenset({"integrations"}),
     frozenset({"serve"}),
     frozenset({"cli", "__main__"}),
+    frozenset({"compat"}),
 )
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
@@ -97,6 +100,16 @@ def relative_imports(modules: Modules) -> list[str]:
         for name, tree in modules.items()
         for node in ast.walk(tree)
         if isinstance(node, ast.ImportFrom) and node.level
+    ]
+
+
+def importers_of(package: str, modules: Modules) -> list[str]:
+    """The modules outside a package that import it."""
+    return [
+        module
+        for module in modules
+        if not (module + ".").startswith(package + ".")
+        and any((target + ".").startswith(package + ".") for target in imports(modules, module))
     ]
 
 
@@ -212,6 +225,24 @@ def test_prompts_are_made_in_one_place_so_that_none_escapes_its_budget():
     assert makers_of_requests(MODULES) == MAKERS
 
 
+COMPAT = "shotsmith.compat"
+ITS_NAMES = re.compile("predecessor|lever[-_ ]?(lm|plus)", re.IGNORECASE)
+
+
+def test_nothing_imports_what_can_be_left_out():
+    assert importers_of(COMPAT, MODULES) == []
+
+
+def test_the_core_names_the_system_before_it_nowhere():
+    files = [path for path in (SOURCE / "shotsmith").rglob("*") if path.suffix in TEXTS]
+    core = [path for path in files if "compat" not in path.relative_to(SOURCE).parts]
+    assert len(core) > 300
+    assert [str(path) for path in core if ITS_NAMES.search(path.read_text(encoding="utf-8"))] == []
+
+
+TEXTS = {".py", ".yaml", ".j2", ".json", ".txt", ".toml"}
+
+
 # The checks themselves, on a house with one fault.
 
 
@@ -235,6 +266,20 @@ def test_an_upward_import_is_seen_in_every_form(statement: str):
     upper = {"training": "", "training__loop": ""}
     assert len(upward_imports(house(policies="", policies__pointer=statement, **upper))) == 1
     assert upward_imports(house(evaluation="", evaluation__compare=statement, **upper)) == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import shotsmith.compat",
+        "from shotsmith import compat",
+        "from shotsmith.compat.log import x",
+        "def f():\n    import shotsmith.compat.log",
+    ],
+)
+def test_an_import_of_what_can_be_left_out_is_seen(statement: str):
+    there = {"compat": "", "compat__log": "", "compatible": "import shotsmith.compatible"}
+    assert importers_of(COMPAT, house(cli=statement, **there)) == ["shotsmith.cli"]
 
 
 def test_a_cycle_is_seen():

@@ -18,7 +18,9 @@ from pydantic import BaseModel
 from setting_probes import OTHERS, Probe, data_table, learning_table, models_table, stages_table
 from setting_probes.files import prepare_files
 
+from shotsmith import plugins
 from shotsmith.recipe import Recipe, parse_recipe
+from shotsmith.recipe.rewards import MODES
 
 BASE: dict[str, Any] = {
     "name": "run",
@@ -127,8 +129,18 @@ class Workshop:
 
 
 @pytest.fixture(scope="module")
-def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
-    return Workshop(tmp_path_factory.mktemp("workshop"))
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(Path(__file__).parent / "added_package")  # has readers for `data.reader`
+        forget()
+        yield Workshop(tmp_path_factory.mktemp("workshop"))
+    forget()
+
+
+def forget() -> None:
+    """What packages add is looked up anew."""
+    plugins._entry_points.cache_clear()
+    plugins._added.cache_clear()
 
 
 def probe_of(name: str) -> tuple[Probe, dict[str, Any]]:
@@ -137,14 +149,18 @@ def probe_of(name: str) -> tuple[Probe, dict[str, Any]]:
     return look, {**context[0]} if context else {}
 
 
+NAMES = {"reward.mode": MODES}
+"""Settings that name an entry of a table."""
+
+
 def changes() -> Iterator[Any]:
     """Every setting with every value it is changed to."""
     for name in TABLE.keys() & SETTINGS.keys():
         values = [TABLE[name][0]]
         if values == [OTHERS]:
-            assert get_origin(SETTINGS[name]) is Literal
+            assert name in NAMES or get_origin(SETTINGS[name]) is Literal
             base = value_in(recipe_of(probe_of(name)[1], Path(), Path()), name)
-            values = [option for option in get_args(SETTINGS[name]) if option != base]
+            values = [option for option in NAMES.get(name) or get_args(SETTINGS[name]) if option != base]
         yield from (pytest.param(name, value, id=f"{name}={value}") for value in values)
 
 

@@ -72,5 +72,9 @@ class TrainingError(ShotsmithError):
     """Training cannot go on (for example: too many steps without a finite loss)."""
 
 
+class PluginError(ShotsmithError):
+    """What another package adds cannot be used: it cannot be imported, is of another kind, or has a name twice."""
+
+
 def _labelled(label: str, value: object) -> str:
     return "" if value is None else f"{label} {value}"

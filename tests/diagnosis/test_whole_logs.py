@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shotsmith.diagnosis.log import evidence_of_log
+from shotsmith.compat.log import evidence_of_log
 from shotsmith.errors import InputError
 
 COLUMNS = ("Epoch", "Train Loss", "Val Loss", "PPO Loss", "KL", "Adv Std", "Adv Max", "Beta")

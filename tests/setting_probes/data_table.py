@@ -32,6 +32,7 @@ TEXTS = FEW | {
     "data.texts.test": "{here}/texts/one/dev.tsv",
     "data.texts.val_share": 0.2,
 }
+READER = FEW | {"data.reader.name": "sums"}
 LEAVING = "{here}/tables/leaving.jsonl"
 HUB = FEW | {"data.hub.dataset": "some/data", "data.hub.val_share": 0.2}
 
@@ -110,6 +111,9 @@ TABLE: Mapping[str, tuple[Any, ...]] = {
         )
         for key, value, more in (("options", "options", False), ("answer_with", "option", True))
     },
+    "data.reader.name": ("products", stages.data, READER),
+    "data.reader.options": ({"first": 5}, stages.data, READER),
+    "data.reader.metric": ("token_f1", stages.measured, READER),
     "data.texts.metric": ("token_f1", stages.measured, TEXTS),
     "data.table.metric": ("exact_match", stages.measured, TABLES),
     **{

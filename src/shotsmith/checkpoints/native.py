@@ -1,10 +1,13 @@
-"""Shotsmith's own checkpoint: a folder of safetensors weights and a JSON manifest that says how to load them."""
+"""Shotsmith's own checkpoint: a folder of safetensors weights and a JSON manifest that says how to load them.
+
+Readers of other formats are in a table.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +18,7 @@ from safetensors.torch import load, save
 
 from shotsmith.errors import CheckpointError, InputError
 from shotsmith.files import read_json, replacing_folder, write_json
+from shotsmith.plugins import Table
 from shotsmith.policies.parts import STEPS
 from shotsmith.policies.pointer import build_policy
 from shotsmith.policies.protocol import Policy
@@ -23,6 +27,9 @@ from shotsmith.runs import Phase
 
 WEIGHTS = "policy.safetensors"
 MANIFEST = "manifest.json"
+
+UNKNOWN = "unknown"
+"""What a manifest says of an encoder, a VLM or a recipe that the checkpoint did not name."""
 
 
 class Manifest(Settings):
@@ -84,6 +91,26 @@ def save_policy(folder: Path, policy: Policy, manifest: Manifest) -> None:
             stream.write(data)
             os.fsync(stream.fileno())
         write_json(temporary / MANIFEST, manifest.model_dump(mode="json"))
+
+
+READERS: Table[Callable[[Path], tuple[Policy, Manifest]]] = Table("shotsmith.checkpoints")
+"""What reads files of other formats, by the ending of their names; raises CheckpointError as `load_policy` does."""
+
+
+def read_policy(source: Path) -> tuple[Policy, Manifest]:
+    """The policy of a checkpoint of any format, in eval mode, and its manifest.
+
+    Raises CheckpointError as `load_policy`, and where no reader is known for files of that name.
+    """
+    if source.is_dir():
+        return load_policy(source)
+    ending = source.suffix.removeprefix(".")
+    if not source.exists():
+        raise CheckpointError("no such checkpoint", file=source)
+    if ending not in READERS:
+        known = ", ".join(f".{known}" for known in READERS) or "none"
+        raise CheckpointError(f"is no folder, and no file of a known format (endings: {known})", file=source)
+    return READERS[ending](source)
 
 
 def load_policy(folder: Path) -> tuple[Policy, Manifest]:

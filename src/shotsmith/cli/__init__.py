@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import typer
 import typer.core
+import typer.main
 
 from shotsmith.cli import (
     compare,
-    convert,
     diagnose,
     evaluate,
     export,
     headroom,
-    import_,
     plan,
-    predecessor,
     prompt,
     rank,
     report,
@@ -30,15 +29,37 @@ from shotsmith.cli import (
     store,
     world,
 )
-from shotsmith.errors import InputError, ShotsmithError
+from shotsmith.errors import InputError, PluginError, ShotsmithError
+from shotsmith.plugins import Table
 from shotsmith.visible import visible_line
 
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 """What the command line raises for arguments that no verb takes; it repeats them."""
 
+VERBS: Table[Callable[..., Any]] = Table("shotsmith.verbs")
+"""Verbs that other packages add: functions, or Typer apps of several verbs."""
+
 
 class Verbs(typer.core.TyperGroup):
-    """Turns what goes wrong in a verb into one clear line on stderr and an exit code."""
+    """Our verbs, then those that other packages add.
+
+    What goes wrong in a verb becomes one clear line on stderr and an exit code.
+    """
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names of all verbs."""
+        self._add()
+        return super().list_commands(ctx)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The verb of that name; those of other packages are imported only where none of ours has it."""
+        if cmd_name not in self.commands:
+            self._add()
+        return super().get_command(ctx, cmd_name)
+
+    def _add(self) -> None:
+        for name, verb in _added().items():
+            self.commands.setdefault(name, verb)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the verb: exit code 2 for bad input, 1 for other failures, 130 where the user stopped it."""
@@ -63,6 +84,21 @@ class Verbs(typer.core.TyperGroup):
         except KeyboardInterrupt as error:
             _say("stopped; run the same command again to continue")
             raise typer.Exit(130) from error
+
+
+def _added() -> Mapping[str, Any]:
+    """The commands of other packages' verbs. They are made late, as their modules import this one's neighbours."""
+    verbs = typer.Typer(rich_markup_mode="rich")
+    try:
+        for name, verb in VERBS.items():
+            if isinstance(verb, typer.Typer):
+                verbs.add_typer(verb, name=name)
+            else:
+                verbs.command(name)(verb)
+    except PluginError as error:
+        _say(f"error: {error}")
+        raise typer.Exit(1) from error
+    return typer.main.get_group(verbs).commands if len(VERBS) else {}
 
 
 app = typer.Typer(
@@ -111,15 +147,12 @@ for verb in (
     evaluate.evaluate,
     compare.compare,
     selections.selections,
-    convert.convert,
     diagnose.diagnose,
     report.report,
     show.show,
 ):
     app.command()(verb)
-app.command("import")(import_.import_)
 app.add_typer(world.app)
-app.add_typer(predecessor.app)
 app.add_typer(store.app)
 
 

@@ -138,7 +138,7 @@ class Lines:
 
 
 def epoch_table(epochs: Sequence[Mapping[str, object]], width: int) -> Table:
-    """The predecessor's table of epochs, with as many of its columns as `width` characters hold.
+    """The table of epochs, with as many of its columns as `width` characters hold.
 
     The seed stays wherever there are several.
     """

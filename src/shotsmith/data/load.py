@@ -18,9 +18,9 @@ from shotsmith.data.splits import Splits, check_disjoint, split_by_image
 from shotsmith.data.table import read_table
 from shotsmith.data.usable import Objection, check_usable
 from shotsmith.data.wording import Wording
-from shotsmith.errors import DataError
+from shotsmith.errors import DataError, PluginError
 from shotsmith.recipe import DataSettings, OkvqaSettings, TableColumns
-from shotsmith.recipe.data import BankSettings, CaptionsSettings, HubDataset, TableFormat, TextsFormat
+from shotsmith.recipe.data import READERS, BankSettings, CaptionsSettings, HubDataset, TableFormat, TextsFormat
 from shotsmith.records import Example
 
 logger = logging.getLogger(__name__)
@@ -105,6 +105,11 @@ def _read_splits(settings: DataSettings, way: _Way) -> Splits:
         return _captions(settings.captions, way.on_fault)
     if settings.hub is not None:
         return _numbered(settings.hub, _hub_reader(settings.hub, way, settings.metric), settings.seed)
+    if settings.reader is not None:
+        splits = READERS[settings.reader.name](settings.reader.options)
+        if not isinstance(splits, Splits):
+            raise PluginError(f"the reader '{settings.reader.name}' gives a {type(splits).__name__}, not Splits")
+        return splits
     folder = way.pictures
     if folder is None:
         raise DataError("the built-in data set has not been written yet")

@@ -1,7 +1,8 @@
-"""Evidence from a run's folder: no VLM, no policy and no image is loaded."""
+"""Evidence from a run's folder or from a training log: no VLM, no policy and no image is loaded."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from safetensors.numpy import load_file
@@ -10,17 +11,31 @@ from shotsmith.completions.uniform import sole_text_of
 from shotsmith.data.load import load_splits
 from shotsmith.data.splits import choose_queries
 from shotsmith.diagnosis.evidence import Evidence
-from shotsmith.diagnosis.log import evidence_of_log
-from shotsmith.errors import DataError
+from shotsmith.errors import DataError, InputError
 from shotsmith.evaluation.contrasts import contrast_of
 from shotsmith.evaluation.results import read_results
+from shotsmith.plugins import Table
 from shotsmith.runs import PHASES, Run, flat, show
+
+LOGS: Table[Callable[[Path, Evidence | None], Evidence]] = Table("shotsmith.logs")
+"""Readers of training logs, by the name of what wrote them; each raises InputError for a file that it cannot read."""
 
 
 def evidence_of(path: Path, against: Path | None = None) -> Evidence:
     """Of a run's folder or of a training log; `against` is another of either kind. Raises InputError."""
     other = None if against is None else evidence_of(against)
-    return evidence_of_run(Run.open(path), other) if path.is_dir() else evidence_of_log(path, other)
+    return evidence_of_run(Run.open(path), other) if path.is_dir() else _evidence_of_log(path, other)
+
+
+def _evidence_of_log(path: Path, against: Evidence | None) -> Evidence:
+    """What the first reader finds that can read the file."""
+    problem = InputError("is no folder of a run, and nothing that reads training logs is installed", file=path)
+    for reader in LOGS.values():
+        try:
+            return reader(path, against)
+        except InputError as error:
+            problem = error
+    raise problem
 
 
 def evidence_of_run(run: Run, against: Evidence | None = None) -> Evidence:

@@ -12,6 +12,7 @@ from shotsmith.encoders.frozen import FrozenEncoder, Towers
 from shotsmith.encoders.precomputed import PrecomputedEncoder, load_precomputed
 from shotsmith.errors import InputError
 from shotsmith.files import digest
+from shotsmith.plugins import Table
 from shotsmith.recipe import EncoderSettings, Side
 
 
@@ -32,7 +33,7 @@ _CLIP = Family("clip", clip.load, clip.widths, clip.files)
 _SIGLIP = Family("siglip", siglip.load, siglip.widths, siglip.files)
 _VISION = Family("vision", vision.load, vision.widths, vision.files)
 
-BY_MODEL_TYPE: Mapping[str, Family] = {
+_OWN: Mapping[str, Family] = {
     "clip": _CLIP,
     "siglip": _SIGLIP,
     "siglip2": _SIGLIP,
@@ -42,6 +43,7 @@ BY_MODEL_TYPE: Mapping[str, Family] = {
     "dinov3_vit": _VISION,
     "dinov3_convnext": _VISION,
 }
+BY_MODEL_TYPE: Table[Family] = Table("shotsmith.encoders", Family, _OWN)
 """What `model_type` in a folder's `config.json` stands for."""
 
 BY_FILE: Mapping[str, Family] = {

@@ -10,11 +10,11 @@ from typing import get_args
 from shotsmith.data.barring import Reason
 from shotsmith.errors import InputError
 from shotsmith.experiment.evaluating import evaluate
-from shotsmith.experiment.imported import STAGES as IMPORTED_STAGES
 from shotsmith.experiment.parts import Parts
 from shotsmith.experiment.reporting import report
 from shotsmith.experiment.training import rank, train
 from shotsmith.files import write_json
+from shotsmith.plugins import Table
 from shotsmith.progress import Progress
 from shotsmith.recipe import Recipe
 from shotsmith.runs import LAST_STAGE, ORIGINS, SPLITS, Run
@@ -78,6 +78,12 @@ _STAGES: Mapping[str, Callable[[Parts], int]] = {
 }
 STAGES = tuple(_STAGES)
 
+OTHER_STAGES: Table[Mapping[str, Callable[[Parts], Mapping[str, str]]]] = Table("shotsmith.stages", Mapping)
+"""The same stages of experiments that ask no VLM: `imported` where the recipe has `rollouts.imported`.
+
+Each stage returns what it left out, and why.
+"""
+
 
 def run(recipe: Recipe, run: Run, progress: Progress, until: str | None = None) -> None:
     """Do every stage that is not done yet, in order, up to and including `until`.
@@ -107,7 +113,9 @@ def stage(run: Run, name: str, progress: Progress) -> None:
 def _do(parts: Parts, name: str) -> None:
     started = time.perf_counter()
     if parts.recipe.rollouts.imported is not None:
-        left_out = IMPORTED_STAGES[name](parts)
+        if "imported" not in OTHER_STAGES:
+            raise InputError("nothing that reads imported rollouts is installed", field="rollouts.imported")
+        left_out = OTHER_STAGES["imported"][name](parts)
         parts.run.record(name, time.perf_counter() - started, 0, 0, left_out=left_out)
         return
     before, shortened = parts.work(), parts.shortened()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 
-from shotsmith.checkpoints.native import Manifest, load_policy, load_weights
-from shotsmith.checkpoints.predecessor import UNKNOWN, read_policy
+from shotsmith.checkpoints.native import UNKNOWN, Manifest, load_policy, load_weights, read_policy
 from shotsmith.checkpoints.ranking import best_checkpoint
 from shotsmith.checkpoints.ranking import rank as best_epochs
 from shotsmith.errors import InputError

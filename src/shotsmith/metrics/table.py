@@ -14,8 +14,9 @@ from shotsmith.metrics.metric import Metric
 from shotsmith.metrics.numbers import closeness, mean_absolute_error, not_numbers
 from shotsmith.metrics.relaxed import relaxed_accuracy
 from shotsmith.metrics.vqa import best_accuracy, vqa_accuracy, vqa_accuracy_normalised, vqa_accuracy_stemmed
+from shotsmith.plugins import Table
 
-METRICS: Mapping[str, Metric] = {
+_OWN: Mapping[str, Metric] = {
     "vqa_accuracy": Metric(
         "Official VQA accuracy",
         vqa_accuracy,
@@ -57,6 +58,7 @@ METRICS: Mapping[str, Metric] = {
     "choice_letter": Metric("Multiple choice by the generated letter", choice_letter, problem=not_letters),
     "choice_likelihood": Metric("Multiple choice by likelihood", choice_likelihood, by_likelihood=True),
 }
+METRICS: Table[Metric] = Table("shotsmith.metrics", Metric, _OWN)
 """By name; metrics reported together are listed in this order, behind the one that decides."""
 
 

@@ -151,7 +151,7 @@ def _graph(parts: Sequence[Floats]) -> Any:
 
 
 def _width(parts: Sequence[Floats]) -> int:
-    width = sum(part.shape[1] for part in parts)
+    width: int = sum(part.shape[1] for part in parts)
     return width + -width % _MULTIPLE
 
 

@@ -1,6 +1,6 @@
-"""Lever-LM's memory: a small GPT-2 reads the query and every demonstration chosen so far.
+"""A small GPT-2 as memory: it reads the query and every demonstration chosen so far.
 
-Yang et al., "Lever LM: configuring in-context sequence to lever large vision language models", NeurIPS 2024.
+Yang et al., NeurIPS 2024, arXiv 2312.10104.
 """
 
 from __future__ import annotations

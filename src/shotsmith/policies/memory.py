@@ -44,7 +44,7 @@ class Static(VectorMemory):
 class Gate(VectorMemory):
     """state = normalise(g * state + (1 - g) * chosen), with g = sigmoid(W [state; chosen] + b).
 
-    The predecessor's memory. It can only move the state towards what was chosen, so the next choice tends to be alike.
+    It can only move the state towards what was chosen, so the next choice tends to be alike.
     """
 
     def __init__(self, hidden: int) -> None:

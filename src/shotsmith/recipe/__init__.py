@@ -10,6 +10,7 @@ from shotsmith.recipe.data import (
     DataSettings,
     HubSettings,
     OkvqaSettings,
+    ReaderSettings,
     TableColumns,
     TableSettings,
     TextsSettings,
@@ -20,9 +21,8 @@ from shotsmith.recipe.evaluation import EvaluationSettings
 from shotsmith.recipe.experiment import Recipe
 from shotsmith.recipe.grpo import AdvantageSettings, GrpoSettings, KlSettings, ReferenceSettings, SamplingSettings
 from shotsmith.recipe.models import BeamSettings, VLMSettings
-from shotsmith.recipe.policy import PolicySettings
+from shotsmith.recipe.policy import PRESETS, PolicySettings
 from shotsmith.recipe.pools import PoolSettings
-from shotsmith.recipe.presets import PRESETS
 from shotsmith.recipe.read import dump_recipe, load_recipe, parse_recipe
 from shotsmith.recipe.rewards import RewardSettings
 from shotsmith.recipe.training import (
@@ -53,6 +53,7 @@ __all__ = [
     "PoolSettings",
     "PrecomputedSettings",
     "RceSettings",
+    "ReaderSettings",
     "Recipe",
     "ReferenceSettings",
     "RewardSettings",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from shotsmith.metrics.table import METRICS, check_metric
+from shotsmith.plugins import Table
 from shotsmith.recipe.base import Count, Seed, Settings, Share
 
 MetricName = Annotated[str, AfterValidator(check_metric)]
@@ -16,8 +17,10 @@ MetricName = Annotated[str, AfterValidator(check_metric)]
 Wording = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 SplitSize = Annotated[int, Field(strict=True, ge=1, le=100_000)]
 
-SOURCES = ("world", "okvqa", "table", "captions", "texts", "hub")
+SOURCES = ("world", "okvqa", "table", "captions", "texts", "hub", "reader")
 """The sections of `data` of which a recipe gives one."""
+READERS: Table[Callable[[Mapping[str, Any]], object]] = Table("shotsmith.data")
+"""Readers of data sets that packages add. Each makes `data.splits.Splits` of its options, or raises DataError."""
 BANK_SOURCES = ("okvqa", "table", "captions", "texts", "hub")
 """The sections of `data.bank` of which a recipe gives one."""
 
@@ -212,6 +215,23 @@ class HubSettings(HubDataset):
     """What answers are measured by."""
 
 
+def _check_reader(name: str) -> str:
+    if name not in READERS:
+        raise ValueError(f"no reader is called '{name}'; installed packages have {', '.join(READERS) or 'none'}")
+    return name
+
+
+class ReaderSettings(Settings):
+    """A data set that a reader of another package reads, by an entry point of the group shotsmith.data."""
+
+    name: Annotated[str, AfterValidator(_check_reader)]
+    """Name of the entry point."""
+    options: Mapping[str, Any] = {}
+    """What the reader is given: its package says what it takes."""
+    metric: MetricName = "vqa_accuracy"
+    """What answers are measured by."""
+
+
 class OkvqaBank(Settings):
     """One pair of files as in `data.okvqa`, with its images."""
 
@@ -270,6 +290,7 @@ class DataSettings(Settings):
     captions: CaptionsSettings | None = None
     texts: TextsSettings | None = None
     hub: HubSettings | None = None
+    reader: ReaderSettings | None = None
     bank: BankSettings | None = None
     """What may be shown, from files of its own. Null: the world's bank, where it has one, or else the train split."""
     bar_similarity: Annotated[float, Field(gt=0, lt=1)] | None = None
@@ -294,7 +315,8 @@ class DataSettings(Settings):
     def _one_source(self) -> DataSettings:
         _check_one_of(self, SOURCES)
         chosen = self.table or self.hub
-        if METRICS[self.metric].by_likelihood and (chosen is None or chosen.columns.options is None):
+        has_options = self.reader is not None or (chosen is not None and chosen.columns.options is not None)
+        if METRICS[self.metric].by_likelihood and not has_options:
             raise ValueError(f"the metric {self.metric} needs 'columns.options', the column of the options")
         return self
 
@@ -308,7 +330,7 @@ class DataSettings(Settings):
         """What answers to these data are measured by."""
         if self.captions is not None:
             return "cider"
-        chosen = self.table or self.hub or self.texts
+        chosen = self.table or self.hub or self.texts or self.reader
         return "vqa_accuracy" if chosen is None else chosen.metric
 
 

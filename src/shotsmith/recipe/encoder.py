@@ -63,7 +63,7 @@ class EncoderSettings(Settings):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Weights and arithmetic; 'auto' is what the checkpoint says."""
     joined: Literal["side_by_side", "mean"] = "side_by_side"
-    """How policies see image and question: one beside the other, or as their mean (the predecessor's way)."""
+    """How policies see image and question: one beside the other, or as their mean."""
 
     @model_validator(mode="after")
     def _possible(self) -> EncoderSettings:

@@ -30,8 +30,8 @@ class Recipe(Settings):
     store: Path | None = None
     """Completions store shared with other runs (a file); by default the run keeps its own."""
     start_from: Path | None = None
-    """A checkpoint (a folder, or a file of the predecessor) whose weights training starts from; its network must be the
-    one that `policy` says. By default training starts from the untrained policy."""
+    """A checkpoint (a folder, or a file in another known format) whose weights training starts from; its network must
+    be the one that `policy` says. By default training starts from the untrained policy."""
     data: DataSettings
     vlm: VLMSettings = VLMSettings()
     encoder: EncoderSettings = EncoderSettings()

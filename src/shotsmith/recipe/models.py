@@ -8,16 +8,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from shotsmith.plugins import Table
 from shotsmith.recipe.base import Count, Natural, NonNegative, Positive, Settings, Shots
 from shotsmith.recipe.cluster import RaySettings
 from shotsmith.recipe.urls import EnvironmentName, ServerUrl
 
 Layout = Literal["single_turn", "multi_turn", "plain"]
 
-DECODING: Mapping[str, Mapping[str, object]] = {
-    "greedy": {"max_new_tokens": 5, "min_new_tokens": 0, "num_beams": 1},
-    "predecessor": {"max_new_tokens": 5, "min_new_tokens": 0, "num_beams": 3, "length_penalty": 0.0},
-}
+DECODING: Table[Mapping[str, object]] = Table(
+    "shotsmith.decodings", Mapping, {"greedy": {"max_new_tokens": 5, "min_new_tokens": 0, "num_beams": 1}}
+)
 """Named decodings; `decoding: NAME` in the section `vlm` stands for these settings."""
 
 

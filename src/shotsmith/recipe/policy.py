@@ -1,13 +1,17 @@
-"""Settings of the policy: a network put together from parts. Named combinations are in recipe.presets."""
+"""Settings of the policy: a network put together from parts. Presets are named combinations."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from shotsmith.plugins import Table
 from shotsmith.recipe.base import Count, Layers, Positive, Settings, Several, Share, Width
-from shotsmith.recipe.presets import preset_settings
+
+PRESETS: Table[Mapping[str, object]] = Table("shotsmith.presets", Mapping)
+"""What `preset: NAME` stands for, by name."""
 
 Gain = Literal["mmr", "coverage", "dpp", "dpp_max_similarity"]
 
@@ -33,7 +37,7 @@ class PolicySettings(Settings):
     start: Literal["similarity", "random"] = "similarity"
     """What an untrained policy is. Similarity: mixed similarity search, which training changes step by step: the
     cosines of image and question enter the score beside the learned part, and that starts at zero. Random: a network
-    with random projections alone, as in Lever-LM."""
+    with random projections alone."""
     order: Literal["outwards", "inwards"] = "outwards"
     """Where the first choice stands: next to the query (outwards), or farthest from it (inwards)."""
     shortlist: Several = 256
@@ -90,7 +94,10 @@ class PolicySettings(Settings):
         if not isinstance(value, dict) or "preset" not in value:
             return value
         given = dict(value)
-        return preset_settings(given.pop("preset")) | given
+        name = given.pop("preset")
+        if not isinstance(name, str) or name not in PRESETS:
+            raise ValueError(f"no preset is called '{name}'; the presets are {', '.join(PRESETS)}")
+        return dict(PRESETS[name]) | given
 
     @model_validator(mode="after")
     def _fit_together(self) -> PolicySettings:

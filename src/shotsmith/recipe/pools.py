@@ -12,7 +12,7 @@ class PoolSettings(Settings):
 
     sampler: Literal["random", "image_similar", "text_similar", "mixed", "mix_sampler"] = "random"
     """How a pool is drawn from the bank. 'mixed' takes the highest sums of both cosines; 'mix_sampler' fills half of a
-    pool at random, a quarter by text and a quarter by image, as Lever-LM's mix_sampler does."""
+    pool at random, a quarter by text and a quarter by image."""
     size: Count = 64
     """Candidates per query."""
     seed: Seed = 0

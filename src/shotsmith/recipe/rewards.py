@@ -2,33 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, model_validator
 
 from shotsmith.metrics.table import METRICS, check_metric
+from shotsmith.plugins import Table
 from shotsmith.recipe.base import NonNegative, Settings
 
-RewardMode = Literal[
-    "weighted_sum",
-    "hard_plus_soft",
-    "hard_plus_soft_v2",
-    "separated",
-    "hard_only",
-    "soft_only",
-    "hard01_plus_gtprob",
-    "hard01_plus_gtprob_separated",
-    "hard_plus_gtprob_plus_rel",
-    "legacy",
-]
+WEIGHTED_SUM = "weighted_sum"
+_LIMIT = 5.0
+_BY_LOG_PROB = frozenset({"answer_probability", "log_prob_gain", "gt_prob"})
+"""The rewards that need the log-probability of true answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """A way to combine rewards into one number that is no weighted sum of all."""
+
+    rewards: tuple[str, ...]
+    """Names of the rewards that it combines (rewards.REWARDS)."""
+    formula: Callable[..., float]
+    """Of the settings, which hold the weights, and of those rewards in their order."""
+    weights: tuple[str, ...] = ("hard_weight", "soft_weight")
+    """The settings of which one must be above 0."""
+
+    def combine(self, settings: RewardSettings, *values: float) -> float:
+        """The formula's value, clipped to -5 .. 5."""
+        return max(-_LIMIT, min(_LIMIT, self.formula(settings, *values)))
+
+
+MODES: Table[Mode] = Table("shotsmith.reward_modes", Mode)
+"""Every mode but the weighted sum, by name."""
+
+
+def _check_mode(name: str) -> str:
+    if name != WEIGHTED_SUM and name not in MODES:
+        raise ValueError(f"no mode is called '{name}'; there are {', '.join([WEIGHTED_SUM, *MODES])}")
+    return name
 
 
 class RewardSettings(Settings):
-    """What a completion is worth: a weighted sum of pure functions, or one of the predecessor's modes."""
+    """What a completion is worth: a weighted sum of pure functions, or a mode that combines some in another way."""
 
-    mode: RewardMode = "weighted_sum"
-    """The weighted sum of the functions below, or the predecessor's combination of that name."""
+    mode: Annotated[str, AfterValidator(_check_mode)] = WEIGHTED_SUM
+    """The weighted sum of the functions below, or the combination of that name, clipped to -5 .. 5."""
     vqa_accuracy: NonNegative = 1.0
     """Weight of the official VQA accuracy of the generated answer (0 to 1)."""
     answer_probability: NonNegative = 1.0
@@ -49,11 +69,11 @@ class RewardSettings(Settings):
     demonstration_cost: NonNegative = 0.0
     """Taken off for every demonstration shown, in any mode: of two equally good sequences the shorter wins."""
     hard_weight: NonNegative = 1.0
-    """The predecessor's HARD_WEIGHT, in its modes: weight of a right answer."""
+    """In a mode that has it: weight of a right answer."""
     soft_weight: NonNegative = 1.0
-    """The predecessor's SOFT_WEIGHT, in its modes: weight of the VQA accuracy (or probability, or quality)."""
+    """In a mode that has it: weight of the VQA accuracy, of the true answers' probability, or of their gain."""
     relevance_weight: NonNegative = 0.1
-    """The predecessor's REL_WEIGHT, in hard_plus_gtprob_plus_rel: weight of how near a wrong answer is."""
+    """In a mode that has it: weight of how near a wrong answer is to a true one."""
 
     @model_validator(mode="before")
     @classmethod
@@ -73,10 +93,10 @@ class RewardSettings(Settings):
     @property
     def needs_log_probs(self) -> bool:
         """Whether completions must come with log-probabilities of true answers, or of options."""
-        if self.mode == "weighted_sum":
+        if self.mode == WEIGHTED_SUM:
             chosen = any(weight and METRICS[name].by_likelihood for name, weight in self.metrics.items())
             return bool(self.answer_probability or self.log_prob_gain or chosen)
-        return "gtprob" in self.mode or self.mode == "legacy"
+        return any(name in _BY_LOG_PROB for name in MODES[self.mode].rewards)
 
     @model_validator(mode="after")
     def _some_weight(self) -> RewardSettings:
@@ -89,9 +109,9 @@ class RewardSettings(Settings):
             self.cider,
             *self.metrics.values(),
         )
-        if self.mode == "weighted_sum" and not any(weights):
+        if self.mode == WEIGHTED_SUM and not any(weights):
             raise ValueError("at least one reward weight must be above 0")
-        if self.mode != "weighted_sum" and not any(getattr(self, name) for name in _weights_of(self.mode)):
+        if self.mode != WEIGHTED_SUM and not any(getattr(self, name) for name in MODES[self.mode].weights):
             raise ValueError(f"at least one weight of mode {self.mode} must be above 0")
         return self
 
@@ -99,9 +119,3 @@ class RewardSettings(Settings):
 def further_metrics() -> list[str]:
     """The metrics whose weights have no setting of their own."""
     return [name for name in METRICS if name not in RewardSettings.model_fields]
-
-
-def _weights_of(mode: RewardMode) -> tuple[str, ...]:
-    """The weights that one of the predecessor's modes has."""
-    only: dict[RewardMode, tuple[str, ...]] = {"hard_only": ("hard_weight",), "soft_only": ("soft_weight",)}
-    return only.get(mode, ("hard_weight", "soft_weight"))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from shotsmith.diagnosis.diagnose import EXPLAINED
 from shotsmith.diagnosis.finding import SEVERITIES, Finding
-from shotsmith.predecessor.suggestions import suggestions
+from shotsmith.plugins import Table
 from shotsmith.reports.facts import Facts
 from shotsmith.reports.language import Statement
 
@@ -19,6 +19,10 @@ class Step:
 
     why: Statement
     command: str
+
+
+SUGGESTIONS: Table[Callable[[Facts], Iterable[Step]]] = Table("shotsmith.suggestions")
+"""What other packages suggest; their sentences are in `reports.language.SENTENCES`."""
 
 
 def next_steps(facts: Facts, findings: Collection[Finding] = ()) -> list[Step]:
@@ -82,11 +86,8 @@ def _remedies(facts: Facts, findings: Iterable[Finding]) -> Iterator[Step]:
 
 
 def _suggested(facts: Facts) -> Iterator[Step]:
-    """What the predecessor's reports suggest after a training of its own."""
-    rate, best = facts.settings.get("grpo.learning_rate"), facts.best["val_loss"]
-    if facts.is_log and isinstance(rate, int | float) and best:
-        for each in suggestions(best[0]["phase"], best[0]["epoch"], rate):
-            yield Step(Statement(f"next.{each.key}", {"name": each.name}), each.command)
+    for suggestions in SUGGESTIONS.values():
+        yield from suggestions(facts)
 
 
 def _look(facts: Facts) -> Iterator[Step]:

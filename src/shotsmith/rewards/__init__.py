@@ -3,9 +3,9 @@
 A failed completion has no reward at all: it never becomes an `Answered`, and whoever asked for it gives None.
 """
 
+from shotsmith.recipe.rewards import MODES
 from shotsmith.rewards.answered import Answered
 from shotsmith.rewards.functions import REWARDS
-from shotsmith.rewards.modes import MODES
 from shotsmith.rewards.total import (
     highest_reward,
     needed_figures,

@@ -6,14 +6,14 @@ import math
 from collections.abc import Iterable, Mapping
 
 from shotsmith.recipe import RewardSettings
+from shotsmith.recipe.rewards import MODES, WEIGHTED_SUM
 from shotsmith.records import Example
 from shotsmith.rewards.answered import Answered
 from shotsmith.rewards.functions import REWARDS, RewardFunction
-from shotsmith.rewards.modes import MODES
 
 
 def reward(answered: Answered, settings: RewardSettings) -> float:
-    """The weighted sum or the predecessor's mode, minus the cost of the demonstrations shown.
+    """The weighted sum, or what the mode gives, minus the cost of the demonstrations shown.
 
     The cost comes last, after a mode's clipping. Raises ShotsmithError, naming the example, where a text, a
     log-probability or the captions that the settings ask for are missing, or a log-probability is none.
@@ -57,7 +57,7 @@ def needs_captions(settings: RewardSettings) -> bool:
 
 
 def _combined(values: Iterable[float], settings: RewardSettings) -> float:
-    if settings.mode == "weighted_sum":
+    if settings.mode == WEIGHTED_SUM:
         weights = (settings.weight(name) for name in _names(settings))
         return math.fsum(weight * value for weight, value in zip(weights, values, strict=True))
     return MODES[settings.mode].combine(settings, *values)
@@ -69,6 +69,6 @@ def _functions(settings: RewardSettings) -> list[RewardFunction]:
 
 def _names(settings: RewardSettings) -> tuple[str, ...]:
     """The rewards that count under the settings: the others need not have been asked for."""
-    if settings.mode == "weighted_sum":
+    if settings.mode == WEIGHTED_SUM:
         return tuple(name for name in REWARDS if settings.weight(name))
     return MODES[settings.mode].rewards

@@ -1,6 +1,6 @@
 """Beam search over sequences scored by InfoScore: what supervised training learns from.
 
-InfoScore (Li and Qiu 2023, arXiv 2302.13539, as Lever-LM uses it): the gain of putting demonstration d after sequence s
+InfoScore (Li and Qiu 2023, arXiv 2302.13539): the gain of putting demonstration d after sequence s
 for query q with true answer a is log p(a | q, s + d) - log p(a | q, s). The gains of a sequence sum to
 log p(a | q, sequence) - log p(a | q), its score.
 """

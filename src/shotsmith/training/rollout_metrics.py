@@ -11,7 +11,7 @@ from shotsmith.training.groups import Groups
 
 
 def advantage_metrics(advantages: Advantages, valid: torch.Tensor) -> dict[str, float]:
-    """Of the groups that enter an update. adv_std and adv_max are means over groups, as the predecessor logged them.
+    """Of the groups that enter an update. adv_std and adv_max are means over groups.
 
     advantage_* are over all their rollouts; group/frac_signal is the share of the groups that carry signal.
     """

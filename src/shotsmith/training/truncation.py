@@ -1,4 +1,4 @@
-"""Cutting groups to their best rollouts, as the predecessor did. It takes the contrast away that GRPO learns from."""
+"""Cutting groups to their best rollouts. It takes the contrast away that GRPO learns from."""
 
 from __future__ import annotations
 

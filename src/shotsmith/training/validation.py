@@ -53,7 +53,7 @@ class Validation:
 
 @torch.no_grad()
 def validation_loss(policy: Policy, inputs: InputsTable, rollouts: Groups) -> float:
-    """The predecessor's Val Loss: the RCE loss at tau = 1 with raw rewards, in eval mode, mean over queries.
+    """The RCE loss at tau = 1 with raw rewards, in eval mode, mean over queries.
 
     It is a cross-entropy, not an expected reward, and need not rank epochs as accuracy does.
     """

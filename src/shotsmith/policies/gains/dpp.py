@@ -53,7 +53,7 @@ class Dpp(nn.Module):
 class DppMaxSimilarity(nn.Module):
     """gain(c) = softplus(weight) * log of c's residual given only the one chosen demonstration that is most like it.
 
-    The predecessor's approximation. It equals `Dpp` up to the second choice; after that it never sees more redundancy.
+    An approximation. It equals `Dpp` up to the second choice; after that it never sees more redundancy.
     """
 
     def __init__(self, hidden: int, rank: int) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from shotsmith.metrics.table import METRICS
+from shotsmith.plugins import Table
 from shotsmith.reports.language.captions import of_captions
 from shotsmith.reports.language.en import TEXT as ENGLISH
 from shotsmith.reports.language.zh import TEXT as CHINESE
@@ -85,4 +86,16 @@ _HAN = "[\u4e00-\u9fff]"
 _TIGHT = re.compile(f"(?<={_HAN}) +(?={_HAN})")
 _LOOSE = re.compile(f"(?<={_HAN})(?=[A-Za-z0-9]|[-+][0-9])|(?<=[A-Za-z0-9%])(?={_HAN})")
 
-LANGUAGES = {"en": Language("en", "en", ENGLISH), "zh": Language("zh", "zh-CN", CHINESE)}
+SENTENCES: Table[Mapping[str, Mapping[str, str]]] = Table("shotsmith.sentences", Mapping)
+"""Sentences that other packages add: language code -> key -> template. English stands in for a language they lack."""
+
+
+def _with_added(code: str, text: Mapping[str, str]) -> Mapping[str, str]:
+    added = [sentences.get(code) or sentences["en"] for sentences in SENTENCES.values()]
+    return {key: said for table in (*added, text) for key, said in table.items()}
+
+
+LANGUAGES = {
+    "en": Language("en", "en", _with_added("en", ENGLISH)),
+    "zh": Language("zh", "zh-CN", _with_added("zh", CHINESE)),
+}

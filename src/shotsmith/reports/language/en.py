@@ -316,13 +316,6 @@ TEXT: dict[str, str] = {
     "next.evaluate": "Answer the test queries.",
     "next.longer": "Validation reward was still at its best in the last epoch, {epoch}: train for longer.",
     "next.seeds": "Train with three seeds, to see how much of the result is chance.",
-    "next.test_epoch": "Suggested by the predecessor's reports: test epoch {name} on 800 samples.",
-    "next.shaping": "Suggested by the predecessor's reports: reward shaping ({name}). Wrong answers earn a little, so "
-    "that fewer groups are tied.",
-    "next.curriculum": "Suggested by the predecessor's reports: a curriculum ({name}). Queries of high contrast come "
-    "first.",
-    "next.rate": "Suggested by the predecessor's reports: a learning rate of {name}. Groups without contrast stay "
-    "without signal at any rate.",
     "next.diagnose": "Read the findings of this log as JSON.",
     "next.show": "Read every figure of this run as JSON.",
     "next.tensorboard": "Look at the curves, step by step.",

@@ -36,8 +36,8 @@ _BATCHES = 4
 """Requests in a call of `complete`, in multiples of those in flight: few wait for the last, few are lost in a crash."""
 _NO_LOG_PROBS = (
     "this server is not asked for log-probabilities of given answers, which the beam data (InfoScore) and the rewards "
-    "answer_probability, log_prob_gain and the predecessor's modes need. Use a vLLM server with vlm.server.kind=vllm, "
-    "or the local VLM"
+    "answer_probability and log_prob_gain and reward modes like them need. Use a vLLM server with "
+    "vlm.server.kind=vllm, or the local VLM"
 )
 _GREEDY: Mapping[str, Mapping[str, object]] = {"openai": {}, "vllm": {"repetition_penalty": 1.0}}
 """What overrules a checkpoint's own penalty, by kind of server; `transformers serve` takes frequency_penalty for it."""

@@ -1,0 +1,1 @@
+"""The verbs import, convert and predecessor, one file each."""

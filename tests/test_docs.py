@@ -49,9 +49,9 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 TRAINING, POLICIES, SCHEMES = (ROOT / "docs" / f"{name}.md" for name in ("training", "policies", "schemes"))
 ENCODERS = ROOT / "docs" / "encoders.md"
 VLMS = ROOT / "docs" / "vlms.md"
-CLUSTER = ROOT / "docs" / "cluster.md"
-NEED_A_RUN = {"library.md"}
-"""Pages whose examples are run in tests/library/test_docs_examples.py."""
+SCALE = ROOT / "docs" / "scale.md"
+NEED_A_RUN = {"serving.md", "tutorial.md"}
+"""Pages whose examples are run in tests/library/test_docs_examples.py and tests/test_tutorial.py."""
 OPTIONAL = {"dspy", "langchain_core"}
 """Libraries that examples may need and that need not be installed."""
 YOURS = {"mine.yaml", "NAME.yaml"}
@@ -182,7 +182,7 @@ def tables_of_settings() -> Iterator[tuple[Path, str, type[BaseModel], set[str]]
     yield POLICIES, "### `policy.index`", IndexSettings, set()
     yield ENCODERS, "### `encoder`", EncoderSettings, set()
     yield VLMS, "### `vlm`", VLMSettings, {"server", "ray"}
-    yield CLUSTER, "### `vlm.ray`", RaySettings, set()
+    yield SCALE, "#### `vlm.ray`", RaySettings, set()
     yield VLMS, "### `vlm.prompt`", PromptSettings, set()
     yield VLMS, "### `vlm.vision_cache`", VisionCacheSettings, set()
 

@@ -1,4 +1,4 @@
-"""The documents tell the truth: recipes load, commands exist, links lead somewhere, examples run, settings are real."""
+"""The documents tell the truth: recipes load, commands exist, examples run, settings are real."""
 
 from __future__ import annotations
 
@@ -119,12 +119,6 @@ def test_commands_in_the_documents_exist(page: Path) -> None:
         assert (ROOT / recipe).exists() or Path(recipe).name in YOURS, recipe
     for override in re.findall(r"--set ([\w.]+=[^\s`，]+)", text):
         load_recipe(ROOT / "recipes" / "grpo.yaml", [override])
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_in_the_documents_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
-        assert (page.parent / target).exists(), target
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "README.zh-CN.md"], ids=lambda page: page.name)

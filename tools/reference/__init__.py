@@ -1,1 +1,1 @@
-"""The reference pages of the site, written from the code: the recipe, the command, the HTTP interface, the Python API."""
+"""The reference pages of the site, each written from the code that it describes."""

@@ -9,12 +9,9 @@ from shotsmith import errors
 
 HEAD = """# The Python API
 
-The names that `import shotsmith` offers are stable within a minor version; everything else may change. [Use a selector](serving.md) shows them at
-work. The page is written from the docstrings.
+The names that `import shotsmith` offers are stable within a minor version; everything else may change. [Use a
+selector](serving.md) shows them at work. The page is written from the docstrings.
 """
-INTEGRATIONS = {
-    "LangChain": "shotsmith.integrations.langchain.ShotsmithExampleSelector",
-}
 
 
 def page() -> str:
@@ -23,16 +20,26 @@ def page() -> str:
     for name in shotsmith.__all__:
         value = getattr(shotsmith, name)
         parts += [_directive(f"shotsmith.{name}", f"{value.__module__}.{value.__qualname__}")]
-    parts += ["## Errors\n", "Every error that Shotsmith raises on purpose is one of these. The command line prints it as one line.\n"]
-    parts += [_directive(f"shotsmith.errors.{each.__name__}", f"shotsmith.errors.{each.__name__}", 3) for each in error_types()]
+    parts += [
+        "## Errors\n",
+        "Every error that Shotsmith raises on purpose is one of these. The command line prints it as one line.\n",
+    ]
+    parts += [
+        _directive(f"shotsmith.errors.{each.__name__}", f"shotsmith.errors.{each.__name__}", 3)
+        for each in error_types()
+    ]
     return "\n".join(parts)
 
 
 def error_types() -> list[type[Exception]]:
     """The exception tree, without its root, which is a public name itself."""
-    classes = [each for _, each in inspect.getmembers(errors, inspect.isclass) if issubclass(each, errors.ShotsmithError)]
+    classes = [
+        each for _, each in inspect.getmembers(errors, inspect.isclass) if issubclass(each, errors.ShotsmithError)
+    ]
     return [each for each in classes if each is not errors.ShotsmithError]
 
 
 def _directive(heading: str, identifier: str, level: int = 2) -> str:
-    return f"::: {identifier}\n    options:\n      heading: {heading}\n      toc_label: {heading}\n      heading_level: {level}\n"
+    options = {"heading": heading, "toc_label": heading, "heading_level": level}
+    lines = [f"      {name}: {value}" for name, value in options.items()]
+    return "\n".join([f"::: {identifier}", "    options:", *lines]) + "\n"

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import typer
+from typer.main import get_command
+
 from reference.markdown import cell, code, table
 from shotsmith.cli import app
-from typer.main import get_command
 
 HEAD = """# The command
 

@@ -13,8 +13,9 @@ from shotsmith.serve.settings import ServeSettings
 
 HEAD = """# The HTTP interface
 
-What `shotsmith serve` answers; the page is written from the server's OpenAPI description. A running server shows the same under `/docs`, and as
-JSON under `/openapi.json`. [Serving](serving.md) explains the routes, with commands to try, and lists the errors.
+What `shotsmith serve` answers; the page is written from the server's OpenAPI description. A running server shows the
+same under `/docs`, and as JSON under `/openapi.json`. [Serving](serving.md) explains the routes, with commands to
+try, and lists the errors.
 """
 
 
@@ -67,7 +68,9 @@ def _definition(name: str, whole: Schema, done: set[str]) -> Iterator[str]:
     for field_name, field in schema["properties"].items():
         kind, named = _kind(field)
         inner += [one for one in named if one not in done]
-        shown = "(required)" if field_name in required else code(default(field["default"])) if "default" in field else ""
+        shown = (
+            "(required)" if field_name in required else code(default(field["default"])) if "default" in field else ""
+        )
         rows.append([code(field_name), cell(kind), cell(shown), cell(field.get("description", ""))])
     yield table(["field", "type", "default", "meaning"], rows) + "\n"
     for one in dict.fromkeys(inner):

@@ -10,15 +10,16 @@ from shotsmith.recipe import Recipe
 
 HEAD = """# The recipe
 
-A recipe is a YAML file that describes a whole experiment. This page lists every setting, with its type and its default; it is written from the
-code. Only `data` has no default: a recipe that names its data and a VLM gets the recommended training.
+A recipe is a YAML file that describes a whole experiment. This page lists every setting, with its type and its
+default; it is written from the code. Only `data` has no default: a recipe that names its data and a VLM gets the
+recommended training.
 
-A setting is named by its sections and its own name, joined by dots: `grpo.learning_rate`. Any setting can be changed on the command line
-with `--set grpo.learning_rate=2e-5`. Unknown names are errors. A recipe can also begin with `base: OTHER.yaml`, a recipe beside it whose
-settings it changes.
+A setting is named by its sections and its own name, joined by dots: `grpo.learning_rate`. Any setting can be changed
+on the command line with `--set grpo.learning_rate=2e-5`. Unknown names are errors. A recipe can also begin with
+`base: OTHER.yaml`, a recipe beside it whose settings it changes.
 
-The pages on [data](data.md), [encoders](encoders.md), [VLMs](vlms.md), [policies](policies.md), [training](training.md) and
-[evaluation](evaluation.md) explain what the settings are for.
+The pages on [data](data.md), [encoders](encoders.md), [VLMs](vlms.md), [policies](policies.md),
+[training](training.md) and [evaluation](evaluation.md) explain what the settings are for.
 """
 REQUIRED = "(required)"
 

@@ -1,4 +1,4 @@
-"""docs/migrating.md, the section on faults: its commands run on files of every format, and its table has every finding."""
+"""docs/migrating.md, the section on faults: its commands run on every format, and its table has every finding."""
 
 from __future__ import annotations
 

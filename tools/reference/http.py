@@ -53,8 +53,9 @@ def _bodies(route: Schema, whole: Schema) -> Iterator[str]:
 
 
 def _body(title: str, body: Schema, whole: Schema) -> Iterator[str]:
-    schema = next(iter(body.get("content", {}).values()), {}).get("schema", {})
-    if (name := reference(schema)) is not None:
+    contents: list[Schema] = list(body.get("content", {}).values())
+    name = reference(contents[0].get("schema", {})) if contents else None
+    if name is not None:
         yield f"**{title}**: `{name}`\n"
         yield from _definition(name, whole, set())
 

@@ -1,4 +1,4 @@
-"""docs/predecessor-audit.md: its commands run on files of every format, and its table has every finding."""
+"""docs/migrating.md, the section on faults: its commands run on every format, and its table has every finding."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from shotsmith.cli import app
 from shotsmith.compat.files.audit import MEANINGS
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "predecessor-audit.md").read_text(encoding="utf-8")
+MIGRATING = (ROOT / "docs" / "migrating.md").read_text(encoding="utf-8")
+PAGE = MIGRATING.split("\n## What was wrong, and how to see it in your own files\n")[1]
 SHORT = ("supervised.epochs=1", "rce.epochs=1", "grpo.epochs=1", "policy.hidden_size=16", "seeds=[0]")
 
 
@@ -33,6 +34,6 @@ def test_every_command_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_the_table_of_findings_has_them_all() -> None:
-    table = PAGE.split("## What the audit finds")[1].split("\n## ")[0]
+    table = PAGE.split("\n### What the audit finds\n")[1].split("\n### ")[0]
     rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
     assert sorted(name for row in rows for name in re.findall(r"`(\w+)`", row)) == sorted(MEANINGS)

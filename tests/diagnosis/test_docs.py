@@ -1,4 +1,4 @@
-"""docs/diagnosis.md names every finding, as the command says it, by metrics that are logged and settings there are."""
+"""docs/evaluation.md names every finding, as the command says it, by metrics that are logged and settings there are."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shotsmith.reports.language.findings_en import TEXT
 from shotsmith.runs import flat
 
 DOCS = Path(__file__).parents[2] / "docs"
-SECTION = (DOCS / "diagnosis.md").read_text(encoding="utf-8").split("## Every finding")[1].split("\n## ")[0]
+SECTION = (DOCS / "evaluation.md").read_text(encoding="utf-8").split("\n### Every finding\n")[1].split("\n### ")[0]
 ROWS = {
     cells[0].strip("`"): cells
     for line in SECTION.splitlines()

@@ -1,4 +1,4 @@
-"""The examples of docs/library.md run, one after another, where a run and a picture are."""
+"""The examples of docs/serving.md run, one after another, where a run and a picture are."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from PIL import Image
 
 from shotsmith.runs import Run
 
-PAGE = Path(__file__).parents[2] / "docs" / "library.md"
+PAGE = Path(__file__).parents[2] / "docs" / "serving.md"
 
 
 def test_the_examples_of_the_page_run(

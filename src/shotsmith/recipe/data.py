@@ -82,11 +82,17 @@ class OkvqaSettings(Settings):
     """
 
     train_questions: Path
+    """Questions file of the train split, from which the validation split is taken."""
     train_annotations: Path | None = None
+    """Annotations file of the train split."""
     train_images: Path
+    """Folder of the images of the train split."""
     test_questions: Path
+    """Questions file of the test split."""
     test_annotations: Path | None = None
+    """Annotations file of the test split."""
     test_images: Path
+    """Folder of the images of the test split."""
     val_share: Share = 0.1
     """Share of the train images whose questions are set aside for validation."""
 
@@ -100,6 +106,7 @@ class TableColumns(Settings):
     """Path of an image file, or a list of them; a row with an empty list or null has no image. Where there is no column
     `image`, a column `images` takes its place. Null: no row has an image."""
     question: str = "question"
+    """The question, a text."""
     answers: str = "answers"
     """One text or a list of them; `COLUMN.FIELD` names a field of records, as `answers.answer`."""
     options: str | None = None
@@ -129,7 +136,9 @@ class TableSettings(TableFormat):
     """Any tables (JSON, JSON lines, Parquet) or folders with a `metadata.jsonl`, by a column map (see docs/data.md)."""
 
     train: Path
+    """Table of the train split."""
     test: Path
+    """Table of the test split."""
     val: Path | None = None
     """Without it, a share of the train images is set aside."""
     val_share: Share = 0.1
@@ -207,6 +216,7 @@ class HubSettings(HubDataset):
     train: str = "train"
     """Name of the train split."""
     test: str = "test"
+    """Name of the test split."""
     val: str | None = None
     """Without it, a share of the train images is set aside."""
     val_share: Share = 0.1
@@ -236,8 +246,11 @@ class OkvqaBank(Settings):
     """One pair of files as in `data.okvqa`, with its images."""
 
     questions: Path
+    """Questions file."""
     annotations: Path | None = None
+    """Annotations file; without it, the questions file is of the merged form."""
     images: Path
+    """Folder of the images."""
 
 
 class TableBank(TableFormat):
@@ -258,12 +271,14 @@ class TextsBank(TextsFormat):
     """One table as in `data.texts`."""
 
     file: Path
+    """A table of any kind that `data.table` reads."""
 
 
 class HubBank(HubDataset):
     """One split of a data set as in `data.hub`."""
 
     split: str = "train"
+    """Name of the split."""
 
 
 class BankSettings(Settings):

@@ -95,6 +95,7 @@ class GrpoSettings(OptimizerSettings):
     """Group relative policy optimisation (arXiv 2402.03300) with the names of TRL and verl."""
 
     epochs: Epochs = 6
+    """Passes of this phase; one checkpoint and one metrics row each. 0 skips the phase."""
     learning_rate: Positive = 5e-4
     """Peak learning rate of AdamW."""
     steps_per_epoch: Natural = 30

@@ -42,6 +42,7 @@ class SupervisedSettings(OptimizerSettings):
     """Cross-entropy on the sequences that beam search found."""
 
     epochs: Epochs = 0
+    """Passes of this phase; one checkpoint and one metrics row each. 0 skips the phase."""
     label_smoothing: Share = 0.0
     """Share of the target spread evenly over the unmasked candidates."""
 
@@ -82,6 +83,7 @@ class RceSettings(OptimizerSettings):
     """Reward-weighted cross-entropy: weights softmax(reward / tau) in each group."""
 
     epochs: Epochs = 0
+    """Passes of this phase; one checkpoint and one metrics row each. 0 skips the phase."""
     tau_start: Positive = 2.0
     """Temperature of the weights at the first step; it falls linearly."""
     tau_end: Positive = 0.5

@@ -180,8 +180,10 @@ def test_added_examples_are_found_and_removed_ones_are_not(
 
 def reindexed(selector: shotsmith.Selector, kind: Literal["exact", "ivf", "hnsw"]) -> shotsmith.Selector:
     """The selector, with another kind of index over its bank."""
-    policy = selector.chooser.policy
-    policy.settings = policy.settings.model_copy(update={"index": IndexSettings(kind=kind, probes=200)})
+    chooser = selector.chooser
+    settings = chooser.policy.settings.model_copy(update={"index": IndexSettings(kind=kind, probes=200)})
+    chooser.policy.settings = settings
+    chooser.manifest = chooser.manifest.model_copy(update={"policy": settings})
     return selector
 
 

@@ -3,10 +3,10 @@
     python benchmarks/transfer.py [--out runs/transfer] [--steps 1000] [--set KEY=VALUE ...] [--json]
 
 The second VLM is made first, in OUT/vlm: the built-in one, trained on from its weights with other facts, pictures and
-episodes, over the last 30 % of a training of --steps steps. In these episodes the oldest of two statements that
-contradict each other counts, where the built-in VLM believes the newest: it needs other demonstrations, in another order.
-recipes/demo.yaml then trains a selector with each VLM at a small size, in OUT/builtin and OUT/second, and each is judged
-by the other's VLM (`shotsmith evaluate --vlm`).
+episodes, over the last 30 % of a training of --steps steps. Of two statements that contradict each other, it learns to
+believe the oldest, where the built-in VLM believes the newest: it needs its demonstrations in another order.
+recipes/demo.yaml then trains a selector with each VLM at a small size, in OUT/builtin and OUT/second, and each selector
+is judged by the other VLM (`shotsmith evaluate --vlm`).
 
 Figures: the matrix of `shotsmith compare --transfer` (official VQA accuracy, mean over the numbers of shots, 95 %
 intervals); for each VLM, the selector trained with the other minus the one trained with it, and minus the free selector
@@ -105,7 +105,7 @@ def figures_of(found: Transfer, runs: Mapping[str, Run]) -> Iterator[tuple[str, 
         row = "best_free" if cell.trained_on == FREE_ROW else f"trained_on_{cell.trained_on}"
         name = f"{row}/answered_by_{cell.answered_by}"
         yield from ((name, cell.accuracy), (f"{name}_low", cell.low), (f"{name}_high", cell.high))
-    for own, other in (tuple(runs), tuple(reversed(runs))):
+    for own, other in zip(runs, reversed(tuple(runs)), strict=True):
         foreign = transferred(runs[other])
         lost = compare({"own": read_results(runs[own].results), "other": foreign[0]}).rows[-1]
         gained = next(row for row in foreign[1]["contrasts"] if row["shots"] == "mean" and row["metric"] == METRIC)
@@ -126,14 +126,18 @@ def is_equal(found: Transfer, runs: Mapping[str, Run]) -> bool:
     diagonal = [(found.cell(name, name), own[name]) for name in runs]
     if any(cell is None or abs(cell.accuracy - told[cell.selector]) > 1e-9 for cell, told in diagonal):
         return False
-    builtin, second = runs.values()
-    pairs = ((own["second"], means(transferred(builtin)[1])), (own["builtin"], means(transferred(second)[1])))
+    names = tuple(runs)
+    pairs = [
+        (own[name], means(transferred(runs[other])[1])) for name, other in zip(names, reversed(names), strict=True)
+    ]
     return all(one[name] == other[name] for one, other in pairs for name in FREE)
 
 
 def means(tables: Mapping[str, Any]) -> dict[str, float]:
     """Accuracy by selector, over the numbers of shots."""
-    return {row["selector"]: row["accuracy"] for row in tables["test"] if (row["shots"], row["metric"]) == ("mean", METRIC)}
+    return {
+        row["selector"]: row["accuracy"] for row in tables["test"] if (row["shots"], row["metric"]) == ("mean", METRIC)
+    }
 
 
 if __name__ == "__main__":

@@ -108,7 +108,8 @@ def figures_of(found: Transfer, runs: Mapping[str, Run]) -> Iterator[tuple[str, 
     for own, other in zip(runs, reversed(tuple(runs)), strict=True):
         foreign = transferred(runs[other])
         lost = compare({"own": read_results(runs[own].results), "other": foreign[0]}).rows[-1]
-        gained = next(row for row in foreign[1]["contrasts"] if row["shots"] == "mean" and row["metric"] == METRIC)
+        best = foreign[1]["best_free"]["selector"]
+        gained = next(row for row in foreign[1]["contrasts"] if (row["b"], row["shots"]) == (best, "mean"))
         for name, row in (("other_minus_own", asdict(lost)), ("other_minus_best_free", gained)):
             label = f"answered_by_{own}/{name}"
             yield from ((label, row["difference"]), (f"{label}_low", row["low"]), (f"{label}_high", row["high"]))

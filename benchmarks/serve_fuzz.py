@@ -102,7 +102,8 @@ class Requests:
         body: dict[str, Any] = {}
         if self.draws.random() < 0.7:
             self.added += 1
-            body["add"] = [{"id": f"new {self.added}", "question": "q?", "answers": ["a"]}]
+            number = self.draws.randint(max(1, self.added - 2), self.added)  # perhaps in the bank, or removed from it
+            body["add"] = [{"id": f"new {number}", "question": "q?", "answers": ["a"]}]
             if self.draws.random() < 0.5:
                 body["add"][0]["image"] = self.image()
         if self.draws.random() < 0.5:

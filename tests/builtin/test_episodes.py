@@ -14,8 +14,8 @@ from shotsmith.data.world.language import fact_key
 SEEDS = st.integers(0, 10_000)
 
 
-def episode(seed: int, length: int, change: float) -> list[Item]:
-    return sample_episode(np.random.default_rng(seed), length, Difficulty(near=0.6, change=change))
+def episode(seed: int, length: int, change: float, *, newest: bool = True) -> list[Item]:
+    return sample_episode(np.random.default_rng(seed), length, Difficulty(near=0.6, change=change, newest=newest))
 
 
 @given(seed=SEEDS, length=st.integers(1, 7), change=st.sampled_from([0.0, 0.3]))
@@ -50,6 +50,23 @@ def test_the_newest_statement_is_the_one_that_counts(seed: int, length: int) -> 
                 if fact_key(later.parts[p].fact, later.shape, later.colour) == key
             ]
             assert all(word == part.word for word in between)
+
+
+@given(seed=SEEDS, length=st.integers(2, 7))
+def test_the_oldest_statement_counts_where_it_is_to(seed: int, length: int) -> None:
+    items = episode(seed, length, 0.4, newest=False)
+    for number, item in enumerate(items):
+        for part in item.parts:
+            if part.source is None or item.kind == "history":
+                continue
+            key = fact_key(part.fact, item.shape, item.colour)
+            stated = [
+                earlier.parts[p].word
+                for earlier in items[:number]
+                for p in range(len(earlier.parts))
+                if fact_key(earlier.parts[p].fact, earlier.shape, earlier.colour) == key
+            ]
+            assert part.word == stated[0]
 
 
 @given(seed=SEEDS)

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from small_experiment import small_bank_recipe
+from small_selector import body_of
+from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
+import shotsmith
 from shotsmith import experiment
 from shotsmith.cli import app
 from shotsmith.evaluation.results import read_results
 from shotsmith.evaluation.selections import MISSING
+from shotsmith.experiment.parts import Parts
 from shotsmith.experiment.selections import evaluate_given, write_material, write_selections
 from shotsmith.files import read_json
 from shotsmith.progress import Silent
 from shotsmith.runs import Run
+from shotsmith.serve.app import create_app
+from shotsmith.serve.settings import ServeSettings
 
 Rows = list[dict[str, Any]]
 
@@ -146,6 +153,65 @@ def test_the_material_is_enough_to_write_a_file_that_is_accepted(run: Run, tmp_p
         chosen.append({**told, "demonstrations": [entry["id"]], "hashes": [entry["hash"]]})
     tables = evaluate_given(run, write(tmp_path / "first.jsonl", chosen), Silent())
     assert {n for *_, n in accuracies(tables, "first").values()} == {12}
+
+
+@pytest.fixture
+def log(run: Run, tmp_path: Path) -> Path:
+    """What a server of the run's selector wrote down when it was asked the test queries, and others."""
+    file = tmp_path / "served.jsonl"
+    with Parts(run.recipe, run, Silent()) as parts:
+        tasks = parts.tasks("test")
+    served = [
+        {**body_of(query), "exclude": [tasks.index[row].id for row in barred]}
+        for query, barred in zip(tasks.queries, tasks.barred, strict=True)
+    ]
+    settings = ServeSettings(log=file, log_bytes=20_000)
+    with TestClient(create_app(shotsmith.load(run.folder), settings), base_url="http://127.0.0.1") as client:
+        asked = [{**body, "shots": shots} for shots in (3, 1, 2) for body in (body_of(tasks.index[0]), *served)]
+        for body in ({**served[0], "shots": 1, "pool": [one.id for one in tasks.index[5:8]]}, *asked):
+            answer = client.post("/select", json=body)
+            assert answer.status_code == 200, answer.text
+    assert file.with_name("served.jsonl.1").exists()
+    return file
+
+
+def test_a_servers_log_scores_what_the_runs_evaluation_says(
+    run: Run, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = evaluate_given(run, log, Silent())
+    assert accuracies(tables, "served") == accuracies(read_json(run.summary), "grpo") != {}
+    assert tables["excluded"] == []
+    unused = {"repeated": 1, "other_query": 3, "other_shots": 12, "other_example": 0, "barred": 0}
+    assert tables["log"] == {"rows": 40, "scored": 24, **unused}
+    page = (Path(__file__).parents[2] / "docs" / "serving.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^shotsmith (evaluate runs/demo .*)$", page, re.M)
+    monkeypatch.chdir(log.parent)
+    done = CliRunner().invoke(app, command.replace("runs/demo", str(run.folder)).split(), env={"COLUMNS": "200"})
+    assert done.exit_code == 0, done.stderr
+    said = "24 of 40 rows are scored, 1 followed by another for the same query, 3 of other queries, 12 with other"
+    assert said in " ".join(done.stdout.split()) and "served" in done.stdout
+
+
+def test_the_log_of_a_bank_that_was_changed_is_scored_where_the_examples_are_the_runs(run: Run, tmp_path: Path) -> None:
+    with Parts(run.recipe, run, Silent()) as parts:
+        tasks = parts.tasks("test")
+    one, other = tasks.index[4].id, tasks.index[5].id
+    queries = [body_of(query) for query in tasks.queries[:3]]
+    settings = ServeSettings(log=tmp_path / "served.jsonl")
+    with TestClient(create_app(shotsmith.load(run.folder), settings), base_url="http://127.0.0.1") as client:
+
+        def select(query: dict[str, str], chosen: int) -> None:
+            assert client.post("/select", json={**query, "shots": 1, "pool": [chosen]}).status_code == 200
+
+        select(queries[0], one)
+        client.post("/index", json={"remove": [one]})
+        client.post("/index", json={"add": [{"id": one, "question": "What is it?", "answers": ["changed"]}]})
+        select(queries[1], one)
+        select(queries[2], other)
+    tables = evaluate_given(run, tmp_path / "served.jsonl", Silent())
+    assert (tables["log"]["rows"], tables["log"]["scored"], tables["log"]["other_example"]) == (3, 2, 1)
+    answered = {(row["query_id"]) for row in tables["excluded"]}
+    assert {query.id for query in tasks.queries} - answered == {tasks.queries[0].id, tasks.queries[2].id}
 
 
 def test_the_commands_write_and_evaluate(run: Run, tmp_path: Path) -> None:

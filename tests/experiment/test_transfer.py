@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from shotsmith.cli import app
 from shotsmith.errors import InputError
 from shotsmith.evaluation.results import Result
 from shotsmith.evaluation.transfer import FREE_ROW, Answers, transfer_matrix
+from shotsmith.experiment.transfer import compare_transfer
 from shotsmith.files import read_json
 from shotsmith.progress import Silent
 from shotsmith.runs import Run
@@ -49,7 +53,9 @@ def call(*arguments: str) -> str:
 
 
 @pytest.mark.slow
-def test_a_selector_is_judged_by_another_vlm_and_the_matrix_is_filled(runs: tuple[Run, Run], tmp_path: Path) -> None:
+def test_a_selector_is_judged_by_another_vlm_and_the_matrix_is_filled(
+    runs: tuple[Run, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plain, short = runs
     folders = [str(run.folder) for run in runs]
     before = json.loads(call("compare", "--transfer", *folders, "--json"))
@@ -76,6 +82,20 @@ def test_a_selector_is_judged_by_another_vlm_and_the_matrix_is_filled(runs: tupl
     assert all(cell["low"] <= cell["accuracy"] <= cell["high"] for cell in matrix["cells"])
     table = call("compare", "--transfer", *folders)
     assert f"{found['grpo', 'mean']:.1f} (" in table and "Not evaluated" not in table
+    monkeypatch.setattr(sys, "path", [str(Path(__file__).parents[2] / "benchmarks"), *sys.path])
+    benchmark, named = importlib.import_module("transfer"), {"plain": plain, "short": short}
+    computed = compare_transfer(named)
+    figures = dict(benchmark.figures_of(computed, named))
+    assert figures["trained_on_plain/answered_by_short"] == found["grpo", "mean"]
+    lost = figures["trained_on_plain/answered_by_short"] - figures["trained_on_short/answered_by_short"]
+    assert figures["answered_by_short/other_minus_own"] == pytest.approx(lost)
+    gained = figures["trained_on_plain/answered_by_short"] - figures["best_free/answered_by_short"]
+    assert figures["answered_by_short/other_minus_best_free"] == pytest.approx(gained)
+    assert benchmark.is_equal(computed, named)
+    for place in (0, 3):
+        cells = list(computed.cells)
+        cells[place] = replace(cells[place], accuracy=cells[place].accuracy + 1)
+        assert not benchmark.is_equal(replace(computed, cells=tuple(cells)), named)
 
 
 @pytest.mark.slow

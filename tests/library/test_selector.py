@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from PIL import Image
@@ -20,6 +20,7 @@ from shotsmith.experiment.evaluating import trained_policies
 from shotsmith.experiment.parts import Parts
 from shotsmith.library.prompting import Prompting
 from shotsmith.progress import Silent
+from shotsmith.recipe.policy import IndexSettings
 from shotsmith.runs import Run
 from shotsmith.selectors.policy import PolicySelector
 from shotsmith.selectors.similar import mixed
@@ -175,6 +176,71 @@ def test_added_examples_are_found_and_removed_ones_are_not(
     with pytest.raises(InputError, match="12 demonstrations cannot be chosen from 11"):
         selector.select(**query, shots=12)
     assert "new" not in selector.remaining()[0].ids
+
+
+def reindexed(selector: shotsmith.Selector, kind: Literal["exact", "ivf", "hnsw"]) -> shotsmith.Selector:
+    """The selector, with another kind of index over its bank."""
+    chooser = selector.chooser
+    settings = chooser.policy.settings.model_copy(update={"index": IndexSettings(kind=kind, probes=200)})
+    chooser.policy.settings = settings
+    chooser.manifest = chooser.manifest.model_copy(update={"policy": settings})
+    return selector
+
+
+@pytest.mark.parametrize("kind", ["exact", "ivf", "hnsw", "free"])
+def test_the_id_of_a_removed_example_can_be_given_to_another(
+    kind: Any, finished: Run, rows: list[Mapping[str, Any]], pictures: list[Path], tmp_path: Path
+) -> None:
+    def empty() -> shotsmith.Selector:
+        if kind == "free":
+            return shotsmith.selector("mixed")
+        return reindexed(shotsmith.load(finished.folder), kind)
+
+    selector = empty().index(rows)
+    query = {"image": pictures[25], "question": "what is it called?"}
+    selector.select(**query)  # builds the index before anything changes
+    for picture, answer in ((pictures[24], "second"), (pictures[25], "third")):
+        with pytest.raises(InputError, match="two examples of the bank have the id 'case 2'"):
+            selector.add([{"id": "case 2", "image": picture, "question": "what is it called?", "answer": answer}])
+        selector.remove(["case 2", "case 2"])
+        assert len(selector) == 11 and "case 2" not in selector.select(**query, shots=11).ids
+        more = [{"id": "case 2", "image": picture, "question": "what is it called?", "answer": answer}]
+        assert selector.add(more) == ("case 2",)
+        assert len(selector) == 12
+    anew = empty().index([*(row for row in rows if row["id"] != "case 2"), *more])
+    for shots in (1, 3, 12):
+        chosen, expected = selector.select(**query, shots=shots), anew.select(**query, shots=shots)
+        assert chosen.ids == expected.ids
+        assert [one.answer for one in chosen.examples] == [one.answer for one in expected.examples]
+        assert chosen.scores == pytest.approx(expected.scores, abs=1e-5)
+    assert selector.select(**query, shots=1).examples[0].answer == "third"
+    assert "case 2" not in selector.select(**query, shots=11, exclude=["case 2"]).ids
+    (only,) = selector.select(**query, shots=1, pool=["case 2"]).examples
+    assert only.answer == "third"
+    assert selector.remaining()[0].digest == anew.remaining()[0].digest
+    selector.save(tmp_path / "saved", images=True)
+    assert shotsmith.load(tmp_path / "saved").bank.digest == anew.bank.digest
+    again = empty().index(selector.bank)
+    assert len(again) == 12 and again.bank.examples[again.bank.row("case 2")].answer == "third"
+    selector.remove(["case 2"])
+    assert "case 2" not in selector.select(**query, shots=11).ids
+    with pytest.raises(InputError, match="12 demonstrations cannot be chosen from 11"):
+        selector.select(**query, shots=12)
+
+
+def test_ids_given_again_do_not_hide_two_of_one_id(free: shotsmith.Selector, rows: list[Mapping[str, Any]]) -> None:
+    free.remove(["case 1"])
+    for more, twice in (([rows[1], rows[1]], "case 1"), ([rows[1], rows[2]], "case 2")):
+        with pytest.raises(InputError, match=f"two examples of the bank have the id '{twice}'"):
+            free.add(more)
+    assert len(free) == 11 and len(free.bank) == 12
+
+
+def test_embeddings_of_another_number_of_examples_are_refused(
+    free: shotsmith.Selector, rows: list[Mapping[str, Any]]
+) -> None:
+    with pytest.raises(InputError, match="there are embeddings of 12 examples, not 11"):
+        free.index(rows[1:], embeddings=free.embedded)
 
 
 def test_added_examples_without_ids_are_numbered_on(free: shotsmith.Selector, pictures: list[Path]) -> None:

@@ -11,6 +11,8 @@ from small_selector import body_of, small_selector
 from starlette.testclient import TestClient
 
 import shotsmith
+from shotsmith.evaluation.selections import content_hash
+from shotsmith.evaluation.served import read_log
 from shotsmith.records import Example
 
 Client = Callable[..., TestClient]
@@ -84,6 +86,28 @@ def test_the_last_examples_stay_together_with_what_was_to_be_added(
     assert len(own) == 8
     answer = served.post("/index", json={"add": [{"id": "newer", **query, "answers": "a"}], "remove": ids})
     assert answer.json() == {"added": ["newer"], "removed": 8, "examples": 1}
+
+
+def test_a_removed_id_can_be_added_again_with_another_content(
+    client: Client, own: shotsmith.Selector, query: dict[str, str], tmp_path: Path
+) -> None:
+    served, one = client(own, log=tmp_path / "log"), own.bank.ids[0]
+    add = {"add": [{"id": one, **query, "answers": "new"}]}
+    refused = served.post("/index", json=add)
+    assert refused.status_code == 422 and f"have the id {one!r}" in refused.json()["error"]["message"]
+    for _ in range(2):
+        assert served.post("/index", json={"remove": [one]}).json() == {"added": [], "removed": 1, "examples": 7}
+        assert served.post("/index", json=add).json() == {"added": [one], "removed": 0, "examples": 8}
+    (found,) = served.post("/select", json={**query, "shots": 8}).json()["selections"]
+    assert found["examples"][-1] == {"id": one, "question": query["question"], "answer": "new"}
+    assert len(set(found["ids"])) == 8
+    (row,) = read_log(tmp_path / "log")
+    assert row["ids"] == found["ids"]
+    assert row["hashes"][-1] == content_hash(own.bank.examples[own.bank.row(one)])
+    ids = [other for other in own.bank.rows if other != one]
+    change = {"add": [{"id": "new", **query, "answers": "a"}], "remove": [one, *ids, "gone"]}
+    assert served.post("/index", json=change).status_code == 422
+    assert len(own) == 8
 
 
 def test_a_read_only_server_changes_nothing(client: Client, own: shotsmith.Selector) -> None:

@@ -12,8 +12,10 @@ from starlette.testclient import TestClient
 
 import shotsmith
 from shotsmith.errors import DataError, InputError
+from shotsmith.evaluation.selections import content_hash
+from shotsmith.evaluation.served import log_files, query_digest, read_log
 from shotsmith.records import Example
-from shotsmith.serve.log import SelectionsLog, query_digest, read_log
+from shotsmith.serve.log import SelectionsLog
 
 Client = Callable[..., TestClient]
 World = tuple[list[Example], list[Example]]
@@ -35,6 +37,7 @@ def test_every_selection_has_a_row_from_which_it_can_be_repeated(
         assert row["ids"] == list(chosen.ids) and row["question"] == query.question
         shown = [shared.bank.examples[shared.bank.row(one)] for one in row["ids"]]
         assert shown == list(chosen.examples)
+        assert row["hashes"] == [content_hash(example) for example in shown] and row["shots"] == len(shown)
         assert row["chosen_by"] == "mixed" and row["unfamiliar"] is False and row["milliseconds"] > 0
         assert row["time"].endswith("+00:00") and len(row["scores"]) == len(row["ids"])
 
@@ -47,24 +50,24 @@ def test_the_log_holds_no_image(client: Client, query: dict[str, str], tmp_path:
 def test_a_full_log_is_put_aside_and_the_oldest_deleted(tmp_path: Path) -> None:
     log = SelectionsLog(tmp_path / "log", 100, 2)
     for number in range(20):
-        log.write([{"query": str(number), "question": "q" * 20, "ids": []}])
+        log.write([{"query": str(number), "question": "q" * 20, "shots": 0, "ids": [], "hashes": []}])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log", "log.1", "log.2"]
     assert all(path.stat().st_size <= 100 for path in tmp_path.iterdir())
-    rows = [row["query"] for name in ("log.2", "log.1", "log") for row in read_log(tmp_path / name)]
+    rows = [row["query"] for file in log_files(tmp_path / "log") for row in read_log(file)]
     assert rows == [str(number) for number in range(20 - len(rows), 20)]
 
 
 def test_without_files_to_keep_a_full_log_is_deleted(tmp_path: Path) -> None:
     log = SelectionsLog(tmp_path / "log", 60, 0)
     for number in range(5):
-        log.write([{"query": str(number), "question": "q" * 20, "ids": []}])
+        log.write([{"query": str(number), "question": "q" * 20, "shots": 0, "ids": [], "hashes": []}])
     assert [path.name for path in tmp_path.iterdir()] == ["log"]
     assert [row["query"] for row in read_log(tmp_path / "log")] == ["4"]
 
 
 def test_what_a_kill_left_of_a_line_is_dropped(tmp_path: Path) -> None:
     file = tmp_path / "log"
-    row = {"query": "a", "question": "q", "ids": []}
+    row = {"query": "a", "question": "q", "shots": 0, "ids": [], "hashes": []}
     file.write_text(json.dumps(row) + "\n" + '{"query": "b", "que')
     assert list(read_log(file)) == [row]
     SelectionsLog(file, 1000, 1).write([row])

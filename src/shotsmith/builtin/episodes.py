@@ -2,7 +2,8 @@
 
 An episode is a list of questions with answers; the last is the query, the others are demonstrations. A part of an
 answer is *inferable* where an earlier demonstration states the fact it needs. A fact may change inside an episode:
-then the newest statement counts, and a `history` question asks for the first and the newest.
+then the newest statement counts (or the oldest: `Difficulty.newest`), and a `history` question asks for the first and
+the newest.
 """
 
 from __future__ import annotations
@@ -42,8 +43,10 @@ class Item:
 class Statements:
     """What has been said so far about each fact."""
 
-    def __init__(self, rng: Generator) -> None:
+    def __init__(self, rng: Generator, *, newest: bool = True) -> None:
+        """`newest` says which of several statements about a fact counts: the newest or the oldest."""
         self._rng = rng
+        self._newest = newest
         self._said: dict[tuple[str, ...], list[tuple[str, Source]]] = {}
 
     def said(self, fact: Fact, shape: str, colour: str) -> list[tuple[str, Source]]:
@@ -67,9 +70,10 @@ class Statements:
         if which == "first" and said:
             word, source = said[0]
             return Part(fact, word, False, source)
-        alone = len(said) == 1 and bool(earlier) and earlier[-1].fact is fact
+        in_history = bool(earlier) and earlier[-1].fact is fact
+        alone = len(said) == 1 and in_history
         if said and not alone and not self._rng.random() < change:
-            word, source = said[-1]
+            word, source = said[-1 if self._newest or in_history else 0]
             said.append((word, here))
             return Part(fact, word, False, source)
         # A keeper that changed hands has another keeper now; elsewhere a new word may repeat an old one.
@@ -114,6 +118,8 @@ class Difficulty:
     """Probability that the query can be answered from the demonstrations."""
     visible: float = 0.12
     """Share of questions about what can be seen."""
+    newest: bool = True
+    """Whether the newest statement about a fact counts, not the oldest."""
 
 
 _ASKED = ("name", "place", "use", "keeper", "pair", "history")
@@ -124,7 +130,7 @@ def sample_episode(rng: Generator, length: int, difficulty: Difficulty) -> list[
     """`length` items, the last one the query."""
     kinds = _episode_kinds(rng)
     artefacts = near_artefacts(rng, int(rng.integers(1 if length < 3 else 2, min(length, 4) + 1)), difficulty.near)
-    statements, items = Statements(rng), list[Item]()
+    statements, items = Statements(rng, newest=difficulty.newest), list[Item]()
     for number in range(length):
         last = number == length - 1
         if last and items and rng.random() < difficulty.relevant:

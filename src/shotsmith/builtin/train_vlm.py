@@ -58,7 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 class Trainer:
     """Model, aids and optimisers."""
 
-    def __init__(self, seed: int, steps: int, items: int) -> None:
+    def __init__(self, seed: int, steps: int, items: int, *, newest: bool = True) -> None:
+        """`newest` says which of several statements about a fact the model learns to believe, newest or oldest."""
+        self.newest = newest
         tokenizer = build_tokenizer(vocabulary_texts(), max_length=1024)
         self.processor = build_processor(tokenizer)
         self.model = build_vlm(tokenizer, seed)
@@ -124,7 +126,7 @@ class Trainer:
     def _episodes(self, done: float) -> list[list[Item]]:
         length = int(self.rng.choice(_LENGTHS, p=_EARLY if done < 0.6 else _LATE))
         change = 0.15 * min(1.0, max(0.0, (done - 0.15) / 0.3))
-        difficulty = Difficulty(near=0.6 * min(1.0, 2 * done + 0.2), change=change)
+        difficulty = Difficulty(near=0.6 * min(1.0, 2 * done + 0.2), change=change, newest=self.newest)
         return [sample_episode(self.rng, length, difficulty) for _ in range(max(8, self.items // length))]
 
     def _forward(self, batch: EpisodeBatch, bank: PictureBank) -> tuple[torch.Tensor, torch.Tensor]:

@@ -18,7 +18,9 @@ def evaluate(
     run: RunFolder,
     selections: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Evaluate these selections, of any system, beside the run's own."),
+        typer.Option(
+            metavar="FILE", help="Evaluate these selections, of any system or of a server's log, beside the run's own."
+        ),
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of their row. Default: the file's.")] = None,
     vlm: Annotated[
@@ -77,11 +79,14 @@ def _with(run: Run, recipe: Path | None, quiet: bool) -> dict[str, Any]:
 def _print_tables(tables: Mapping[str, Any]) -> None:
     from shotsmith.cli.console import Console
     from shotsmith.cli.tables import contrasts_table, results_table
+    from shotsmith.evaluation.served import told
 
     console = Console()
     console.print(results_table(tables["test"], console.width))
     if tables["contrasts"]:
         console.print(contrasts_table(tables["contrasts"]))
+    if "log" in tables:
+        console.print(f"Of the log, {told(tables['log'])}.", highlight=False)
     if excluded := len(tables["excluded"]):
         console.print(f"{excluded} selections are missing or have no answer; their queries are left out.")
 

@@ -17,6 +17,7 @@ from shotsmith.evaluation.selections import (
     selection_rows,
     write_rows,
 )
+from shotsmith.evaluation.served import is_log, read_served
 from shotsmith.evaluation.summary import compared
 from shotsmith.experiment.evaluating import trained_policies
 from shotsmith.experiment.parts import Parts
@@ -92,6 +93,8 @@ def _told(example: Example) -> dict[str, Any]:
 def evaluate_given(run: Run, file: Path, progress: Progress, *, name: str | None = None) -> dict[str, Any]:
     """Evaluate the selections of a file on the run's test queries; returns tables as those of its own evaluation.
 
+    The file is a selection file (`evaluation.selections`) or the selections log of a server (`evaluation.served`); of a
+    log, the tables say under `log` how many rows are scored, and why the others are not.
     The tables have a row for the file beside those of the run, at the numbers of shots that both have; the contrasts
     are the run's last phase minus the file, and the file minus the best free selector. Results and tables are kept in
     `evaluation/given/NAME`, NAME being that of the file. The run's own evaluation stays as it is.
@@ -106,10 +109,14 @@ def evaluate_given(run: Run, file: Path, progress: Progress, *, name: str | None
         raise InputError(f"'{name}' is a selector of the run, or cannot be the name of a file", field="--name")
     with Parts(run.recipe, run, progress) as parts:
         tasks = replace(parts.tasks("test"), pools=None)
-        selected = read_selections(file, tasks, run.recipe.evaluation.shots)
+        shots = run.recipe.evaluation.shots
+        served = read_served(file, tasks, shots) if is_log(file) else None
+        selected = read_selections(file, tasks, shots) if served is None else served.selected
         given = evaluate_selections(tasks, name, selected, parts.ask, origin=f"given/{name}")
     tables = compared([*_with(own, given), *given], _pairs(run, own, name), run.recipe.evaluation)
     tables["excluded"] = [row for row in tables["excluded"] if row["selector"] == name]
+    if served is not None:
+        tables["log"] = dict(served.counts)
     folder = run.folder / "evaluation" / "given"
     write_results(folder / f"{name}.parquet", given)
     write_json(folder / f"{name}.json", tables)

@@ -37,14 +37,16 @@ class Bank:
 
     examples: tuple[Example, ...]
     ids: tuple[Id, ...]
-    """What each is called. Different from each other."""
+    """What each is called. Different from each other, apart from those that were replaced."""
+    replaced: frozenset[int] = frozenset()
+    """Rows whose id was given to a later row. A selector never shows them."""
 
     def __post_init__(self) -> None:
         """Refuse a bank that is empty, or in which two examples have one id (InputError)."""
         if not self.examples:
             raise InputError("a bank needs at least one example")
-        if len(self.rows) < len(self.ids):
-            twice = next(one for row, one in enumerate(self.ids) if self.rows[one] != row)
+        if len(self.rows) + len(self.replaced) < len(self.ids):
+            twice = next(one for row, one in self._named() if self.rows[one] != row)
             raise InputError(f"two examples of the bank have the id {twice!r}")
 
     def __len__(self) -> int:
@@ -53,12 +55,30 @@ class Bank:
 
     def __add__(self, other: Bank) -> Bank:
         """Both, one after the other."""
-        return Bank(self.examples + other.examples, self.ids + other.ids)
+        return self.extended(other)
+
+    def extended(self, other: Bank, replacing: Iterable[int] = ()) -> Bank:
+        """Both, one after the other. Of the rows `replacing`, those whose id is in `other` are replaced.
+
+        Rows keep their numbers. Raises InputError for any other id that is in both.
+        """
+        replaced = {row for row in replacing if self.ids[row] in other.rows}
+        moved = {len(self) + row for row in other.replaced}
+        return Bank(self.examples + other.examples, self.ids + other.ids, self.replaced | replaced | moved)
+
+    def only(self, rows: Iterable[int]) -> Bank:
+        """The examples of some rows, in this order."""
+        chosen = tuple(rows)
+        return Bank(tuple(self.examples[row] for row in chosen), tuple(self.ids[row] for row in chosen))
 
     @cached_property
     def rows(self) -> Mapping[Id, int]:
         """Where the example of each id stands."""
-        return {one: row for row, one in enumerate(self.ids)}
+        return {one: row for row, one in self._named()}
+
+    def _named(self) -> Iterator[tuple[int, Id]]:
+        """Rows that can be found by their id, with the id."""
+        return ((row, one) for row, one in enumerate(self.ids) if row not in self.replaced)
 
     @cached_property
     def digest(self) -> str:
@@ -83,14 +103,15 @@ class Bank:
     def of(cls, source: Source, columns: Mapping[str, str | None] | None = None, first: int = 0) -> Bank:
         """A bank from whatever holds its examples.
 
-        `source` is a bank; a table (JSON, JSON lines, CSV, TSV, Parquet) or a folder with a `metadata.jsonl`; a
-        `datasets.Dataset`; or examples or mappings. `columns` says what the columns `id`, `image`, `question` and
-        `answers` are called where they have other names. Without ids, examples are numbered from `first`.
+        `source` is a bank (replaced rows are left out); a table (JSON, JSON lines, CSV, TSV, Parquet) or a folder with
+        a `metadata.jsonl`; a `datasets.Dataset`; or examples or mappings. `columns` says what the columns `id`,
+        `image`, `question` and `answers` are called where they have other names. Without ids, examples are numbered
+        from `first`.
 
         Raises InputError (DataError) naming file, row and column.
         """
         if isinstance(source, Bank):
-            return source
+            return source.only(source.rows.values()) if source.replaced else source
         if isinstance(source, str | Path):
             return cls.from_table(source, columns=columns, first=first)
         if hasattr(source, "column_names") and hasattr(source, "cast_column"):

@@ -126,19 +126,23 @@ class Selector(Pretrained):
             if source is None:
                 self._index_own(progress)
             else:
-                self._take(Bank.of(source, columns), embeddings, progress)
+                bank = Bank.of(source, columns)
+                if embeddings is not None and len(embeddings.questions) != len(bank):
+                    raise InputError(f"there are embeddings of {len(embeddings.questions)} examples, not {len(bank)}")
+                self._take(bank, embeddings, progress)
         return self
 
     def add(self, source: Source, *, columns: Mapping[str, str | None] | None = None) -> tuple[Id, ...]:
         """Put further examples into the bank; returns their ids. Only they are embedded.
 
-        Raises InputError where an id is in the bank already.
+        The id of a removed example can be given again: it then means the new example. Raises InputError where an
+        example that was not removed has the id.
         """
         with self._lock:
             bank = self.bank
             numbers = [one for one in bank.ids if isinstance(one, int)]
             more = Bank.of(source, columns, first=max(numbers, default=-1) + 1)
-            joined = bank + more
+            joined = bank.extended(more, self._removed)
             embedded = self._embed_few(more.examples)
             self.chooser.add(more.examples, embedded)
             self._fallback.add(more.examples, embedded)
@@ -163,9 +167,8 @@ class Selector(Pretrained):
         """The bank without removed examples, and its embeddings."""
         with self._lock:
             bank, embedded = self.bank, self.embedded
-            rows = np.array([row for row in range(len(bank)) if row not in self._removed], dtype=np.int64)
-            kept = Bank(tuple(bank.examples[row] for row in rows), tuple(bank.ids[row] for row in rows))
-            return kept, embedded.rows(rows)
+            rows = [row for row in range(len(bank)) if row not in self._removed]
+            return bank.only(rows), embedded.rows(np.array(rows, dtype=np.int64))
 
     def contents(self) -> Contents:
         """What `save` writes."""

@@ -5,30 +5,34 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
-from shotsmith.errors import DataError, InputError
-from shotsmith.files import digest
+from shotsmith.errors import InputError
+from shotsmith.evaluation.selections import content_hash
+from shotsmith.library.bank import Bank
 from shotsmith.library.selection import Selection
+from shotsmith.records import Example
 
 _LONGEST_LINE = 10_000_000
 
 
-def query_digest(question: str, images: Iterable[bytes]) -> str:
-    """SHA-256 of question and image contents: the same query has the same digest everywhere."""
-    return digest("query-1", question, *images)
+def log_row(
+    selection: Selection, query: str, shots: int | Literal["auto"], bank: Bank, milliseconds: float
+) -> dict[str, Any]:
+    """What is kept of a selection from `bank`; `shotsmith.evaluation.served` reads it.
 
-
-def log_row(selection: Selection, query: str, milliseconds: float) -> dict[str, Any]:
-    """What is kept of a selection. `query` is its digest, `milliseconds` the time from request to selection."""
+    `query` is its digest, `shots` what was asked for, `milliseconds` the time from request to selection.
+    """
     return {
         "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "query": query,
         "question": selection.query.question,
+        "shots": shots,
         "ids": list(selection.ids),
+        "hashes": [_hash(bank.examples[bank.row(one)]) for one in selection.ids],
         "scores": list(selection.scores),
         "chosen_by": selection.chosen_by,
         "stopped": selection.stopped,
@@ -36,6 +40,14 @@ def log_row(selection: Selection, query: str, milliseconds: float) -> dict[str, 
         "unfamiliar": selection.unfamiliar,
         "milliseconds": round(milliseconds, 3),
     }
+
+
+def _hash(example: Example) -> str | None:
+    """The content of an example; None where an image is not on this machine."""
+    try:
+        return content_hash(example)
+    except InputError:
+        return None
 
 
 class SelectionsLog:
@@ -77,18 +89,3 @@ def _drop_cut_line(held: BinaryIO) -> None:
     held.seek(max(0, size - _LONGEST_LINE))
     tail = held.read()
     held.truncate(size - len(tail) + tail.rfind(b"\n") + 1)
-
-
-def read_log(file: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a log, a line that a kill cut short excepted. Raises DataError naming the line of any other fault."""
-    with file.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                if not line.endswith("\n"):
-                    return
-                raise DataError(f"is not JSON: {error}", file=file, row=number) from error
-            if not isinstance(row, dict) or not {"query", "question", "ids"} <= row.keys():
-                raise DataError("is no row of a selections log", file=file, row=number)
-            yield row

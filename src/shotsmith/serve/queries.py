@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from shotsmith.evaluation.served import query_digest
 from shotsmith.library.selector import Query
-from shotsmith.serve.log import query_digest
 from shotsmith.serve.pictures import Picture, Pictures
 from shotsmith.serve.wire import QueryBody
 

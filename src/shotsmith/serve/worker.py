@@ -150,6 +150,7 @@ class Worker:
     def _write_down(self, log: SelectionsLog, job: _Job, found: list[Selection]) -> None:
         spent = 1000 * (time.perf_counter() - job.begun)
         try:
-            log.write(log_row(one, query, spent) for one, query in zip(found, job.digests, strict=True))
+            bank, shots = self._selector.bank, job.wanted.shots
+            log.write(log_row(one, query, shots, bank, spent) for one, query in zip(found, job.digests, strict=True))
         except OSError:
             self._metrics.log_failures.inc(len(found))

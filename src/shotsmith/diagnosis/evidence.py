@@ -9,7 +9,8 @@ from statistics import fmean
 from typing import Any, TypeGuard
 
 from shotsmith.evaluation.results import Result
-from shotsmith.runs import PHASES, Row
+from shotsmith.files import Row
+from shotsmith.runs import PHASES
 
 
 @dataclass(frozen=True, slots=True)

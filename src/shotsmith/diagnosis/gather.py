@@ -15,7 +15,8 @@ from shotsmith.errors import DataError, InputError
 from shotsmith.evaluation.contrasts import contrast_of
 from shotsmith.evaluation.results import read_results
 from shotsmith.plugins import Table
-from shotsmith.runs import PHASES, Run, flat, show
+from shotsmith.runs import PHASES, Run, show
+from shotsmith.runs.folder import flat
 
 LOGS: Table[Callable[[Path, Evidence | None], Evidence]] = Table("shotsmith.logs")
 """Readers of training logs, by the name of what wrote them; each raises InputError for a file that it cannot read."""

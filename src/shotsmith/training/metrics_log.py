@@ -8,7 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from shotsmith.runs import EPOCH_KEYS, append_row, read_rows
+from shotsmith.files import append_row, read_rows
+from shotsmith.runs import EPOCH_KEYS
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

@@ -15,6 +15,7 @@ from shotsmith.errors import InputError, ShotsmithError
 from shotsmith.files import append_row, read_rows
 from shotsmith.recipe import Recipe, load_recipe, parse_recipe
 from shotsmith.runs import Run, show
+from shotsmith.runs.stages import STAGES
 
 
 def recipe(**changes: object) -> Recipe:
@@ -102,6 +103,14 @@ def test_stages_keep_their_order_and_the_last_record(run: Run) -> None:
     run.record("data", 3, 1, 1)
     assert [(stage["name"], stage["seconds"]) for stage in run.stages()] == [("data", 3), ("beam", 2)]
     assert run.stages()[1] == {"name": "beam", "seconds": 2, "vlm_calls": 10, "cache_hits": 5}
+
+
+def test_a_stage_reads_only_what_earlier_stages_write() -> None:
+    written: set[str] = set()
+    for stage in STAGES:
+        assert set(stage.reads) <= written | {"*"}, stage.name
+        assert not written & set(stage.writes), stage.name
+        written |= set(stage.writes)
 
 
 def test_a_torn_last_line_is_as_if_never_begun(run: Run) -> None:

@@ -18,7 +18,19 @@ LONGEST = 400
 # Ground floor first. A module imports its own floor and those below.
 FLOORS: tuple[frozenset[str], ...] = (
     frozenset(
-        {"environment", "errors", "records", "files", "metrics", "recipe", "runs", "progress", "temporary", "visible"}
+        {
+            "environment",
+            "errors",
+            "records",
+            "files",
+            "metrics",
+            "recipe",
+            "runs",
+            "progress",
+            "temporary",
+            "visible",
+            "memory",
+        }
     ),
     frozenset({"data", "statistics"}),
     frozenset({"encoders", "samplers", "vlms", "builtin"}),

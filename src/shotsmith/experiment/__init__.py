@@ -13,7 +13,7 @@ from shotsmith.experiment.evaluating import evaluate
 from shotsmith.experiment.imported import STAGES as IMPORTED_STAGES
 from shotsmith.experiment.parts import Parts
 from shotsmith.experiment.reporting import report
-from shotsmith.experiment.training import rank, train
+from shotsmith.experiment.training import rank, restore_metrics, train
 from shotsmith.files import write_json
 from shotsmith.memory import PeakMemory
 from shotsmith.progress import Progress
@@ -107,6 +107,8 @@ def stage(run: Run, name: str, progress: Progress) -> None:
 
 def _do(parts: Parts, name: str) -> None:
     started = time.perf_counter()
+    if name in STAGES[STAGES.index("train") + 1 :]:
+        restore_metrics(parts.run)
     if parts.recipe.rollouts.imported is not None:
         with PeakMemory(parts.run.memory_file, name) as peak:
             left_out = IMPORTED_STAGES[name](parts)

@@ -31,6 +31,9 @@ from shotsmith.training.order import QueryOrder
 from shotsmith.training.state import load_state, save_state, state_values
 from shotsmith.training.validation import Validation
 
+STATE = "state.safetensors"
+"""The name of the file, in the folder of a phase's state."""
+
 
 @dataclass(frozen=True, slots=True)
 class PhaseRun:
@@ -56,7 +59,7 @@ class PhaseRun:
     @property
     def state_file(self) -> Path:
         """What resuming needs."""
-        return self.folder / "state" / "state.safetensors"
+        return self.folder / "state" / STATE
 
     def epoch_folder(self, epoch: int) -> Path:
         """The checkpoint of an epoch."""

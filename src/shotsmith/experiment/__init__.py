@@ -117,6 +117,7 @@ def _do(parts: Parts, name: str) -> None:
     before, shortened = parts.work(), parts.shortened()
     with parts.explaining(), PeakMemory(parts.run.memory_file, name) as peak:
         requests = _STAGES[name](parts)
+    parts.sync()
     seconds = time.perf_counter() - started
     calls = sum(parts.calls(origin) for origin in ORIGINS.get(name, ()))
     budget = {kind: count - shortened[kind] for kind, count in parts.shortened().items()}

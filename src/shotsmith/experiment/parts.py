@@ -191,6 +191,11 @@ class Parts:
         self.requests += len(requests)
         return self.collector.ask(requests, self._paid_by(origin))
 
+    def sync(self) -> None:
+        """Wait until the disk has every completion: what is written down next may rest on them."""
+        if self._store is not None:
+            self._store.sync()
+
     @contextmanager
     def explaining(self) -> Iterator[None]:
         """Where too few answers are the reason for an error, say so in its place: prompts failed, and why."""

@@ -150,7 +150,8 @@ class _Seed:
             phase=phase,
             epoch=0,
         )
-        return PhaseRun(self.parts.run.phase(self.seed, phase), manifest, self.log, self.parts.progress)
+        folder = self.parts.run.phase(self.seed, phase)
+        return PhaseRun(folder, manifest, self.log, self.parts.progress, self.parts.sync)
 
     def _validation(self, phase: Phase) -> Validation:
         answered = self.material.answered(self.seed, phase)

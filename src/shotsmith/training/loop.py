@@ -45,6 +45,8 @@ class PhaseRun:
     """What every checkpoint says; epoch and metrics are filled in."""
     log: MetricsLog
     progress: Progress = Silent()  # noqa: RUF009 - it has no state
+    sync: Callable[[], None] = lambda: None
+    """Called before an epoch is committed: has the disk keep what the epoch rests on."""
 
     @property
     def seed(self) -> int:
@@ -171,6 +173,7 @@ class _Phase:
             "skipped_in_a_row": self.learner.skipped_in_a_row,
             "further": dict(numbers),
         }
+        self.run.sync()
         save_state(self.run.state_file, self.policy, self.learner.optimizer, values, tensors)
 
     def resume(self) -> list[Row]:

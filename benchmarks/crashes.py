@@ -8,7 +8,8 @@ run is taken up again: it must end as if nothing had happened, or with one line 
     python benchmarks/crashes.py [--kills 100] [--damages 30] [--seed 0] [--only local] [--json]
 
 In a store that two runs share it depends on time who is first to ask for a prompt, and which prompts pass the VLM with
-it: there calls are not compared, and log-probabilities to 1e-4.
+it, on which the last bits of log-probabilities depend: there, as with the server, training goes by texts alone, and
+calls are not compared.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ SMALLER = (
     *("data.train_queries=12", "data.test_queries=6", "beam.queries=3", "grpo.epochs=2", "evaluation.oracle_tries=3"),
 )
 """Beside the small recipe of the tests, so that a run takes two seconds of one core."""
-WITHOUT_LOG_PROBS = ("supervised.epochs=0", "rce.epochs=0")
-"""What a server without log-probabilities can train."""
+WITHOUT_LOG_PROBS = ("supervised.epochs=0", "reward.answer_probability=0")
+"""What can be trained by texts alone."""
 PAGE = 4096
 DAMAGES = ("cut", "zeros", "torn", "empty")
 
@@ -217,7 +218,8 @@ def main() -> None:
                     crashes.kill(setting, Runs(place, recipe, (*SMALLER, *WITHOUT_LOG_PROBS, *at)), kills)
             else:
                 shared = place / "store.sqlite" if setting == "shared" else None
-                crashes.kill(setting, Runs(place, recipe, SMALLER, shared), kills)
+                texts = WITHOUT_LOG_PROBS if shared else ()
+                crashes.kill(setting, Runs(place, recipe, (*SMALLER, *texts), shared), kills)
         if options.damages:
             (folder / "damages").mkdir()
             crashes.damage(Runs(folder / "damages", recipe, SMALLER), options.damages)

@@ -291,7 +291,7 @@ def test_which_images_an_example_has_and_their_order_decide_a_key(images: list[P
 
 def test_what_is_synced_has_reached_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[str] = []
-    monkeypatch.setattr(os, "fsync", lambda file: synced.append(Path(os.readlink(f"/proc/self/fd/{file}")).name))
+    monkeypatch.setattr(os, "fsync", lambda file: synced.append(Path(f"/proc/self/fd/{file}").readlink().name))
     with Store.open(tmp_path / "store.sqlite") as store:
         store.put_many([("ab" * 32, Completion("yes"))], "beam")
         store.sync()

@@ -29,7 +29,7 @@ LOADED = (
     "shotsmith.vlms.remote.server",
     "shotsmith.encoders.clip",
 )
-HUNG = 180.0
+HUNG = 900.0
 """Seconds after which a command that nobody kills is taken to hang."""
 
 Content = dict[str, object]

@@ -19,7 +19,19 @@ LONGEST = 400
 # Ground floor first. A module imports its own floor and those below.
 FLOORS: tuple[frozenset[str], ...] = (
     frozenset(
-        {"attempts", "environment", "errors", "files", "metrics", "plugins", "progress", "recipe", "records", "runs"}
+        {
+            "attempts",
+            "environment",
+            "errors",
+            "files",
+            "memory",
+            "metrics",
+            "plugins",
+            "progress",
+            "recipe",
+            "records",
+            "runs",
+        }
     )
     | {"temporary", "visible"},
     frozenset({"data", "statistics"}),

@@ -131,6 +131,11 @@ class Run:
         return self.folder / "stages.jsonl"
 
     @property
+    def memory_file(self) -> Path:
+        """The most memory that each stage has held, in bytes, attempts that were killed included."""
+        return self.folder / "memory.json"
+
+    @property
     def world(self) -> Path:
         """The built data set, where the recipe asks for one."""
         return self.folder / "world"
@@ -222,14 +227,17 @@ class Run:
         """Whether the stage has finished."""
         return any(row["name"] == stage for row in self.stages())
 
-    def record(self, stage: str, seconds: float, vlm_calls: int, cache_hits: int, **more: Mapping[str, object]) -> None:
+    def record(
+        self, stage: str, seconds: float, vlm_calls: int, cache_hits: int, **more: Mapping[str, object] | int
+    ) -> None:
         """Note, durably, that a stage has finished.
 
-        `more`, where not empty: `left_out`, what was not done, and why (a word); `work`, what a VLM here did; `budget`,
-        what became of the demonstrations of prompts that exceeded theirs.
+        `more`, where neither empty nor 0: `left_out`, what was not done, and why (a word); `work`, what a VLM here did;
+        `budget`, what became of the demonstrations of prompts that exceeded theirs; `peak_memory`, the most bytes that
+        the process of any attempt had held by its end.
         """
         row: Row = {"name": stage, "seconds": round(seconds, 3), "vlm_calls": vlm_calls, "cache_hits": cache_hits}
-        append_row(self.stages_file, row | {name: dict(value) for name, value in more.items() if value})
+        append_row(self.stages_file, row | {name: value for name, value in more.items() if value})
 
     def evaluations(self) -> list[Row]:
         """The looks at the test queries so far; see `shotsmith.evaluation.looks`."""

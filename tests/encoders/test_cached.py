@@ -59,7 +59,7 @@ def test_a_second_call_asks_the_encoder_nothing(tmp_path: Path, examples: list[E
     np.testing.assert_array_equal(first.joined, second.joined)
 
 
-@pytest.mark.parametrize("change", ["encoder", "image", "question", "order", "damage"])
+@pytest.mark.parametrize("change", ["encoder", "image", "question", "order", "damage", "zeros"])
 def test_any_change_recomputes(tmp_path: Path, examples: list[Example], change: str) -> None:
     file, encoder = tmp_path / "train.safetensors", CountingEncoder()
     before = embed_examples(examples, encoder, file)
@@ -72,9 +72,11 @@ def test_any_change_recomputes(tmp_path: Path, examples: list[Example], change: 
         examples.reverse()
     elif change == "damage":
         file.write_bytes(file.read_bytes()[:50])
+    elif change == "zeros":  # as a power loss may leave the end of a file
+        file.write_bytes(file.read_bytes()[:-2] + bytes(2))
     after = embed_examples(examples, again, file)
     assert again.images
-    assert (change in {"encoder", "damage"}) == np.array_equal(before.joined, after.joined)
+    assert (change in {"encoder", "damage", "zeros"}) == np.array_equal(before.joined, after.joined)
 
 
 def test_answers_do_not_matter(tmp_path: Path, examples: list[Example]) -> None:

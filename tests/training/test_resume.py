@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -270,3 +270,15 @@ def test_a_truncated_state_is_refused(tmp_path):
 if __name__ == "__main__":
     folder, scheme, moment = sys.argv[1:]
     train(Path(folder), scheme, Moments(tuple(json.loads(moment)), signal.SIGKILL))
+
+
+def test_what_an_epoch_rests_on_is_on_disk_before_the_epoch_is_committed(tmp_path: Path) -> None:
+    committed: list[int] = []
+    policy, task = small_policy(), Matching.draw(14, seed=0)
+    run = small_run(tmp_path, "rce", policy=policy)
+
+    def sync() -> None:
+        committed.append(len(state_values(run.state_file)["rows"]) if run.state_file.exists() else 0)
+
+    train_rce(policy, task.inputs, task.recorded(), task.validation(), settings_of("rce", {}), replace(run, sync=sync))
+    assert committed == list(range(len(committed))) and len(committed) >= 3

@@ -14,7 +14,7 @@ from shotsmith.completions.failed import FailedPrompts
 from shotsmith.metrics.table import METRICS
 from shotsmith.reports.facts import SELECTORS, facts, left_out
 from shotsmith.reports.language import LANGUAGES
-from shotsmith.reports.numbers import duration, p_value
+from shotsmith.reports.numbers import duration, megabytes, p_value
 
 _WIDE = 90
 """Characters from which every accuracy has room for its interval."""
@@ -90,12 +90,13 @@ def stopping_lines(test: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def stages_table(stages: Iterable[Mapping[str, Any]]) -> Table:
-    """What each finished stage took."""
+    """What each finished stage took. Memory is the most that the process had held by its end."""
     table = Table(box=None, pad_edge=False)
-    for heading in ("Stage", "Time", "VLM calls", "Cache hits"):
+    for heading in ("Stage", "Time", "VLM calls", "Cache hits", "Most memory"):
         table.add_column(heading, justify="left" if heading == "Stage" else "right")
     for stage in stages:
-        table.add_row(stage["name"], duration(stage["seconds"]), str(stage["vlm_calls"]), str(stage["cache_hits"]))
+        calls, hits = str(stage["vlm_calls"]), str(stage["cache_hits"])
+        table.add_row(stage["name"], duration(stage["seconds"]), calls, hits, megabytes(stage.get("peak_memory")))
     return table
 
 

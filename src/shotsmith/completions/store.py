@@ -14,7 +14,7 @@ from pathlib import Path
 from shotsmith.completions.read_ahead import read_ahead
 from shotsmith.completions.soundness import check_schema, check_values
 from shotsmith.errors import StoreError
-from shotsmith.files import digest
+from shotsmith.files import digest, sync
 from shotsmith.records import Completion, Failure, Request, images_digest
 
 SCHEMA_VERSION = 1
@@ -153,6 +153,14 @@ class Store:
             )
             self.add_stored({origin: rows})
 
+    def sync(self) -> None:
+        """Wait until the disk has all that is stored, so that it outlives a power loss."""
+        log = self.path.with_name(f"{self.path.name}-wal")
+        with _explained(self.path):
+            for place in (log, self.path, self.path.parent):
+                if place.exists():
+                    sync(place)
+
     def add_stored(self, rows: Mapping[str, int]) -> None:
         """Count rows that origins have brought, within a transaction."""
         self.connection.executemany(
@@ -201,7 +209,8 @@ class Store:
         with _explained(self.path):
             self._write_ahead()
             self.connection.execute("PRAGMA cell_size_check = ON")
-            # With WAL a commit is in the operating system's hands when it returns: it outlives the process.
+            # With WAL a commit is in the operating system's hands when it returns: it outlives the process. What rests
+            # on it calls `sync` first, to outlive a power loss too.
             self.connection.execute("PRAGMA synchronous = NORMAL")
             self.connection.execute("PRAGMA trusted_schema = OFF")
             with self.transaction():

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from shotsmith.files import replacing
+from shotsmith.files import digest, replacing
 
 logger = logging.getLogger(__name__)
 
@@ -21,29 +21,48 @@ Array = npt.NDArray[Any]
 
 _KINDS: Mapping[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "I64": np.dtype("<i8")}
 """What we write: embeddings and rows of them."""
+_CHECKED = 16 * 2**20
+"""Bytes that are checked at each end of an array when it is opened."""
 
 
 def write_stamped(path: Path, arrays: Mapping[str, Array], stamp: str) -> None:
-    """Write the arrays atomically, with `stamp` in the file's metadata."""
+    """Write the arrays atomically, with `stamp` and a digest of what they hold in the file's metadata."""
+    whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     with replacing(path) as temporary:
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary, {"stamp": stamp})
+        save_file(whole, temporary, {"stamp": stamp, "digest": _digest(whole)})
 
 
 def read_stamped(path: Path, stamp: str) -> dict[str, Array] | None:
     """The arrays in `path`, or None where the file is absent, damaged or made from something else.
 
-    They are mapped, not read: only what is looked at is in memory, and it cannot be changed.
+    They are mapped, not read: only what is looked at is in memory, and it cannot be changed. Of a large array, damage
+    is found in its first and last bytes (`_CHECKED`), where a power loss leaves zeros.
     """
     if not path.exists():
         return None
     try:
         with safe_open(path, framework="numpy") as stored:
-            if (stored.metadata() or {}).get("stamp") != stamp:
-                return None
-        return _mapped(path)
-    except SafetensorError as error:
+            told = stored.metadata() or {}
+        if told.get("stamp") != stamp:
+            return None
+        arrays = _mapped(path)
+    except (SafetensorError, OSError) as error:
         logger.warning("%s is damaged (%s) and is made anew", path, error)
         return None
+    if "digest" in told and told["digest"] != _digest(arrays):  # files of older versions have none
+        logger.warning("%s is damaged (it is not what was written) and is made anew", path)
+        return None
+    return arrays
+
+
+def _digest(arrays: Mapping[str, Array]) -> str:
+    """SHA-256 over names, types, shapes, and the first and last bytes of each array."""
+    parts: list[str | bytes] = []
+    for name, array in sorted(arrays.items()):
+        flat = array.reshape(-1)
+        count = _CHECKED // array.itemsize
+        parts += [f"{name} {array.dtype.str} {array.shape}", flat[:count].tobytes(), flat[count:][-count:].tobytes()]
+    return digest(*parts)
 
 
 def _mapped(path: Path) -> dict[str, Array]:

@@ -23,7 +23,7 @@ from shotsmith.data.load import load_splits
 from shotsmith.data.sizes import check_sizes, fewest_left
 from shotsmith.data.splits import Splits, choose_queries
 from shotsmith.data.twins import twin_rows
-from shotsmith.data.world import make_world
+from shotsmith.data.world import check_world, make_world
 from shotsmith.encoders.cached import embed_examples
 from shotsmith.encoders.embedded import Embedded, Floats
 from shotsmith.encoders.load import load_encoder
@@ -71,9 +71,13 @@ class Parts:
             self._store.close()
 
     def make_data(self) -> None:
-        """Write the built-in data set, where the recipe asks for one."""
+        """Write the built-in data set, where the recipe asks for one and it is not there; check it where it is.
+
+        Raises DataError where a file of it has changed.
+        """
         if self.recipe.data.world is not None:
             make_world(self.run.world, self.recipe.data.world, self.progress)
+            check_world(self.run.world)
 
     @cached_property
     def splits(self) -> Splits:
@@ -187,6 +191,11 @@ class Parts:
         self.requests += len(requests)
         return self.collector.ask(requests, self._paid_by(origin))
 
+    def sync(self) -> None:
+        """Wait until the disk has every completion: what is written down next may rest on them."""
+        if self._store is not None:
+            self._store.sync()
+
     @contextmanager
     def explaining(self) -> Iterator[None]:
         """Where too few answers are the reason for an error, say so in its place: prompts failed, and why."""
@@ -209,6 +218,7 @@ class Parts:
     @cached_property
     def _loaded(self) -> tuple[Splits, Mapping[Split, Barred], Mapping[str, frozenset[int]]]:
         """The examples, what each query must not be shown by id, image and content, and the twins."""
+        self.make_data()
         ids = self.run.image_ids
         splits = load_splits(
             self.recipe.data,

@@ -31,6 +31,9 @@ from shotsmith.training.order import QueryOrder
 from shotsmith.training.state import load_state, save_state, state_values
 from shotsmith.training.validation import Validation
 
+STATE = "state.safetensors"
+"""The name of the file, in the folder of a phase's state."""
+
 
 @dataclass(frozen=True, slots=True)
 class PhaseRun:
@@ -42,6 +45,8 @@ class PhaseRun:
     """What every checkpoint says; epoch and metrics are filled in."""
     log: MetricsLog
     progress: Progress = Silent()  # noqa: RUF009 - it has no state
+    sync: Callable[[], None] = lambda: None
+    """Called before an epoch is committed: has the disk keep what the epoch rests on."""
 
     @property
     def seed(self) -> int:
@@ -56,7 +61,7 @@ class PhaseRun:
     @property
     def state_file(self) -> Path:
         """What resuming needs."""
-        return self.folder / "state" / "state.safetensors"
+        return self.folder / "state" / STATE
 
     def epoch_folder(self, epoch: int) -> Path:
         """The checkpoint of an epoch."""
@@ -168,6 +173,7 @@ class _Phase:
             "skipped_in_a_row": self.learner.skipped_in_a_row,
             "further": dict(numbers),
         }
+        self.run.sync()
         save_state(self.run.state_file, self.policy, self.learner.optimizer, values, tensors)
 
     def resume(self) -> list[Row]:

@@ -39,8 +39,7 @@ from shotsmith.recipe.policy import IndexSettings
 from shotsmith.records import Rollout
 from shotsmith.training.groups import from_beams, from_rollouts
 from shotsmith.training.grpo import train_grpo
-from shotsmith.training.rce import train_rce
-from shotsmith.training.supervised import SupervisedData, train_supervised
+from shotsmith.training.imitation import SupervisedData, train_rce, train_supervised
 from shotsmith.training.validation import Validation
 from shotsmith.vlms.prompting.template import TEMPLATES
 

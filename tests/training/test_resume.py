@@ -25,11 +25,10 @@ from shotsmith.recipe import GrpoSettings, RceSettings, SupervisedSettings
 from shotsmith.runs import read_rows
 from shotsmith.training import loop
 from shotsmith.training.grpo import train_grpo
+from shotsmith.training.imitation import SupervisedData, train_rce, train_supervised
 from shotsmith.training.learner import Learner
-from shotsmith.training.metrics_log import Row
-from shotsmith.training.rce import train_rce
+from shotsmith.training.metrics_log import MetricsRow
 from shotsmith.training.state import state_values
-from shotsmith.training.supervised import SupervisedData, train_supervised
 from shotsmith.training.validation import Validation
 
 STATE = Path("state") / "state.safetensors"
@@ -102,7 +101,7 @@ class Moments:
 
         yield advance
 
-    def epoch(self, row: Row) -> None:
+    def epoch(self, row: MetricsRow) -> None:
         self.reached("row written")
         self.number = row["epoch"] + 1
 
@@ -128,7 +127,7 @@ class Moments:
             yield
 
 
-def train(folder: Path, scheme: str, moments: Moments, **changes: object) -> tuple[PointerPolicy, list[Row]]:
+def train(folder: Path, scheme: str, moments: Moments, **changes: object) -> tuple[PointerPolicy, list[MetricsRow]]:
     """The scheme from its beginning, or from where `folder` says it stands."""
     over_bank = scheme.startswith("bank")
     task = Matching.draw(14, seed=0, pool=None if over_bank else 12)

@@ -19,11 +19,10 @@ from shotsmith.rewards import highest_reward
 from shotsmith.runs import PHASES, Phase, Run
 from shotsmith.training.groups import Groups, located
 from shotsmith.training.grpo import train_grpo
+from shotsmith.training.imitation import SupervisedData, train_rce, train_supervised
 from shotsmith.training.loop import STATE, PhaseRun
 from shotsmith.training.metrics_log import MetricsLog
-from shotsmith.training.rce import train_rce
 from shotsmith.training.state import state_values
-from shotsmith.training.supervised import SupervisedData, train_supervised
 from shotsmith.training.validation import Validation
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from shotsmith.errors import InputError
 from shotsmith.recipe import CurriculumSettings
 from shotsmith.records import Rollout
-from shotsmith.training.curriculum import MEASURES, SHARES, difficulty, eligible
 from shotsmith.training.groups import concatenate, from_rollouts
+from shotsmith.training.grpo import CURRICULUM_MEASURES, CURRICULUM_SHARES, difficulty, eligible
 
 recorded = st.lists(
     st.builds(Rollout, st.integers(0, 5), st.just((1, 2)), st.none() | st.sampled_from([0.0, 0.5, 1.0, 2.0])),
@@ -75,7 +75,7 @@ def test_a_whole_share_is_all_queries_from_the_start(kind):
     assert taking_part(1, MEASURED, kind=kind, share=1.0) == [0, 1, 2, 3, 4, 5]
 
 
-@pytest.mark.parametrize("kind", SHARES)
+@pytest.mark.parametrize("kind", CURRICULUM_SHARES)
 @given(
     measures=st.lists(st.none() | st.integers(0, 4), min_size=1, max_size=15).filter(lambda m: any(m)),
     share=st.floats(0.01, 1),
@@ -103,5 +103,5 @@ def test_a_curriculum_without_recorded_rollouts_is_an_error():
 
 def test_every_kind_and_measure_of_the_settings_exists():
     fields = CurriculumSettings.model_fields
-    assert {*SHARES} == {*fields["kind"].annotation.__args__}
-    assert {*MEASURES} == {*fields["measure"].annotation.__args__}
+    assert {*CURRICULUM_SHARES} == {*fields["kind"].annotation.__args__}
+    assert {*CURRICULUM_MEASURES} == {*fields["measure"].annotation.__args__}

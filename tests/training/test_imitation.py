@@ -11,8 +11,7 @@ from shotsmith.recipe import RceSettings, SupervisedSettings
 from shotsmith.records import Rollout
 from shotsmith.training.advantages import standardise
 from shotsmith.training.groups import Groups, from_beams, from_rollouts
-from shotsmith.training.rce import tau_at, train_rce
-from shotsmith.training.supervised import SupervisedData, train_supervised, weighted_cross_entropy
+from shotsmith.training.imitation import SupervisedData, tau_at, train_rce, train_supervised, weighted_cross_entropy
 from shotsmith.training.validation import Validation, validation_loss
 
 SIX_EPOCHS = OPTIMIZER | {"epochs": 6, "learning_rate": 5e-3, "queries_per_step": 16}

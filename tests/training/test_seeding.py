@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shotsmith.errors import InputError
-from shotsmith.training.order import QueryOrder
+from shotsmith.training.seeding import QueryOrder
 
 
 @given(st.integers(1, 30), st.integers(0, 5))

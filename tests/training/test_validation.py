@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shotsmith.training.early_stopping import should_stop
+from shotsmith.training.validation import should_stop
 
 
 def rows(*rewards):

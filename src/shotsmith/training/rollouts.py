@@ -70,7 +70,7 @@ def recorded(groups: Groups) -> GroupSource:
 
 
 def mixture(first: GroupSource, second: GroupSource, share: float, in_second: frozenset[int]) -> GroupSource:
-    """A source of groups from `second` for a `share` of the queries, where it has them, and from `first` for the rest."""
+    """A source that takes a `share` of the queries from `second`, where it has them, and the others from `first`."""
 
     def draw(queries: list[int], position: int) -> Groups:
         seconds = [

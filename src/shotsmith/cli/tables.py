@@ -10,7 +10,7 @@ from rich.table import Table
 
 from shotsmith.cli.console import Console
 from shotsmith.cli.terminal import epoch_table
-from shotsmith.completions.failed import FailedPrompts
+from shotsmith.completions.summary import FailedPrompts
 from shotsmith.metrics.table import METRICS
 from shotsmith.reports.facts import SELECTORS, facts, left_out
 from shotsmith.reports.language import LANGUAGES

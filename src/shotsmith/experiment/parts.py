@@ -15,8 +15,8 @@ import torch
 from transformers.utils import logging as transformers_logging
 
 from shotsmith.completions.collect import Collector
-from shotsmith.completions.failed import failed_prompts
 from shotsmith.completions.store import Store
+from shotsmith.completions.summary import failed_prompts
 from shotsmith.data.answers import check_answers
 from shotsmith.data.barring import Barred, BarringIndex
 from shotsmith.data.load import load_splits

@@ -12,7 +12,7 @@ import pytest
 from shotsmith.data.load import load_splits
 from shotsmith.data.world import make_world
 from shotsmith.diagnosis.diagnose import diagnose
-from shotsmith.diagnosis.gather import evidence_of
+from shotsmith.diagnosis.evidence import evidence_of
 from shotsmith.encoders.stamped import write_stamped
 from shotsmith.errors import DataError, InputError
 from shotsmith.evaluation.results import Result, write_results
@@ -105,6 +105,6 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
 
 
 def test_neither_torch_nor_a_model_is_loaded() -> None:
-    code = "import sys, shotsmith.diagnosis.gather, shotsmith.diagnosis.diagnose; print(*sys.modules)"
+    code = "import sys, shotsmith.diagnosis.evidence, shotsmith.diagnosis.diagnose; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "scipy" in loaded and not {"torch", "transformers"} & set(loaded)

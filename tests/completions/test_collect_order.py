@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shotsmith.completions.order import in_order
+from shotsmith.completions.collect import order_requests
 from shotsmith.completions.store import request_key
 from shotsmith.records import Example, Request
 
@@ -54,42 +54,42 @@ PROMPTS = st.lists(
 @given(PROMPTS, st.booleans(), st.randoms())
 def test_the_order_is_fixed_by_what_is_asked_and_what_is_left_of_it_keeps_it(prompts, measures, draws):
     asked = requests_of(prompts)
-    whole = in_order(keyed(asked), keyed(asked), Measuring(measures))
+    whole = order_requests(keyed(asked), keyed(asked), Measuring(measures))
     assert sorted(key for _, key, _ in whole) == sorted(keyed(asked))
     done = draws.randrange(len(whole) + 1)
     left = {key: request for _, key, request in whole[done:]}
     draws.shuffle(asked)
-    assert in_order(left, keyed(asked), Measuring(measures)) == whole[done:]
+    assert order_requests(left, keyed(asked), Measuring(measures)) == whole[done:]
 
 
 @pytest.mark.parametrize("measures", [True, False])
 def test_candidates_after_one_beam_stand_together(measures):
     beams = ["ab", "ba", "cd"]
     prompts = [(beam + last, query) for last in "ef" for query in ("x", "yyy") for beam in beams]
-    ordered = shown(in_order(keyed(requests_of(prompts)), keyed(requests_of(prompts)), Measuring(measures)))
+    ordered = shown(order_requests(keyed(requests_of(prompts)), keyed(requests_of(prompts)), Measuring(measures)))
     assert [beam for beam, _ in groupby(one[:2] for one in ordered)] == beams
 
 
 def test_where_nothing_is_shared_the_shortest_stand_first():
     asked = keyed(requests_of([("ab", "xxx"), ("cd", "x"), ("e", "xxxxx"), ("", "xx")]))
-    lengths = [length for length, _, _ in in_order(asked, asked, Measuring())]
+    lengths = [length for length, _, _ in order_requests(asked, asked, Measuring())]
     assert lengths == sorted(lengths)
 
 
 def test_a_server_is_asked_for_prompts_with_the_same_demonstrations_one_after_the_other():
     asked = keyed(requests_of([(shown, query) for query in "xyz" for shown in ("abc", "abd", "b")]))
-    ordered = shown(in_order(asked, asked, Measuring(measures=False)))
+    ordered = shown(order_requests(asked, asked, Measuring(measures=False)))
     assert [one for one, _ in groupby(ordered)] == ["abc", "abd", "b"]
 
 
 def test_demonstrations_already_answered_count_as_shared():
     asked = keyed(requests_of([("ab", "xxxx"), ("ac", "x"), ("bd", "xx")]))
     missing = {key: request for key, request in asked.items() if shown([(0, "", request)]) != ["ac"]}
-    assert shown(in_order(missing, asked, Measuring())) == ["bd", "ab"]
+    assert shown(order_requests(missing, asked, Measuring())) == ["bd", "ab"]
 
 
 def test_a_beginning_that_saves_little_of_a_batch_does_not_part_prompts_of_one_length():
     prompts = [("ab", "xxxxxxxx"), ("ac", "x"), ("bd", "xx")]
     asked = keyed(requests_of(prompts))
-    assert shown(in_order(asked, asked, Measuring(batch_tokens=100))) == ["bd", "ac", "ab"]
-    assert shown(in_order(asked, asked, Measuring(batch_tokens=1000))) == ["ac", "bd", "ab"]
+    assert shown(order_requests(asked, asked, Measuring(batch_tokens=100))) == ["bd", "ac", "ab"]
+    assert shown(order_requests(asked, asked, Measuring(batch_tokens=1000))) == ["ac", "bd", "ab"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from shotsmith.completions.store import Store
-from shotsmith.completions.uniform import FEWEST, sole_text
+from shotsmith.completions.summary import MIN_COMPLETIONS, sole_text
 from shotsmith.records import Completion
 
 
@@ -21,12 +21,12 @@ def put(store: Store, texts: list[str | None], origin: str = "rollouts/0") -> No
 @pytest.mark.parametrize(
     ("texts", "found"),
     [
-        (["Yes.", "yes"] * (FEWEST // 2), FEWEST),
-        (["yes"] * FEWEST + ["no"], None),
-        (["yes"] * (FEWEST - 1), None),
-        ([None] * FEWEST, None),
-        ([None] * 9 + ["yes"] * FEWEST, FEWEST),
-        ([str(number) for number in range(FEWEST)], None),
+        (["Yes.", "yes"] * (MIN_COMPLETIONS // 2), MIN_COMPLETIONS),
+        (["yes"] * MIN_COMPLETIONS + ["no"], None),
+        (["yes"] * (MIN_COMPLETIONS - 1), None),
+        ([None] * MIN_COMPLETIONS, None),
+        ([None] * 9 + ["yes"] * MIN_COMPLETIONS, MIN_COMPLETIONS),
+        ([str(number) for number in range(MIN_COMPLETIONS)], None),
     ],
 )
 def test_one_text_however_spelled_is_found(tmp_path: Path, texts: list[str | None], found: int | None) -> None:
@@ -38,6 +38,6 @@ def test_one_text_however_spelled_is_found(tmp_path: Path, texts: list[str | Non
 
 def test_what_others_asked_for_in_a_shared_store_does_not_count(tmp_path: Path) -> None:
     with Store.open(tmp_path / "completions.sqlite") as store:
-        put(store, ["yes"] * FEWEST, "ours:rollouts/0")
+        put(store, ["yes"] * MIN_COMPLETIONS, "ours:rollouts/0")
         put(store, ["no", "blue"], "theirs:rollouts/0")
-        assert sole_text(store, "ours:") == ("yes", FEWEST) and sole_text(store) is None
+        assert sole_text(store, "ours:") == ("yes", MIN_COMPLETIONS) and sole_text(store) is None

@@ -5,9 +5,7 @@ import threading
 
 import pytest
 
-from shotsmith.completions import read_ahead as ahead
 from shotsmith.completions import store as module
-from shotsmith.completions.read_ahead import read_ahead
 from shotsmith.completions.store import Store
 from shotsmith.errors import StoreError
 from shotsmith.files import digest
@@ -28,8 +26,8 @@ def path(tmp_path):
 @pytest.fixture
 def reading(monkeypatch):
     """Numbers of keys that were read ahead."""
-    read = []
-    monkeypatch.setattr(module, "read_ahead", lambda path, keys: read.append(len(keys)) or read_ahead(path, keys))
+    read, read_ahead = [], module._read_ahead
+    monkeypatch.setattr(module, "_read_ahead", lambda path, keys: read.append(len(keys)) or read_ahead(path, keys))
     return read
 
 
@@ -61,7 +59,7 @@ def test_what_another_connection_has_just_committed_is_found(path, reading, monk
 
 def test_no_thread_and_no_lock_is_left(path):
     before = threading.active_count()
-    read_ahead(path, [bytes.fromhex(one) for one in STORED])
+    module._read_ahead(path, [bytes.fromhex(one) for one in STORED])
     assert threading.active_count() == before
     with sqlite3.connect(path, timeout=0) as connection:
         connection.execute("BEGIN EXCLUSIVE")
@@ -70,9 +68,9 @@ def test_no_thread_and_no_lock_is_left(path):
 @pytest.mark.parametrize("count", [1, 63, 64, 65, 100_000])
 def test_every_key_is_read_once_in_statements_that_sqlite_takes(monkeypatch, count):
     parts = []
-    monkeypatch.setattr(ahead, "_touch", lambda path, keys: parts.append(keys))
+    monkeypatch.setattr(module, "_read_pages", lambda path, keys: parts.append(keys))
     keys = [number.to_bytes(32, "big") for number in range(count)]
-    read_ahead(None, keys)
+    module._read_ahead(None, keys)
     assert sorted(key for part in parts for key in part) == keys
     assert max(map(len, parts)) <= 500
 
@@ -83,6 +81,6 @@ def test_damage_met_ahead_is_an_error_that_names_the_file(path, monkeypatch):
     def damaged(path, keys):
         raise sqlite3.DatabaseError("database disk image is malformed")
 
-    monkeypatch.setattr(module, "read_ahead", damaged)
+    monkeypatch.setattr(module, "_read_ahead", damaged)
     with Store.open(path) as store, pytest.raises(StoreError, match=r"oddly.*malformed"):
         store.get_many(STORED)

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from shotsmith.completions.export import export
-from shotsmith.completions.merge import merge
-from shotsmith.completions.overview import overview
 from shotsmith.completions.store import Store
+from shotsmith.completions.summary import overview
+from shotsmith.completions.transfer import export, merge
 from shotsmith.errors import StoreError
 from shotsmith.records import Completion
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from shotsmith.completions.collect import Collector
-from shotsmith.completions.failed import advice, failed_prompts
-from shotsmith.completions.merge import merge
 from shotsmith.completions.store import Store
+from shotsmith.completions.summary import advice, failed_prompts
+from shotsmith.completions.transfer import merge
 from shotsmith.records import Completion, Example, Failure, Request
 
 LIMIT = "the server says 400: At most 1 image(s) may be provided in one request."

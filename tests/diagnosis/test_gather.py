@@ -13,7 +13,7 @@ from shotsmith.data.load import load_splits
 from shotsmith.data.world import make_world
 from shotsmith.diagnosis.diagnose import diagnose
 from shotsmith.diagnosis.gather import evidence_of
-from shotsmith.encoders.stamped import write_stamped
+from shotsmith.embeddings.cached import write_stamped
 from shotsmith.errors import DataError, InputError
 from shotsmith.evaluation.results import Result, write_results
 from shotsmith.recipe import parse_recipe

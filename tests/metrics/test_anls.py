@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shotsmith.errors import DataError
-from shotsmith.metrics.anls import anls
+from shotsmith.metrics.texts import anls
 
 TEXTS = st.text("abc d", max_size=8)
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shotsmith.metrics.answers import LONGEST, edit_similarity, rouge_l, token_f1
+from shotsmith.metrics.texts import LONGEST, edit_similarity, rouge_l, token_f1
 
 # Letters and words that normalisation leaves alone.
 WORDS = st.lists(st.sampled_from(["cat", "dog", "red", "bus"]), max_size=6).map(" ".join)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shotsmith.errors import DataError
-from shotsmith.metrics.macro_f1 import macro_f1, several_classes
+from shotsmith.metrics.labels import macro_f1, several_classes
 
 CLASSES = st.sampled_from(["cat", "dog", "owl"])
 PAIRS = st.lists(st.tuples(CLASSES, CLASSES), min_size=1, max_size=12)

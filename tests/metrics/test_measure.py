@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from shotsmith.errors import DataError
-from shotsmith.metrics.exact_match import exact_match
+from shotsmith.metrics.labels import exact_match
 from shotsmith.metrics.measure import LABELS, VQA, measure_of
 from shotsmith.metrics.vqa import vqa_accuracy, vqa_accuracy_stemmed
 

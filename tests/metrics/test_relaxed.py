@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shotsmith.errors import DataError
-from shotsmith.metrics.relaxed import relaxed_accuracy
+from shotsmith.metrics.numbers import relaxed_accuracy
 
 
 @pytest.mark.parametrize(

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from shotsmith.metrics.anls import anls
-from shotsmith.metrics.answers import nearest_rouge_l, nearest_token_f1
 from shotsmith.metrics.choice import choice_letter, choice_likelihood, not_letters
 from shotsmith.metrics.cider import CiderScorer
-from shotsmith.metrics.exact_match import exact_match
-from shotsmith.metrics.macro_f1 import macro_f1, several_classes
+from shotsmith.metrics.labels import exact_match, macro_f1, several_classes
 from shotsmith.metrics.metric import Metric
-from shotsmith.metrics.numbers import closeness, mean_absolute_error, not_numbers
-from shotsmith.metrics.relaxed import relaxed_accuracy
+from shotsmith.metrics.numbers import closeness, mean_absolute_error, not_numbers, relaxed_accuracy
+from shotsmith.metrics.texts import anls, nearest_rouge_l, nearest_token_f1
 from shotsmith.metrics.vqa import best_accuracy, vqa_accuracy, vqa_accuracy_normalised, vqa_accuracy_stemmed
 from shotsmith.plugins import Table
 

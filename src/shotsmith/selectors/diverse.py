@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shotsmith.encoders.embedded import Floats
+from shotsmith.embeddings.embedded import Floats
 from shotsmith.records import Sequence
 from shotsmith.selectors.protocol import Tasks
 from shotsmith.selectors.similar import Rows, by_both, nearest, rounded, rows_at

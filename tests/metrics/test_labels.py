@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shotsmith.errors import DataError
-from shotsmith.metrics.labels import macro_f1, several_classes
+from shotsmith.metrics.labels import exact_match, macro_f1, several_classes
 
 CLASSES = st.sampled_from(["cat", "dog", "owl"])
 PAIRS = st.lists(st.tuples(CLASSES, CLASSES), min_size=1, max_size=12)
@@ -15,6 +15,14 @@ PAIRS = st.lists(st.tuples(CLASSES, CLASSES), min_size=1, max_size=12)
 def of(predictions: list[str], truths: list[str]) -> float:
     (value,) = macro_f1(predictions, truths, np.ones((1, len(truths))))
     return float(value)
+
+
+def test_a_label_matches_once_both_sides_are_normalised_and_no_other_way():
+    assert exact_match("Positive.", ["positive"]) == 1
+    assert exact_match(" a positive", ["negative", "positive"]) == 1
+    assert exact_match("posit", ["positive"]) == 0 and exact_match("not positive", ["positive"]) == 0
+    with pytest.raises(DataError):
+        exact_match("positive", [])
 
 
 def test_the_mean_of_the_classes_f1_by_hand():

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from shotsmith.metrics.choice import likeliest
 from shotsmith.metrics.metric import PerAnswer
-from shotsmith.metrics.table import METRICS, leading
+from shotsmith.metrics.table import DEFAULT, METRICS, OF_LABELS, leading
 from shotsmith.records import Completion, Example
 
 
@@ -76,8 +76,8 @@ def _measure(name: str) -> Measure:
     return Measure(functions, metric.highest, metric.by_likelihood, of_data_set)
 
 
-VQA = measure_of("vqa_accuracy")
+VQA = measure_of(DEFAULT)
 """The measure of questions with several annotators: the official VQA accuracy, with its variants beside it."""
 
-LABELS = measure_of("exact_match")
+LABELS = measure_of(OF_LABELS)
 """The measure of classification."""

@@ -39,6 +39,8 @@ class Metric:
     """The figure of all answers together, for a metric that is not a mean over queries."""
     highest: Callable[[Sequence[str]], float] = _one
     """The highest figure that a prediction can reach, given the answers; in the stand-in for a metric that has one."""
+    heading: str | None = None
+    """The name in headings of tables, where it is shorter than the title."""
     unit: Unit = "percent"
     """The unit in reports: times 100 in percent, times 100 without a unit, or unchanged."""
     beside: tuple[str, ...] = ()
@@ -49,6 +51,8 @@ class Metric:
     lower_is_better: bool = False
     problem: Callable[[Sequence[str]], str | None] = lambda _answers: None
     """Says why the metric cannot score predictions against some answers; None where it can."""
+    needs_annotators: bool = False
+    """Whether the full score of an answer needs several annotators who agree."""
     by_likelihood: bool = False
     """Whether the prediction is the option with the highest log-probability instead of the generated text."""
 

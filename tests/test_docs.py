@@ -18,7 +18,7 @@ from small_matching import Matching, small_policy, small_run
 from typer.main import get_command
 
 from shotsmith.cli import app
-from shotsmith.encoders.load import BY_FILE, BY_MODEL_TYPE
+from shotsmith.embeddings.load import BY_FILE, BY_MODEL_TYPE
 from shotsmith.recipe import (
     PRESETS,
     EncoderSettings,

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from small_clip import write_tiny_clip
 from small_vlm import save_plain
 
-from shotsmith.encoders.load import load_encoder
+from shotsmith.embeddings.load import load_encoder
 from shotsmith.errors import InputError
 from shotsmith.recipe import EncoderSettings, VLMSettings
 from shotsmith.vlms.pretrained.loading import load_pretrained

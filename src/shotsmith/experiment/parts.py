@@ -24,10 +24,10 @@ from shotsmith.data.sizes import check_sizes, fewest_left
 from shotsmith.data.splits import Splits, choose_queries
 from shotsmith.data.twins import twin_rows
 from shotsmith.data.world import check_world, make_world
-from shotsmith.encoders.cached import embed_examples
-from shotsmith.encoders.embedded import Embedded, Floats
-from shotsmith.encoders.load import load_encoder
-from shotsmith.encoders.protocol import Encoder
+from shotsmith.embeddings.cached import embed_examples
+from shotsmith.embeddings.embedded import Embedded, Encoder, Floats
+from shotsmith.embeddings.load import load_encoder
+from shotsmith.embeddings.pools import load_or_draw
 from shotsmith.errors import InputError, TrainingError, VLMError
 from shotsmith.experiment.fitting import check_context, check_queries
 from shotsmith.metrics.measure import measure_of
@@ -36,7 +36,6 @@ from shotsmith.progress import Progress
 from shotsmith.recipe import PoolSettings, Recipe, VLMSettings
 from shotsmith.records import Completion, Failure, Request
 from shotsmith.runs import SPLITS, Run, Split
-from shotsmith.samplers.pools import load_or_draw
 from shotsmith.selectors.protocol import Tasks
 from shotsmith.vlms.load import load_vlm
 from shotsmith.vlms.pretrained.lengths import load_budget, load_lengths

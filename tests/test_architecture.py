@@ -35,7 +35,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     )
     | {"temporary", "visible"},
     frozenset({"data", "statistics"}),
-    frozenset({"encoders", "samplers", "vlms", "builtin"}),
+    frozenset({"encoders", "samplers", "vlms", "builtin", "whole_model"}),
     frozenset({"completions", "rewards"}),
     frozenset({"policies", "selectors"}),
     frozenset({"training", "checkpoints"}),

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from shotsmith.encoders.folder import DAMAGE, Placement, read_config, top_files
+from shotsmith.encoders.folder import DAMAGE, Placement, one_line, read_config, top_files
 from shotsmith.encoders.frozen import Tower, Towers
 from shotsmith.errors import InputError
 
@@ -30,7 +30,7 @@ def load(folder: Path, place: Placement) -> Towers:
         model, transform = open_clip.create_model_from_pretrained(name, device=place.device)
         tokenizer = open_clip.get_tokenizer(name)
     except (*DAMAGE, ImportError) as error:
-        raise InputError(f"cannot be loaded by open_clip: {str(error).partition(chr(10))[0]}", file=folder) from error
+        raise InputError(f"cannot be loaded by open_clip: {one_line(error)}", file=folder) from error
     model.train(False).requires_grad_(False)
     if place.dtype != "auto":
         model.to(place.dtype)

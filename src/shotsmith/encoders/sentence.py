@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModel, AutoTokenizer, T5EncoderModel
 
-from shotsmith.encoders.folder import DAMAGE, Placement, load_part, load_weights, read_config, top_files
+from shotsmith.encoders.folder import DAMAGE, Placement, load_part, load_weights, one_line, read_config, top_files
 from shotsmith.encoders.frozen import Tower, Towers
 from shotsmith.errors import InputError
 from shotsmith.files import read_json
@@ -214,7 +214,7 @@ def _dense(part: Path, place: Placement) -> Step:
             stored = torch.load(weights, map_location="cpu", weights_only=True)
         layer.load_state_dict({key.removeprefix("linear."): value.float() for key, value in stored.items()})
     except DAMAGE as error:
-        raise InputError(f"does not hold the weights of the layer: {error}", file=weights) from error
+        raise InputError(f"does not hold the weights of the layer: {one_line(error)}", file=weights) from error
     layer = layer.requires_grad_(False).to(place.device)
     return lambda values: activation(layer(values))
 

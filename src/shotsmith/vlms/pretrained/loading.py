@@ -63,8 +63,8 @@ class Pretrained:
 def load_pretrained(settings: VLMSettings) -> Pretrained:
     """Load model, adapter, processor and prompt template.
 
-    Raises InputError where there is no such model, its files are damaged or hold other weights than the model's, it is no model that answers prompts, it has
-    no chat template and the layout needs one, or the device does not exist.
+    Raises InputError where there is no such model, its files are damaged or hold other weights than the model's, it is
+    no model that answers prompts, it has no chat template and the layout needs one, or the device does not exist.
     """
     folder = model_folder(settings.path)
     device = _device(settings.device)

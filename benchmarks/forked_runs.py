@@ -27,7 +27,7 @@ LOADED = (
     "shotsmith.vlms.general",
     "shotsmith.vlms.qwen.local",
     "shotsmith.vlms.remote.server",
-    "shotsmith.encoders.clip",
+    "shotsmith.embeddings.image_text",
 )
 HUNG = 900.0
 """Seconds after which a command that nobody kills is taken to hang."""

@@ -35,7 +35,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     )
     | {"temporary", "visible"},
     frozenset({"data", "statistics"}),
-    frozenset({"builtin", "embeddings", "vlms"}),
+    frozenset({"builtin", "embeddings", "vlms", "whole_model"}),
     frozenset({"completions", "rewards"}),
     frozenset({"policies", "selectors"}),
     frozenset({"training", "checkpoints"}),

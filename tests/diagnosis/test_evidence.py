@@ -12,13 +12,8 @@ import pytest
 from shotsmith.data.load import load_splits
 from shotsmith.data.world import make_world
 from shotsmith.diagnosis.diagnose import diagnose
-<<<<<<< HEAD:tests/diagnosis/test_evidence.py
 from shotsmith.diagnosis.evidence import evidence_of
-from shotsmith.encoders.stamped import write_stamped
-=======
-from shotsmith.diagnosis.gather import evidence_of
 from shotsmith.embeddings.cached import write_stamped
->>>>>>> embhouse:tests/diagnosis/test_gather.py
 from shotsmith.errors import DataError, InputError
 from shotsmith.evaluation.results import Result, write_results
 from shotsmith.recipe import parse_recipe

@@ -5,8 +5,6 @@ The modules of the families (image_text, vision, sentence) build a `Family` from
 
 from __future__ import annotations
 
-import contextlib
-import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any, Generic, Literal, TypeVar
 import numpy as np
 import torch
 from huggingface_hub import snapshot_download
+from huggingface_hub.errors import StrictDataclassError
 from PIL import Image
 from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
@@ -26,13 +25,14 @@ from shotsmith.errors import InputError
 from shotsmith.files import digest, file_digest, read_json
 from shotsmith.progress import Advance
 from shotsmith.recipe import EncoderSettings
+from shotsmith.whole_model import load_whole
 
 _CLIP_FILES = ("*.json", "*.txt", "*.safetensors", "*.bin")
 _FETCHED = (*_CLIP_FILES, "*.model")
 _NOT_FETCHED = ("onnx/*", "openvino/*")
 """Copies of the weights for other runtimes."""
 
-DAMAGE = (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError)
+DAMAGE = (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError, StrictDataclassError)
 """The exceptions that loading a damaged or incomplete folder raises."""
 
 
@@ -195,36 +195,16 @@ def clip_files(folder: Path) -> list[Path]:
 def load_weights(kind: Any, folder: Path, place: Placement, unused: tuple[str, ...] = (), **options: Any) -> Any:
     """A model of transformers with all its weights from `folder`, ready to embed.
 
-    Parts whose names begin with one of `unused` do not take part in embeddings: the folder may lack or add them.
-    Raises InputError where it holds no such model, lacks other weights, or has weights that the model does not.
+    Weights whose names begin with one of `unused` do not take part in embeddings: the folder may have them. Raises
+    InputError where it holds no such model, or its weights are not those of the model (`whole_model.load_whole`).
     """
     transformers_logging.disable_progress_bar()  # the bar would overwrite ours
     try:
-        with _without_load_report():
-            model, found = kind.from_pretrained(
-                folder, dtype=place.dtype, output_loading_info=True, trust_remote_code=False, **options
-            )
+        model = load_whole(kind.from_pretrained, folder, unused, dtype=place.dtype, trust_remote_code=False, **options)
     except DAMAGE as error:
-        raise InputError(f"cannot be loaded by transformers: {_first_line(error)}", file=folder) from error
-    for what, names in (("lacks", found["missing_keys"]), ("has unexpected", found["unexpected_keys"])):
-        wrong = sorted(name for name in names if not name.startswith(unused))
-        if wrong:
-            more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-            raise InputError(f"{what} weights: {', '.join(wrong[:3])}{more}", file=folder)
+        raise InputError(f"cannot be loaded by transformers: {one_line(error)}", file=folder) from error
     model.train(False).requires_grad_(False)
     return model.to(place.device)
-
-
-@contextlib.contextmanager
-def _without_load_report() -> Iterator[None]:
-    """Silence the log of transformers on missing and unused weights: the caller raises an error for them."""
-    logger = logging.getLogger("transformers")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
 
 
 def load_part(kind: Any, folder: Path, what: str, **options: Any) -> Any:
@@ -232,8 +212,10 @@ def load_part(kind: Any, folder: Path, what: str, **options: Any) -> Any:
     try:
         return kind.from_pretrained(folder, **options)
     except (*DAMAGE, ImportError) as error:
-        raise InputError(f"holds no {what} that transformers can load: {_first_line(error)}", file=folder) from error
+        raise InputError(f"holds no {what} that transformers can load: {one_line(error)}", file=folder) from error
 
 
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0]
+def one_line(error: BaseException) -> str:
+    """What an error of another library says, on one line of at most 300 characters."""
+    said = " ".join(str(error).split())
+    return said if len(said) <= 300 else f"{said[:300]}..."

@@ -29,6 +29,7 @@ from shotsmith.embeddings.folder import (
     clip_files,
     load_part,
     load_weights,
+    one_line,
     read_config,
     top_files,
 )
@@ -129,7 +130,7 @@ def _load_openclip(folder: Path, place: Placement) -> Towers:
         model, transform = open_clip.create_model_from_pretrained(name, device=place.device)
         tokenizer = open_clip.get_tokenizer(name)
     except (*DAMAGE, ImportError) as error:
-        raise InputError(f"cannot be loaded by open_clip: {str(error).partition(chr(10))[0]}", file=folder) from error
+        raise InputError(f"cannot be loaded by open_clip: {one_line(error)}", file=folder) from error
     model.train(False).requires_grad_(False)
     if place.dtype != "auto":
         model.to(place.dtype)

@@ -23,6 +23,7 @@ from shotsmith.embeddings.folder import (
     Towers,
     load_part,
     load_weights,
+    one_line,
     read_config,
     top_files,
 )
@@ -229,7 +230,7 @@ def _dense(part: Path, place: Placement) -> Step:
             stored = torch.load(weights, map_location="cpu", weights_only=True)
         layer.load_state_dict({key.removeprefix("linear."): value.float() for key, value in stored.items()})
     except DAMAGE as error:
-        raise InputError(f"does not hold the weights of the layer: {error}", file=weights) from error
+        raise InputError(f"does not hold the weights of the layer: {one_line(error)}", file=weights) from error
     layer = layer.requires_grad_(False).to(place.device)
     return lambda values: activation(layer(values))
 

@@ -22,8 +22,8 @@ from shotsmith.checkpoints.ranking import best_checkpoint
 from shotsmith.completions.store import Store
 from shotsmith.evaluation.accuracies import Accuracies, Metric, Shots, accuracies
 from shotsmith.evaluation.results import Result, read_results
-from shotsmith.files import read_json, write_text
-from shotsmith.runs import PHASES, Phase, Run, read_rows
+from shotsmith.files import read_json, read_rows, write_text
+from shotsmith.runs import PHASES, Phase, Run
 from shotsmith.statistics import Difference, Interval, mean_interval, paired_difference
 
 RECIPES = Path(__file__).parents[1] / "recipes"

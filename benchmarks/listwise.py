@@ -27,6 +27,7 @@ from shotsmith.progress import Progress
 from shotsmith.recipe import load_recipe
 from shotsmith.records import Completion, Request, Rollout
 from shotsmith.runs import Run
+from shotsmith.runs.stages import STAGE_NAMES
 from shotsmith.selectors.similar import nearest_candidates
 from shotsmith.training.groups import Groups, from_rollouts
 
@@ -79,7 +80,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--set", action="append", default=[])
     parser.add_argument("--from", type=Path, dest="like")
-    parser.add_argument("--until", choices=experiment.STAGES)
+    parser.add_argument("--until", choices=STAGE_NAMES)
     options = parser.parse_args()
     recipe = load_recipe(options.recipe, options.set)
     run = Run.create(options.out, recipe)

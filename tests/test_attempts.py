@@ -17,6 +17,7 @@ from shotsmith.cli import app
 from shotsmith.errors import InputError, VLMError
 from shotsmith.recipe import parse_recipe
 from shotsmith.runs import Run
+from shotsmith.runs.stages import STAGE_NAMES
 
 WORLD = "{train: 8, val: 4, test: 4, bank: 8}"
 RECIPE = f"name: small\ndata: {{world: {WORLD}, train_queries: 4, val_queries: 2, test_queries: 2}}\n"
@@ -131,7 +132,7 @@ def test_a_run_not_begun_and_one_without_a_note_are_shown_too(place: Path) -> No
 
 
 def test_a_done_run_says_nothing_of_stopping(monkeypatch: pytest.MonkeyPatch) -> None:
-    fails_with(None, monkeypatch, done=experiment.STAGES)
+    fails_with(None, monkeypatch, done=STAGE_NAMES)
     assert call("run", "small.yaml", "--quiet").exit_code == 0
     shown = call("show", "runs/small").stdout
     assert "To go on" not in shown and "To begin" not in shown and "topped" not in shown

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from shotsmith.environment import environment
 from shotsmith.errors import InputError, ShotsmithError
+from shotsmith.files import append_row, read_rows
 from shotsmith.recipe import Recipe, load_recipe, parse_recipe
-from shotsmith.runs import Run, append_row, environment, read_rows, show
+from shotsmith.runs import Run, show
 
 
 def recipe(**changes: object) -> Recipe:

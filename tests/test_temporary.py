@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 
 from shotsmith.cli import app
 from shotsmith.errors import InputError, WriteError
-from shotsmith.files import replacing, replacing_folder, write_text
+from shotsmith.files import append_row, replacing, replacing_folder, write_text
 from shotsmith.recipe import parse_recipe
-from shotsmith.runs import Run, append_row
+from shotsmith.runs import Run
 from shotsmith.temporary import clear_all_leftovers
 
 NAMES = ["policy", "*", "[a-z]*", "?olicy", "policy.", ".policy"]

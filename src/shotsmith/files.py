@@ -1,4 +1,4 @@
-"""Files and folders that are either whole or absent, and content hashes."""
+"""Files and folders that are either whole or absent, files of JSON lines, and content hashes."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from shotsmith.errors import InputError, ShotsmithError, WriteError
 from shotsmith.temporary import clear_leftovers, exchange_folder, unfinished_file, unfinished_folder
+
+Row = dict[str, Any]
+"""One line of a JSON-lines file."""
 
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 """How libraries written in Rust (safetensors) tell what the disk refuses."""
@@ -123,6 +126,46 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         ((twice, _),) = Counter(key for key, _ in pairs).most_common(1)
         raise ValueError(f"the key {twice[:60]!r} stands twice in an object")
     return found
+
+
+def append_row(path: Path, row: Mapping[str, object]) -> None:
+    """Append one JSON line durably; what a kill left of an unfinished line is cut off first.
+
+    Raises WriteError where the disk does not take it.
+    """
+    line = json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a+b") as stream:
+            stream.seek(0)
+            written = stream.read()
+            stream.truncate(written.rfind(b"\n") + 1)
+            stream.write(line.encode())
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as error:
+        raise WriteError(error.strerror or str(error), file=path) from error
+
+
+def read_rows(path: Path, required: tuple[str, ...] = ()) -> list[Row]:
+    """The whole lines of a JSON-lines file; none where it is absent.
+
+    Raises InputError naming the line that is damaged or lacks a required field.
+    """
+    if not path.exists():
+        return []
+    rows = []
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise InputError("is not a line of JSON", file=path, row=number) from error
+        if not isinstance(row, dict):
+            raise InputError("is not a JSON object", file=path, row=number)
+        if missing := [key for key in required if key not in row]:
+            raise InputError("is missing", file=path, row=number, field=missing[0])
+        rows.append(row)
+    return rows
 
 
 def digest(*parts: str | bytes | memoryview) -> str:

@@ -49,8 +49,6 @@ CONTRASTS = [{"a": "grpo", "b": "random", "shots": "mean", "difference": 21.25, 
 class Experiment(ModuleType):
     """Stands in for the work itself: notes what it was asked for and leaves the results behind."""
 
-    STAGES = STAGES
-
     def __init__(self) -> None:
         super().__init__("shotsmith.experiment")
         self.asked: list[object] = []

@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 import shotsmith
 from shotsmith.cli import app
-from shotsmith.files import write_json
+from shotsmith.files import append_row, write_json
 from shotsmith.recipe import parse_recipe
-from shotsmith.runs import Run, append_row
+from shotsmith.runs import Run
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from shotsmith.diagnosis.diagnose import diagnose
 from shotsmith.diagnosis.evidence import evidence_of
 from shotsmith.diagnosis.finding import Finding
 from shotsmith.errors import InputError
-from shotsmith.runs import COLUMNS
+from shotsmith.runs.showing import COLUMNS
 
 HERE = Path(__file__).parents[1] / "diagnosis"
 SCHEME_6, SCHEME_5 = HERE / "scheme6.md", HERE / "scheme5.log"

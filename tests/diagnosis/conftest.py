@@ -10,7 +10,8 @@ import pytest
 from shotsmith.diagnosis.evidence import Evidence
 from shotsmith.evaluation.results import Result
 from shotsmith.recipe import parse_recipe
-from shotsmith.runs import columns, flat
+from shotsmith.runs.folder import flat
+from shotsmith.runs.showing import columns
 
 EPOCHS = {"supervised": 20, "rce": 5, "grpo": 16}
 SEEDS = (0, 1)

@@ -10,7 +10,7 @@ import pytest
 from shotsmith.diagnosis.diagnose import DETECTORS
 from shotsmith.recipe import parse_recipe
 from shotsmith.reports.language.findings_en import TEXT
-from shotsmith.runs import flat
+from shotsmith.runs.folder import flat
 
 DOCS = Path(__file__).parents[2] / "docs"
 SECTION = (DOCS / "evaluation.md").read_text(encoding="utf-8").split("\n### Every finding\n")[1].split("\n### ")[0]

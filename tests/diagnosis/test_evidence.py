@@ -16,8 +16,9 @@ from shotsmith.diagnosis.evidence import evidence_of
 from shotsmith.embeddings.cached import write_stamped
 from shotsmith.errors import DataError, InputError
 from shotsmith.evaluation.results import Result, write_results
+from shotsmith.files import append_row
 from shotsmith.recipe import parse_recipe
-from shotsmith.runs import Run, append_row
+from shotsmith.runs import Run
 
 WORLD = {"seed": 0, "bank": 12, "train": 8, "val": 4, "test": 8}
 RECIPE = {

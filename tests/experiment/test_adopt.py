@@ -50,6 +50,13 @@ def test_nothing_is_taken_over_from_the_first_difference_on(tmp_path, change, ke
     assert adopt(run, other) == kept
 
 
+def test_the_list_of_rows_left_out_is_taken_over_with_the_data_it_belongs_to(tmp_path):
+    other, run = prepared(tmp_path / "a"), Run.create(tmp_path / "b", parse_recipe(BASE))
+    other.skipped.write_text("listed")
+    adopt(run, other)
+    assert run.skipped.read_text() == "listed"
+
+
 def test_what_is_taken_over_stays_when_the_other_run_is_changed(tmp_path):
     other, run = prepared(tmp_path / "a"), Run.create(tmp_path / "b", parse_recipe(BASE))
     adopt(run, other)

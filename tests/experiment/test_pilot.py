@@ -96,11 +96,10 @@ def test_it_is_asked_for_what_the_evaluation_asks_for(seen: Pilot) -> None:
     assert seen.unsolved is not None and 0 < seen.unsolved[0] < 1
 
 
-def test_its_speed_counts_tokens_or_a_server_s_prompts(recipe: Recipe) -> None:
+def test_its_speed_counts_tokens_or_the_prompts_of_a_vlm_that_counts_none() -> None:
     pilot = Pilot(9, None, None, None, prompts=100, seconds=4.0, tokens=8000)
-    assert pilot.speeds(recipe) == given(None, 2000.0)
-    served = changed(recipe, vlm={"server": {"url": "http://127.0.0.1:9/v1", "model": "any", "kind": "vllm"}})
-    assert pilot.speeds(served) == given(25.0, None)
+    assert pilot.speeds() == given(None, 2000.0)
+    assert replace(pilot, tokens=None).speeds() == given(25.0, None)
 
 
 def test_what_was_not_seen_stays_as_usual(recipe: Recipe, seen: Pilot) -> None:
@@ -137,6 +136,7 @@ def test_a_number_of_shots_that_no_selector_tries_is_not_taken_for_one_they_fail
 def test_a_vlm_that_answers_nothing_is_an_error(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
     class Mute:
         identity, batch_tokens = "mute", 100
+        counts_tokens, gives_log_probs = True, True
 
         def length(self, request: object) -> int:
             return 1

@@ -19,13 +19,14 @@ from shotsmith.progress import Silent
 from shotsmith.recipe import Recipe
 from shotsmith.records import Completion, Failure, Request
 from shotsmith.runs import Run, show
+from shotsmith.runs.stages import STAGE_NAMES
 from shotsmith.vlms.qwen.local import LocalVLM, load_vlm
 
 
 def test_a_run_leaves_everything_a_reader_needs(finished: Run) -> None:
     shown = show(finished)
     assert shown["status"] == "done"
-    assert [stage["name"] for stage in shown["stages"]] == list(experiment.STAGES)
+    assert [stage["name"] for stage in shown["stages"]] == list(STAGE_NAMES)
     assert {row["phase"] for row in shown["epochs"]} == {"supervised", "rce", "grpo"}
     selectors = {row["selector"] for row in shown["test"]}
     assert selectors >= {"zero_shot", "random", "image_similar", "text_similar", "mixed"}

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from shotsmith import experiment
 from shotsmith.experiment.parts import Parts
+from shotsmith.files import read_rows
 from shotsmith.progress import Silent
 from shotsmith.recipe import Recipe
 from shotsmith.records import Request
-from shotsmith.runs import Run, read_rows, show
+from shotsmith.runs import Run, show
 
 
 def test_stages_that_ask_the_vlm_record_its_work_and_others_none(finished: Run) -> None:

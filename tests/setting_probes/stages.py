@@ -36,6 +36,8 @@ class MadeUpVlm:
 
     identity = "made up"
     batch_tokens = 1000
+    counts_tokens = True
+    gives_log_probs = True
 
     def length(self, request: Request) -> int:
         return 1 + len(request.demonstrations)

@@ -20,9 +20,9 @@ from safetensors.torch import load_file
 from small_matching import OPTIMIZER, RETRIEVER, Matching, small_policy, small_run, without_times
 
 from shotsmith.errors import CheckpointError
+from shotsmith.files import read_rows
 from shotsmith.policies.pointer import PointerPolicy
 from shotsmith.recipe import GrpoSettings, RceSettings, SupervisedSettings
-from shotsmith.runs import read_rows
 from shotsmith.training import loop
 from shotsmith.training.grpo import train_grpo
 from shotsmith.training.imitation import SupervisedData, train_rce, train_supervised

@@ -104,7 +104,7 @@ def _plan(
         seen = _pilot(recipe, pilot)
         behaviour = seen.behaviour(recipe)
         corrections = {key: factor for key, factor in (corrections or {}).items() if key[0] != "evaluate"}
-        speeds = speeds or seen.speeds(recipe)
+        speeds = speeds or seen.speeds()
     return make_plan(recipe, sizes, speeds, devices, corrections, behaviour)
 
 

@@ -76,7 +76,8 @@ def _one_of(known: Collection[str], value: str, option: str) -> None:
 
 def _record(folder: Path, seconds: float) -> None:
     """The first report after the evaluation ends the run."""
-    from shotsmith.runs import LAST_STAGE, Run
+    from shotsmith.runs import Run
+    from shotsmith.runs.stages import LAST_STAGE
 
     run = Run.open(folder)
     if run.is_done("evaluate") and not run.is_done(LAST_STAGE):

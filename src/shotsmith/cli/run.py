@@ -65,9 +65,10 @@ def go(
     from shotsmith.completions.summary import failed_prompts_of
     from shotsmith.errors import InputError
     from shotsmith.runs import Run, show
+    from shotsmith.runs.stages import STAGE_NAMES
 
-    if until is not None and until not in experiment.STAGES:
-        raise InputError(f"--until: no stage is called '{until}'; the stages are {', '.join(experiment.STAGES)}")
+    if until is not None and until not in STAGE_NAMES:
+        raise InputError(f"--until: no stage is called '{until}'; the stages are {', '.join(STAGE_NAMES)}")
     other = None if like is None else _other(like)
     folder = out or Path("runs") / recipe.name
     made = absent_folders(folder)
@@ -76,7 +77,7 @@ def go(
         if other is not None:
             _take_over(run, other)
         if not quiet:
-            _tell_what_is_done(run, list(experiment.STAGES), until)
+            _tell_what_is_done(run, list(STAGE_NAMES), until)
         experiment.run(recipe, run, progress, until)
     failed = failed_prompts_of(run)
     if as_json:

@@ -157,7 +157,8 @@ def _source(path: Path) -> Store:
 
 def _unpaid(place: Path, store: Store) -> dict[str, int]:
     """Of a run, by stage, the VLM calls that it has on record and the store has not."""
-    from shotsmith.runs import ORIGINS, Run
+    from shotsmith.runs import Run
+    from shotsmith.runs.stages import ORIGINS
 
     if not place.is_dir():
         return {}

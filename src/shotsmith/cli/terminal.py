@@ -18,7 +18,7 @@ from rich.text import Text
 from shotsmith.cli.console import Console
 from shotsmith.progress import Advance, Progress, Silent
 from shotsmith.reports.numbers import duration, figure
-from shotsmith.runs import columns
+from shotsmith.runs.showing import columns
 from shotsmith.visible import visible
 
 EPOCH_COLUMNS: tuple[tuple[str, str, int], ...] = (

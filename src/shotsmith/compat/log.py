@@ -11,7 +11,8 @@ from typing import Literal
 
 from shotsmith.diagnosis.evidence import Evidence
 from shotsmith.errors import InputError
-from shotsmith.runs import Row, columns
+from shotsmith.files import Row
+from shotsmith.runs.showing import columns
 
 COLUMNS: Mapping[str, str] = {
     "epoch": "epoch",

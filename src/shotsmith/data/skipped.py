@@ -12,9 +12,8 @@ from shotsmith.data.images import load_image
 from shotsmith.data.splits import Splits
 from shotsmith.data.usable import Objection
 from shotsmith.errors import DataError, InputError
-from shotsmith.files import file_digest, write_text
+from shotsmith.files import file_digest, read_rows, write_text
 from shotsmith.records import Example
-from shotsmith.runs import read_rows
 
 _FIELDS = ("file", "row", "field", "problem")
 _CONTENT = "content"

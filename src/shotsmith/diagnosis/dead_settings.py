@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from shotsmith.diagnosis.evidence import Evidence
 from shotsmith.diagnosis.finding import Finding, Value
 from shotsmith.diagnosis.signal import LOW_SPREAD
-from shotsmith.runs import EPOCH_KEYS, PHASES, Row
+from shotsmith.files import Row
+from shotsmith.runs import EPOCH_KEYS, PHASES
 
 OUTSIDE_TRAINING = (
     *("name", "seeds", "store", "evaluation.", "data.test_queries"),

@@ -22,8 +22,10 @@ from shotsmith.data.splits import choose_queries
 from shotsmith.errors import DataError, InputError
 from shotsmith.evaluation.contrasts import contrast_of
 from shotsmith.evaluation.results import Result, read_results
+from shotsmith.files import Row
 from shotsmith.plugins import Table
-from shotsmith.runs import PHASES, Row, Run, flat, show
+from shotsmith.runs import PHASES, Run, show
+from shotsmith.runs.folder import flat
 
 MIN_SLOPE_EPOCHS = 4
 """The fewest epochs to fit a line to; with fewer, the confidence interval of its slope is too wide to be useful."""

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 
 from shotsmith.checkpoints.native import Manifest
 from shotsmith.environment import environment
-from shotsmith.files import digest
+from shotsmith.files import Row, append_row, digest
 from shotsmith.recipe import dump_recipe
-from shotsmith.runs import Row, Run, append_row
+from shotsmith.runs import Run
 
 
 def record_look(run: Run, queries: Iterable[int], entered: Iterable[Manifest]) -> bool:

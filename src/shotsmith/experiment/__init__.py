@@ -18,7 +18,8 @@ from shotsmith.memory import PeakMemory
 from shotsmith.plugins import Table
 from shotsmith.progress import Progress
 from shotsmith.recipe import Recipe
-from shotsmith.runs import LAST_STAGE, ORIGINS, SPLITS, Run
+from shotsmith.runs import SPLITS, Run
+from shotsmith.runs.stages import ORIGINS, STAGE_NAMES
 from shotsmith.selectors.beam_file import write_beams
 from shotsmith.selectors.beam_search import beam_search
 
@@ -66,8 +67,7 @@ def _beam(parts: Parts) -> int:
     return parts.requests - before
 
 
-# Every stage returns the number of completions it needs, however many of them an interrupted attempt already had.
-_STAGES: Mapping[str, Callable[[Parts], int]] = {
+_FUNCTIONS: Mapping[str, Callable[[Parts], int]] = {
     "data": _data,
     "embed": _embed,
     "pools": _pools,
@@ -75,9 +75,12 @@ _STAGES: Mapping[str, Callable[[Parts], int]] = {
     "train": train,
     "rank": rank,
     "evaluate": evaluate,
-    LAST_STAGE: report,
+    "report": report,
 }
-STAGES = tuple(_STAGES)
+"""The function that does each stage of `shotsmith.runs.stages.STAGES`.
+
+It returns the number of completions that the stage needs, however many of them an interrupted attempt already had.
+"""
 
 OTHER_STAGES: Table[Mapping[str, Callable[[Parts], Mapping[str, str]]]] = Table("shotsmith.stages", Mapping)
 """The same stages of experiments that ask no VLM: `imported` where the recipe has `rollouts.imported`.
@@ -91,20 +94,20 @@ def run(recipe: Recipe, run: Run, progress: Progress, until: str | None = None) 
 
     Raises InputError for an unknown stage, and whatever a stage raises; what was done before stays done.
     """
-    if until is not None and until not in _STAGES:
-        raise InputError(f"no stage is called '{until}'; the stages are {', '.join(STAGES)}")
-    last = STAGES.index(until) + 1 if until is not None else len(STAGES)
+    if until is not None and until not in STAGE_NAMES:
+        raise InputError(f"no stage is called '{until}'; the stages are {', '.join(STAGE_NAMES)}")
+    last = STAGE_NAMES.index(until) + 1 if until is not None else len(STAGE_NAMES)
     with Parts(recipe, run, progress) as parts:
-        for name in STAGES[:last]:
+        for name in STAGE_NAMES[:last]:
             if not run.is_done(name):
                 _do(parts, name)
 
 
 def stage(run: Run, name: str, progress: Progress) -> None:
     """Do one stage again. Raises InputError where an earlier one is not done yet."""
-    if name not in _STAGES:
-        raise InputError(f"no stage is called '{name}'; the stages are {', '.join(STAGES)}")
-    missing = [earlier for earlier in STAGES[: STAGES.index(name)] if not run.is_done(earlier)]
+    if name not in STAGE_NAMES:
+        raise InputError(f"no stage is called '{name}'; the stages are {', '.join(STAGE_NAMES)}")
+    missing = [earlier for earlier in STAGE_NAMES[: STAGE_NAMES.index(name)] if not run.is_done(earlier)]
     if missing:
         raise InputError(f"'{name}' needs '{missing[0]}' first: shotsmith run {run.recipe_file}", file=run.folder)
     with Parts(run.recipe, run, progress) as parts:
@@ -113,7 +116,7 @@ def stage(run: Run, name: str, progress: Progress) -> None:
 
 def _do(parts: Parts, name: str) -> None:
     started = time.perf_counter()
-    if name in STAGES[STAGES.index("train") + 1 :]:
+    if name in STAGE_NAMES[STAGE_NAMES.index("train") + 1 :]:
         restore_metrics(parts.run)
     if parts.recipe.rollouts.imported is not None:
         if "imported" not in OTHER_STAGES:
@@ -124,7 +127,7 @@ def _do(parts: Parts, name: str) -> None:
         return
     before, shortened = parts.work(), parts.shortened()
     with parts.explaining(), PeakMemory(parts.run.memory_file, name) as peak:
-        requests = _STAGES[name](parts)
+        requests = _FUNCTIONS[name](parts)
     parts.sync()
     seconds = time.perf_counter() - started
     calls = sum(parts.calls(origin) for origin in ORIGINS.get(name, ()))

@@ -1,22 +1,13 @@
-"""Taking over from another run what it has prepared with the same settings: data, embeddings, pools, beam data."""
+"""Take over the output of another run's first stages, where both recipes have the same settings for them."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
-from shotsmith.recipe import DataSettings, Recipe
 from shotsmith.runs import Run
-
-_MADE: tuple[tuple[str, Callable[[Recipe], object], tuple[str, ...]], ...] = (
-    ("data", lambda recipe: _source(recipe.data), ("world",)),
-    ("embed", lambda recipe: recipe.encoder, ("embeddings",)),
-    ("pools", lambda recipe: (recipe.data, recipe.pools), ("pools", "barred.json")),
-    ("beam", lambda recipe: (recipe.vlm, recipe.beam), ("beam.json",)),
-)
-"""Stage, the settings it depends on beside those before it, and what it leaves in the run folder."""
+from shotsmith.runs.stages import STAGES, Stage
 
 
 def adopt(run: Run, other: Run) -> list[str]:
@@ -28,21 +19,22 @@ def adopt(run: Run, other: Run) -> list[str]:
     adopted: list[str] = []
     if run.image_ids != other.image_ids:  # what it prepared belongs to other splits
         return adopted
-    for stage, settings, made in _MADE:
-        if settings(run.recipe) != settings(other.recipe) or not other.is_done(stage):
+    for stage in STAGES:
+        if not (_same_settings(stage, run, other) and other.is_done(stage.name)):
             break
-        if run.is_done(stage):
+        if run.is_done(stage.name):
             continue
-        for name in made:
+        for name in stage.writes:
             if (other.folder / name).exists():
                 _link(other.folder / name, run.folder / name)
-        run.record(stage, 0.0, 0, 0)
-        adopted.append(stage)
+        run.record(stage.name, 0.0, 0, 0)
+        adopted.append(stage.name)
     return adopted
 
 
-def _source(data: DataSettings) -> object:
-    return data.source, data.bank, data.skip_bad
+def _same_settings(stage: Stage, run: Run, other: Run) -> bool:
+    """Whether the output of a stage can be taken over, the stages before it being equal."""
+    return stage.settings is not None and stage.settings(run.recipe) == stage.settings(other.recipe)
 
 
 def _link(source: Path, target: Path) -> None:

@@ -76,7 +76,7 @@ def _results(parts: Parts, test: Tasks, fixed: Fixed | None, trained: Trained) -
             ask,
             tried_already(test, (one for one in results if not one.selector.endswith(AT_BANK))),
             among=settings.oracle_nearest,
-            log_probs=parts.recipe.gives_log_probs,
+            log_probs=parts.collector.vlm.gives_log_probs,
             progress=progress,
         )
         known_sequences = known(test, results, found)

@@ -93,7 +93,7 @@ def headroom(parts: Parts, queries: int) -> Headroom:
         settings.oracle_tries or TRIES,
         parts.ask,
         among=settings.oracle_nearest,
-        log_probs=parts.recipe.gives_log_probs,
+        log_probs=parts.collector.vlm.gives_log_probs,
         origin=ORIGIN,
         progress=parts.progress,
     )

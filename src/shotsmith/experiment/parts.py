@@ -250,7 +250,7 @@ class Parts:
             check_queries(queries, budget)
         length: Callable[[Request], int] = vlm.length
         most = vlm.most_tokens if isinstance(vlm, Bounded) else None
-        if settings.server is not None and settings.server.processor is not None:
+        if not vlm.counts_tokens and settings.token_counter is not None:
             length = lengths = load_lengths(settings)
             most = lengths.most_tokens
         if most is not None:

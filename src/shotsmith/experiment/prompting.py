@@ -48,9 +48,9 @@ def prompt_of(parts: Parts, split: Split, number: int, shots: int, selector: str
 def sent(parts: Parts, request: Request) -> ShownPrompt | list[dict[str, object]]:
     """The prompt of the local VLM, whose weights are not loaded for it; the messages for a server."""
     settings = parts.recipe.vlm
-    if settings.server is not None:
+    if settings.local_model is None:
         return load_prompt(settings.prompt).messages(request)
-    folder = model_folder(settings.path, weights=False)
+    folder = model_folder(settings.local_model, weights=False)
     processor, prompt = load_processor_and_prompt(folder, settings)
     return show_prompt(processor, prompt, request, most_prompt_tokens(folder, settings))
 

@@ -52,10 +52,10 @@ class Prompting:
 
     @cached_property
     def _lengths(self) -> PromptLengths | None:
-        if self._settings is None or self._settings.server is not None:
+        if self._settings is None or self._settings.local_model is None:
             return None
         try:
-            folder = model_folder(self._settings.path, weights=False)
+            folder = model_folder(self._settings.local_model, weights=False)
             processor, prompt = load_processor_and_prompt(folder, self._settings)
         except InputError:
             return None  # the VLM is elsewhere; selecting does not need it

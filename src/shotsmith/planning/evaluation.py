@@ -101,7 +101,7 @@ def _oracle(setting: Setting, shots: int) -> Prompts:
     tries = oracle_tries(setting, shots)
     queries = recipe.data.test_queries
     asked = queries * (first * min(ROUND, tries) + later * max(0, tries - ROUND))
-    answers, rounds = int(recipe.gives_log_probs), -(-tries // ROUND)
+    answers, rounds = int(recipe.vlm.gives_log_probs), -(-tries // ROUND)
     return Prompts("evaluate", "oracle", shots, asked, asked, queries * tries, answers=answers, rounds=rounds)
 
 

@@ -15,9 +15,9 @@ class Lengths:
 
     def __init__(self, settings: VLMSettings) -> None:
         """Raises InputError where the VLM has no processor that can be read, or is known to a server alone."""
-        if settings.server is not None:
+        if settings.local_model is None:
             raise InputError("a server's tokenizer is not known here; say the sizes with --assume", field="vlm.server")
-        processor, prompt = load_processor_and_prompt(model_folder(settings.path, weights=False), settings)
+        processor, prompt = load_processor_and_prompt(model_folder(settings.local_model, weights=False), settings)
         self._tokenizer = processor.tokenizer
         self._prompts = PromptTokens(processor, prompt)
         self._images = ImageTokens(processor)

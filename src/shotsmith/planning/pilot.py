@@ -77,7 +77,8 @@ class Pilot:
     prompts: int
     seconds: float
     """What the VLM took for them."""
-    tokens: int
+    tokens: int | None
+    """None where the VLM does not count them."""
 
     def behaviour(self, recipe: Recipe) -> Behaviour:
         """What was seen in the place of what is usual.
@@ -98,9 +99,9 @@ class Pilot:
             known["similar_agree"] = self.similar_agree
         return replace(USUAL, **known)
 
-    def speeds(self, recipe: Recipe) -> Speeds | None:
-        """How fast the VLM was; a server's tokens are not counted."""
-        if recipe.vlm.server is not None:
+    def speeds(self) -> Speeds | None:
+        """How fast the VLM was, by tokens where it counts them, else by prompts."""
+        if self.tokens is None:
             return given(self.prompts / self.seconds, None)
         return given(None, self.tokens / self.seconds)
 
@@ -138,7 +139,7 @@ def run_pilot(recipe: Recipe, queries: int, progress: Progress) -> Pilot:
                 settings.oracle_tries,
                 asked.ask,
                 among=settings.oracle_nearest,
-                log_probs=recipe.gives_log_probs,
+                log_probs=asked.vlm.gives_log_probs,
                 progress=progress,
             )
         shares = _shares(Setting(recipe, USUAL, len(tasks.index)), asked.calls, len(tasks.queries))
@@ -152,7 +153,7 @@ def run_pilot(recipe: Recipe, queries: int, progress: Progress) -> Pilot:
         unsolved_longer=(fmean(one for one, _ in longer), fmean(two for _, two in longer)) if longer else None,
         prompts=asked.prompts,
         seconds=asked.seconds,
-        tokens=asked.tokens,
+        tokens=asked.tokens if asked.vlm.counts_tokens else None,
     )
 
 

@@ -22,6 +22,7 @@ from shotsmith.recipe import Recipe
 from shotsmith.recipe.models import PromptSettings
 from shotsmith.rewards import needs_zero_shot
 from shotsmith.runs import SPLITS, Split
+from shotsmith.runs.stages import STAGE_NAMES
 
 Corrections = Mapping[tuple[str, str], float]
 """(stage, part) -> factor on its calls."""
@@ -98,8 +99,7 @@ def make_plan(
         for stage, size in other_bytes(recipe, sizes)
         if stage == "train" or recipe.rollouts.imported is None
     ]
-    order = ("embed", "pools", "beam", "train", "evaluate")
-    return Plan(tuple(sorted((*prepared, *parts), key=lambda part: order.index(part.stage))))
+    return Plan(tuple(sorted((*prepared, *parts), key=lambda part: STAGE_NAMES.index(part.stage))))
 
 
 def fitted(recipe: Recipe, sizes: Sizes) -> Recipe:

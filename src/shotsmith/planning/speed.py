@@ -76,7 +76,7 @@ def measured(recipe: Recipe, splits: Splits, shots: int) -> Speeds:
             seconds = time.perf_counter() - started
     if failed := [one for one in answered if isinstance(one, Failure)]:
         raise VLMError(f"{len(failed)} of {len(requests)} prompts could not be answered: {failed[0].reason}")
-    if recipe.vlm.server is not None:
+    if not vlm.counts_tokens:
         return dict.fromkeys(STAGES, Speed(per_prompt=seconds / len(requests)))
     return dict.fromkeys(STAGES, Speed(per_token=seconds / sum(map(vlm.length, requests))))
 

@@ -55,7 +55,7 @@ class Recipe(Settings):
             raise ValueError("beam.queries exceeds data.train_queries")
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("seeds must differ from each other")
-        if not self.gives_log_probs and (needing := self._need_log_probs()):
+        if not self.vlm.gives_log_probs and (needing := self._need_log_probs()):
             raise ValueError(
                 f"vlm.server.kind 'openai' has no log-probabilities of given answers, which {' and '.join(needing)} "
                 "need: use vLLM and kind vllm, or do without (supervised.epochs=0, reward.answer_probability=0)"
@@ -66,11 +66,6 @@ class Recipe(Settings):
     def longest(self) -> int:
         """Demonstrations of the longest sequence that a setting names."""
         return max(self.beam.shots, *self.rollouts.shots, *self.grpo.shots, *self.evaluation.shots)
-
-    @property
-    def gives_log_probs(self) -> bool:
-        """Whether the VLM tells the log-probability of a given answer."""
-        return self.vlm.server is None or self.vlm.server.kind != "openai"
 
     def _need_log_probs(self) -> list[str]:
         needs = {

@@ -45,6 +45,11 @@ class ServerSettings(Settings):
     reply_model: str | None = None
     """Name of the model in replies, where it is not `model` or a dated version of it; replies of others are refused."""
 
+    @property
+    def gives_log_probs(self) -> bool:
+        """Whether the server gives the log-probability of an answer that it is told."""
+        return self.kind == "vllm"
+
 
 class PromptSettings(Settings):
     """How demonstrations and query are put to the VLM."""
@@ -112,6 +117,21 @@ class VLMSettings(Settings):
     """A server to ask instead; all but `prompt`, `max_new_tokens` and `ray` then means nothing."""
     ray: RaySettings | None = None
     """Workers on a Ray cluster that answer instead of this process, each with the VLM that the other settings say."""
+
+    @property
+    def local_model(self) -> str | None:
+        """Path or hub id of the model whose files can be read here; None where a server has the model."""
+        return self.path if self.server is None else None
+
+    @property
+    def token_counter(self) -> str | None:
+        """Path or hub id of the processor that counts the tokens of prompts; None where the recipe names none."""
+        return self.path if self.server is None else self.server.processor
+
+    @property
+    def gives_log_probs(self) -> bool:
+        """Whether the VLM gives the log-probability of an answer that it is told."""
+        return self.server is None or self.server.gives_log_probs
 
     @model_validator(mode="before")
     @classmethod

@@ -10,7 +10,7 @@ from shotsmith.reports.facts import Facts, Row, facts
 from shotsmith.reports.language import Language, Statement
 from shotsmith.reports.numbers import figure, p_value, setting, short
 from shotsmith.reports.tables import ALL_COLUMNS, Table
-from shotsmith.runs import CRITERIA
+from shotsmith.runs.showing import CRITERIA
 
 
 @dataclass(frozen=True, slots=True)

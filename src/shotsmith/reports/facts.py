@@ -12,7 +12,9 @@ from typing import Any, Literal
 from shotsmith.checkpoints.ranking import rank
 from shotsmith.evaluation.contrasts import contrast_of, sign_of
 from shotsmith.evaluation.free import best_of
-from shotsmith.runs import CRITERIA, PHASES, flat
+from shotsmith.runs import PHASES
+from shotsmith.runs.folder import flat
+from shotsmith.runs.showing import CRITERIA
 from shotsmith.selectors.named import AT_BANK
 from shotsmith.selectors.training_free import FREE
 

@@ -20,14 +20,14 @@ from shotsmith.embeddings.embedded import Embedded
 from shotsmith.errors import DataError, InputError
 from shotsmith.evaluation.compare import Comparison, compare
 from shotsmith.evaluation.results import Result
-from shotsmith.files import read_json
+from shotsmith.files import Row, read_json
 from shotsmith.recipe.data import SOURCES
 from shotsmith.reports.against import run_names
 from shotsmith.reports.data import Against, Gallery, Pointing, ReportData, Shortened
 from shotsmith.reports.facts import facts
 from shotsmith.reports.gallery import gallery
 from shotsmith.reports.pointing import Chosen, pointing
-from shotsmith.runs import PHASES, Row, Run, show
+from shotsmith.runs import PHASES, Run, show
 
 logger = logging.getLogger(__name__)
 

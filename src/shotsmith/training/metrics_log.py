@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from shotsmith.runs import EPOCH_KEYS, append_row, read_rows
+from shotsmith.files import append_row, read_rows
+from shotsmith.runs import EPOCH_KEYS
 from shotsmith.training.advantages import SAME, Advantages, group_std
 from shotsmith.training.groups import Groups
 

@@ -53,6 +53,9 @@ class _Row:
 class GeneralVLM:
     """Answers few-shot prompts in batches; fulfils `shotsmith.vlms.protocol.VLM`."""
 
+    counts_tokens = True
+    gives_log_probs = True
+
     def __init__(self, pretrained: Pretrained, settings: VLMSettings) -> None:
         self.identity = pretrained.identity
         self.batch_tokens = batch_tokens(settings, pretrained.model)

@@ -21,6 +21,16 @@ class VLM(Protocol):
         """Prompt tokens (padding included) that one call of `complete` should hold."""
         ...
 
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether `length` counts tokens. False: it is 1 for every prompt, and `batch_tokens` counts prompts."""
+        ...
+
+    @property
+    def gives_log_probs(self) -> bool:
+        """Whether `complete` gives the log-probabilities of a request's answers."""
+        ...
+
     def length(self, request: Request) -> int:
         """Tokens of the prompt, image tokens included. Cheap: nothing is decoded or computed."""
         ...

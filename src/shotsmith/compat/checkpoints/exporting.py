@@ -15,8 +15,9 @@ from shotsmith.checkpoints.native import load_policy
 from shotsmith.compat.checkpoints.convert import stored_from, unfit
 from shotsmith.compat.checkpoints.files import Stored, read_stored, write_stored
 from shotsmith.errors import CheckpointError, InputError
+from shotsmith.files import Row
 from shotsmith.progress import Advance, Progress
-from shotsmith.runs import Row, Run
+from shotsmith.runs import Run
 
 _NAME = re.compile(r"(rce|grpo)_epoch([0-9]+)\.pt")
 _log = logging.getLogger(__name__)

@@ -22,12 +22,9 @@ def load_lengths(settings: VLMSettings) -> PromptLengths:
     Of a server's model, the processor is that of `server.processor`. Raises InputError where it is not given or there
     are no such files.
     """
-    path = settings.path
-    if settings.server is not None:
-        if settings.server.processor is None:
-            raise InputError("must be given, so that tokens can be counted", field="vlm.server.processor")
-        path = settings.server.processor
-    folder = model_folder(path, weights=False)
+    if settings.token_counter is None:
+        raise InputError("must be given, so that tokens can be counted", field="vlm.server.processor")
+    folder = model_folder(settings.token_counter, weights=False)
     processor, prompt = load_processor_and_prompt(folder, settings)
     most = most_prompt_tokens(folder, settings)
     return PromptLengths(PromptTokens(processor, prompt), ImageTokens(processor), most)

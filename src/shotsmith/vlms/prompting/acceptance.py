@@ -30,8 +30,8 @@ def objection(settings: VLMSettings) -> Objection:
     """
     special: frozenset[str] = frozenset()
     refused: Callable[[tuple[int, int]], str | None] = _no_objection
-    if settings.server is None:
-        processor, _ = load_processor_and_prompt(model_folder(settings.path, weights=False), settings)
+    if settings.local_model is not None:
+        processor, _ = load_processor_and_prompt(model_folder(settings.local_model, weights=False), settings)
         special = frozenset(_special_tokens(processor))
         if processor.image_token is not None:
             refused = lru_cache(maxsize=None)(_Sizes(processor).refused)

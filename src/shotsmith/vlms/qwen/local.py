@@ -29,6 +29,9 @@ from shotsmith.vlms.work import Work
 class LocalVLM:
     """Answers few-shot prompts in batches; fulfils `shotsmith.vlms.protocol.VLM`."""
 
+    counts_tokens = True
+    gives_log_probs = True
+
     def __init__(
         self,
         model: Any,

@@ -40,10 +40,18 @@ class ClusterVLM:
     """Has the workers of a crew answer; fulfils `shotsmith.vlms.protocol.VLM` with the identity of their VLM."""
 
     def __init__(
-        self, crew: Crew, workers: int, lengths: Callable[[Request], int] | None, most_tokens: int | None = None
+        self,
+        crew: Crew,
+        workers: int,
+        lengths: Callable[[Request], int] | None,
+        most_tokens: int | None = None,
+        *,
+        gives_log_probs: bool = True,
     ) -> None:
         """`lengths` counts the tokens of a prompt; None where the workers' servers make batches of their own."""
         ready = crew.ready()
+        self.counts_tokens = lengths is not None
+        self.gives_log_probs = gives_log_probs
         self.most_tokens = most_tokens
         self.identity = ready.identity
         self.batch_tokens = workers * ready.batch_tokens * (1 if lengths is None else _ROUNDS)
@@ -113,7 +121,8 @@ def load_cluster(settings: VLMSettings, ray_settings: RaySettings, load: Callabl
         max_deaths=ray_settings.max_deaths,
         start_seconds=ray_settings.start_seconds,
     )
-    return ClusterVLM(crew, ray_settings.workers, lengths, None if lengths is None else lengths.most_tokens)
+    most_tokens = None if lengths is None else lengths.most_tokens
+    return ClusterVLM(crew, ray_settings.workers, lengths, most_tokens, gives_log_probs=settings.gives_log_probs)
 
 
 def settings_of_worker(settings: VLMSettings, ray_settings: RaySettings, number: int) -> VLMSettings:

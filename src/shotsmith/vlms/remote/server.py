@@ -66,6 +66,8 @@ class _Begun:
 class ServerVLM:
     """Asks for many prompts at a time; fulfils `shotsmith.vlms.protocol.VLM`."""
 
+    counts_tokens = False
+
     def __init__(
         self,
         server: ServerSettings,
@@ -77,6 +79,7 @@ class ServerVLM:
         max_new_tokens: int,
     ) -> None:
         self.identity = identity
+        self.gives_log_probs = server.gives_log_probs
         self._prompt = prompt
         self.batch_tokens = _BATCHES * server.concurrency
         self._server = server
@@ -102,7 +105,7 @@ class ServerVLM:
         there if nothing has been answered, and before any call where log-probabilities are asked for and the kind
         of server gives none; DataError for a file that is no image.
         """
-        if self._server.kind != "vllm" and any(request.answers for request in requests):
+        if not self.gives_log_probs and any(request.answers for request in requests):
             raise VLMError(_NO_LOG_PROBS)
         return asyncio.run(self._complete(requests))
 

@@ -1,31 +1,25 @@
-"""The run folder: where everything one recipe gives is kept, and what is already done.
+"""The run folder: the files of one experiment, by name, and the recipe that they belong to.
 
-A folder is a run when it holds `recipe.yaml`. Stages and epochs are appended to JSON-lines files, so that a run
-can be killed at any moment and taken up again: a line cut short by the kill is dropped, as if it had not begun.
+A folder is a run when it holds `recipe.yaml`. Stages and epochs are appended to JSON-lines files. A run can therefore
+be killed at any moment and resumed: a line that the kill cut short is dropped.
 """
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
-import os
 import shutil
-import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from shotsmith.attempts import stopped
 from shotsmith.environment import environment, other_version
-from shotsmith.errors import InputError, RecipeError, ShotsmithError, WriteError
-from shotsmith.files import read_json, write_json, write_text
+from shotsmith.errors import InputError, RecipeError
+from shotsmith.files import Row, append_row, read_json, read_rows, write_json, write_text
 from shotsmith.recipe import Recipe, dump_recipe, load_recipe
-from shotsmith.temporary import clear_all_leftovers
-
-Row = dict[str, Any]
-"""One line of a JSON-lines file."""
+from shotsmith.runs.lock import LOCK_FILE, is_locked, locked, was_locked
+from shotsmith.runs.stages import LAST_STAGE, StageLog
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -34,34 +28,6 @@ PHASES: tuple[Phase, ...] = ("supervised", "rce", "grpo")
 
 EPOCH_KEYS = ("seed", "phase", "epoch")
 """What identifies a metrics row."""
-
-LAST_STAGE = "report"
-"""The stage whose end makes a run done."""
-
-ORIGINS: Mapping[str, tuple[str, ...]] = {
-    "beam": ("beam",),
-    "train": ("seed-", "rollouts/"),
-    "evaluate": ("evaluation",),
-}
-"""What the completions of a stage are asked for under."""
-
-COLUMNS: dict[str, tuple[str, ...]] = {
-    "train_loss": ("loss",),
-    "val_loss": ("val/loss",),
-    "ppo_loss": (),
-    "kl": (),
-    "adv_std": (),
-    "adv_max": (),
-    "beta": (),
-    "reward": (),
-    "frac_reward_zero_std": (),
-    "entropy": (),
-    "val_reward": ("val/reward",),
-}
-"""The columns every epoch row of `show` has (null where a phase has no such figure), and their other names."""
-
-CRITERIA: tuple[Literal["val_reward", "val_loss"], ...] = ("val_reward", "val_loss")
-"""What epochs are ranked by."""
 
 _EVALUATIONS = "evaluations.jsonl"
 _BEFORE_RECIPE = {"environment.json", _EVALUATIONS}
@@ -219,25 +185,24 @@ class Run:
         """The report as one self-contained page."""
         return self.folder / "report.html"
 
+    @property
+    def log(self) -> StageLog:
+        """Which stages have finished."""
+        return StageLog(self.stages_file)
+
     def stages(self) -> list[Row]:
         """The finished stages, in the order in which they first finished; of a repeated one, the last record."""
-        return list({row["name"]: row for row in read_rows(self.stages_file, ("name",))}.values())
+        return self.log.rows()
 
     def is_done(self, stage: str) -> bool:
         """Whether the stage has finished."""
-        return any(row["name"] == stage for row in self.stages())
+        return self.log.is_done(stage)
 
     def record(
         self, stage: str, seconds: float, vlm_calls: int, cache_hits: int, **more: Mapping[str, object] | int
     ) -> None:
-        """Note, durably, that a stage has finished.
-
-        `more`, where neither empty nor 0: `left_out`, what was not done, and why (a word); `work`, what a VLM here did;
-        `budget`, what became of the demonstrations of prompts that exceeded theirs; `peak_memory`, the most bytes that
-        the process of any attempt had held by its end.
-        """
-        row: Row = {"name": stage, "seconds": round(seconds, 3), "vlm_calls": vlm_calls, "cache_hits": cache_hits}
-        append_row(self.stages_file, row | {name: value for name, value in more.items() if value})
+        """Note, durably, that a stage has finished; see `StageLog.record`."""
+        self.log.record(stage, seconds, vlm_calls, cache_hits, **more)
 
     def evaluations(self) -> list[Row]:
         """The looks at the test queries so far; see `shotsmith.evaluation.looks`."""
@@ -252,34 +217,17 @@ class Run:
         """Append an epoch's row, durably. ValueError where it holds a NaN or an infinity."""
         append_row(self.metrics_file, metrics)
 
-    @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self) -> AbstractContextManager[None]:
         """Keep every other process from running this run. Raises ShotsmithError naming the one that does."""
-        with (self.folder / ".lock").open("a+", encoding="utf-8") as stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                stream.seek(0)
-                owner = stream.read().strip() or "unknown"
-                raise ShotsmithError(
-                    f"{self.folder} is in use by another process ({owner}); wait or stop it"
-                ) from error
-            stream.truncate(0)
-            stream.write(f"pid {os.getpid()} on {socket.gethostname()}")
-            stream.flush()
-            clear_all_leftovers(self.folder)
-            yield
+        return locked(self.folder)
 
     def status(self) -> Literal["created", "running", "stopped", "done"]:
         """Where the run stands now."""
-        if not (lock_file := self.folder / ".lock").exists():
-            return "done" if self.is_done(LAST_STAGE) else "created"
-        with lock_file.open(encoding="utf-8") as stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return "running"
-        return "done" if self.is_done(LAST_STAGE) else "stopped"
+        if is_locked(self.folder):
+            return "running"
+        if self.is_done(LAST_STAGE):
+            return "done"
+        return "stopped" if was_locked(self.folder) else "created"
 
     def _empty(self) -> None:
         with self.lock():
@@ -287,87 +235,8 @@ class Run:
             for entry in self.folder.iterdir():
                 if entry.is_dir() and not entry.is_symlink():
                     shutil.rmtree(entry)
-                elif entry.name not in (".lock", _EVALUATIONS):
+                elif entry.name not in (LOCK_FILE, _EVALUATIONS):
                     entry.unlink()
-
-
-def show(run: Run) -> dict[str, Any]:
-    """Everything a script may want to know of a run; the stable form printed by `shotsmith show RUN --json`."""
-    epochs = [columns(row) for row in run.epochs()]
-    summary = read_json(run.summary) if run.summary.exists() else {}
-    return {
-        "run": str(run.folder),
-        "status": (status := run.status()),
-        "stopped": stopped(run.folder, run.stages()) if status == "stopped" else None,
-        "recipe": run.recipe.model_dump(mode="json"),
-        "stages": run.stages(),
-        "epochs": epochs,
-        "best": {criterion: _best(epochs, criterion) for criterion in CRITERIA},
-        "test": summary.get("test", []),
-        "contrasts": summary.get("contrasts", []),
-        "evaluations": run.evaluations(),
-        "best_free": summary.get("best_free"),
-        "validation": summary.get("validation", []),
-        "recall": summary.get("recall", []),
-        "sole_answer": summary.get("sole_answer"),
-        "nothing_right": summary.get("nothing_right", False),
-        "barred": read_json(run.barred) if run.barred.exists() else {},
-    }
-
-
-def append_row(path: Path, row: Mapping[str, object]) -> None:
-    """Append one JSON line durably; what a kill left of an unfinished line is cut off first.
-
-    Raises WriteError where the disk does not take it.
-    """
-    line = json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a+b") as stream:
-            stream.seek(0)
-            written = stream.read()
-            stream.truncate(written.rfind(b"\n") + 1)
-            stream.write(line.encode())
-            stream.flush()
-            os.fsync(stream.fileno())
-    except OSError as error:
-        raise WriteError(error.strerror or str(error), file=path) from error
-
-
-def read_rows(path: Path, required: tuple[str, ...] = ()) -> list[Row]:
-    """The whole lines of a JSON-lines file; none where it is absent.
-
-    Raises InputError naming the line that is damaged or lacks a required field.
-    """
-    if not path.exists():
-        return []
-    rows = []
-    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise InputError("is not a line of JSON", file=path, row=number) from error
-        if not isinstance(row, dict):
-            raise InputError("is not a JSON object", file=path, row=number)
-        if missing := [key for key in required if key not in row]:
-            raise InputError("is missing", file=path, row=number, field=missing[0])
-        rows.append(row)
-    return rows
-
-
-def columns(row: Row) -> Row:
-    """The row with the stable columns first after seed, phase and epoch; every other figure follows."""
-    known: Row = {key: row[key] for key in EPOCH_KEYS}
-    for column, others in COLUMNS.items():
-        known[column] = next((row[name] for name in (column, *others) if name in row), None)
-    return known | {key: value for key, value in row.items() if key not in known}
-
-
-def _best(epochs: Sequence[Row], column: Literal["val_reward", "val_loss"]) -> Row | None:
-    """The row with the highest val_reward or the lowest val_loss; of equals the one trained first."""
-    sign = -1 if column == "val_reward" else 1
-    scored = [row for row in epochs if isinstance(row[column], int | float)]
-    return min(scored, key=lambda row: (sign * row[column], PHASES.index(row["phase"]), row["epoch"]), default=None)
 
 
 def _recipe_of(folder: Path) -> Recipe:

@@ -64,7 +64,7 @@ RULES: dict[str, Callable[[Rewards], int]] = {
 
 
 def of_seed(parts: Parts, seed: int) -> tuple[Rewards, Rewards, bool]:
-    """Rewards and accuracies [epochs, queries], means over shots, and whether the rewards are those that were logged."""
+    """Rewards and accuracies [epochs, queries], means over shots, and whether the rewards are as logged."""
     rows = [row for row in parts.run.epochs() if row["seed"] == seed and row["phase"] == "grpo"]
     tasks, shots, scorer = parts.tasks("val"), parts.recipe.evaluation.shots, Scorer(parts, "val")
     rewards, accuracies = [], []

@@ -20,7 +20,7 @@ import torch
 
 from shotsmith.data.world.drawing import Scene, draw, random_scene
 from shotsmith.data.world.language import COLOURS, SHAPES
-from shotsmith.encoders.load import load_encoder
+from shotsmith.embeddings.load import load_encoder
 from shotsmith.recipe import EncoderSettings
 
 RIDGE = 1e-2

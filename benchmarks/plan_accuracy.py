@@ -21,7 +21,7 @@ from pathlib import Path
 
 from shotsmith import experiment
 from shotsmith.cli.terminal import listening
-from shotsmith.completions.collect import Asked, Collector
+from shotsmith.completions.collect import Collector, PendingRequest
 from shotsmith.experiment import parts
 from shotsmith.files import read_json, write_json
 from shotsmith.planning.lengths import Lengths
@@ -162,10 +162,10 @@ class Counting(Collector):
     counts: Counter[str]
     lengths: Lengths
 
-    def _answer(self, batch: Sequence[Asked], origin: str) -> dict[str, Failure]:
-        failed = super()._answer(batch, origin)
-        known: dict[str, Completion] = self.store.get_many(key for key, _ in batch)
-        for key, request in batch:
+    def _complete(self, batch: Sequence[PendingRequest], origin: str) -> dict[str, Failure]:
+        failed = super()._complete(batch, origin)
+        known: dict[str, Completion] = self.store.get_many(one.key for one in batch)
+        for _, key, request in batch:
             self.counts["prompt tokens"] += self.vlm.length(request)
             text = known[key].text if request.text and key in known else None
             if text is not None:

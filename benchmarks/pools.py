@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 from resident_memory import ResidentMemory, resident
 
-from shotsmith.encoders.embedded import Embedded, Floats
+from shotsmith.embeddings.embedded import Embedded, Floats
+from shotsmith.embeddings.nearest import open_ivf
+from shotsmith.embeddings.pools import draw_pools, recall
 from shotsmith.recipe import PoolSettings
 from shotsmith.records import Example
-from shotsmith.samplers.nearest import open_ivf
-from shotsmith.samplers.pools import draw_pools, recall
 
 BLOCK = 20_000
 TOPICS = 3_000

@@ -8,11 +8,11 @@ import numpy as np
 
 from shotsmith.data.load import load_splits
 from shotsmith.data.world import make_world
-from shotsmith.encoders.cached import embed_examples
-from shotsmith.encoders.load import load_encoder
+from shotsmith.embeddings.cached import embed_examples
+from shotsmith.embeddings.load import load_encoder
+from shotsmith.embeddings.nearest import mixed_similarity
 from shotsmith.recipe import BeamSettings, DataSettings, EncoderSettings, WorldSettings
 from shotsmith.records import Completion, Failure, Request, Sequence
-from shotsmith.samplers.mixed import mixed_similarity
 from shotsmith.selectors.beam_search import beam_search
 from shotsmith.selectors.protocol import Ask, Tasks
 from shotsmith.selectors.training_free import TRAINING_FREE

@@ -24,7 +24,7 @@ from small_selector import draw_world
 
 import shotsmith
 from shotsmith.checkpoints.native import Manifest
-from shotsmith.encoders.load import load_encoder
+from shotsmith.embeddings.load import load_encoder
 from shotsmith.library.card import Card
 from shotsmith.library.choosing import PolicyChooser
 from shotsmith.policies.pointer import build_policy

@@ -23,9 +23,9 @@ from shotsmith.recipe import GrpoSettings, PolicySettings, RceSettings
 from shotsmith.runs import Phase
 from shotsmith.training.groups import Groups
 from shotsmith.training.grpo import train_grpo
+from shotsmith.training.imitation import train_rce
 from shotsmith.training.loop import PhaseRun
-from shotsmith.training.metrics_log import MetricsLog, Row
-from shotsmith.training.rce import train_rce
+from shotsmith.training.metrics_log import MetricsLog, MetricsRow
 from shotsmith.training.validation import Validation
 
 POLICY = PolicySettings.model_validate({"preset": "v3"})
@@ -103,7 +103,7 @@ def train(
     folder: Path,
     supervised: PointerPolicy | None = None,
     **changes: object,
-) -> list[Row]:
+) -> list[MetricsRow]:
     """One phase by the package's own entry points; `changes` are settings. GRPO may take `supervised` as reference."""
     run = run_in(folder, phase, policy.settings)
     if phase == "rce":

@@ -20,10 +20,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from damaged_bytes import blank, cut, flip, repeat
 
-from shotsmith.completions.export import export
-from shotsmith.completions.merge import merge
-from shotsmith.completions.overview import overview
 from shotsmith.completions.store import Store
+from shotsmith.completions.summary import overview
+from shotsmith.completions.transfer import export, merge
 from shotsmith.data.table import read_table
 from shotsmith.errors import ShotsmithError
 from shotsmith.recipe import TableColumns, dump_recipe, load_recipe, parse_recipe

@@ -19,11 +19,23 @@ LONGEST = 400
 # Ground floor first. A module imports its own floor and those below.
 FLOORS: tuple[frozenset[str], ...] = (
     frozenset(
-        {"attempts", "environment", "errors", "files", "metrics", "plugins", "progress", "recipe", "records", "runs"}
+        {
+            "attempts",
+            "environment",
+            "errors",
+            "files",
+            "memory",
+            "metrics",
+            "plugins",
+            "progress",
+            "recipe",
+            "records",
+            "runs",
+        }
     )
     | {"temporary", "visible"},
     frozenset({"data", "statistics"}),
-    frozenset({"encoders", "samplers", "vlms", "builtin"}),
+    frozenset({"builtin", "embeddings", "vlms", "whole_model"}),
     frozenset({"completions", "rewards"}),
     frozenset({"policies", "selectors"}),
     frozenset({"training", "checkpoints"}),
@@ -283,10 +295,10 @@ def test_an_import_of_what_can_be_left_out_is_seen(statement: str):
 
 
 def test_a_cycle_is_seen():
-    there = "from shotsmith.encoders.clip import x"
+    there = "from shotsmith.embeddings.vision import x"
     back = "def f():\n    import shotsmith.vlms.local"
-    assert first_cycle(house(vlms__local=there, encoders__clip=back))
-    assert not first_cycle(house(vlms__local=there, encoders__clip=""))
+    assert first_cycle(house(vlms__local=there, embeddings__vision=back))
+    assert not first_cycle(house(vlms__local=there, embeddings__vision=""))
 
 
 def test_a_new_room_must_be_given_a_floor():

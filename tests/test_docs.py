@@ -18,7 +18,7 @@ from small_matching import Matching, small_policy, small_run
 from typer.main import get_command
 
 from shotsmith.cli import app
-from shotsmith.encoders.load import BY_FILE, BY_MODEL_TYPE
+from shotsmith.embeddings.load import BY_FILE, BY_MODEL_TYPE
 from shotsmith.recipe import (
     PRESETS,
     EncoderSettings,
@@ -39,8 +39,7 @@ from shotsmith.recipe.policy import IndexSettings
 from shotsmith.records import Rollout
 from shotsmith.training.groups import from_beams, from_rollouts
 from shotsmith.training.grpo import train_grpo
-from shotsmith.training.rce import train_rce
-from shotsmith.training.supervised import SupervisedData, train_supervised
+from shotsmith.training.imitation import SupervisedData, train_rce, train_supervised
 from shotsmith.training.validation import Validation
 from shotsmith.vlms.prompting.template import TEMPLATES
 

@@ -181,7 +181,7 @@ def test_a_second_process_is_told_who_runs_the_run(run: Run) -> None:
 
 def test_show_has_exactly_the_stable_form(run: Run) -> None:
     run.record("data", 1, 0, 0)
-    run.record_epoch(row(epoch=1, kl=0.1, loss=3.0, **{"val/loss": 5.0, "val/reward": 0.7, "advantage_std": 0.9}))
+    run.record_epoch(row(epoch=1, kl=0.1, loss=3.0, **{"val/loss": 5.0, "val/reward": 0.7}, adv_std=0.9))
     run.record_epoch(row(epoch=2, val_loss=5.5, val_reward=0.8, grad_norm=1.0))
     run.record_epoch(row(epoch=3, val_loss=5.5, val_reward=0.8))
     run.summary.parent.mkdir()
@@ -202,6 +202,13 @@ def test_show_has_exactly_the_stable_form(run: Run) -> None:
     assert second["train_loss"] is None and second["grad_norm"] == 1.0
     assert shown["best"] == {"val_reward": second, "val_loss": first}
     json.dumps(shown, allow_nan=False)
+
+
+def test_columns_of_a_group_never_take_the_figure_of_the_whole_batch(run: Run) -> None:
+    run.record_epoch(row(epoch=1, advantage_std=0.9, advantage_max=3.0))
+    (shown,) = show(run)["epochs"]
+    assert (shown["adv_std"], shown["adv_max"]) == (None, None)
+    assert (shown["advantage_std"], shown["advantage_max"]) == (0.9, 3.0)
 
 
 def test_show_of_a_new_run_is_empty_and_whole(run: Run) -> None:

@@ -46,11 +46,10 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
         with unfinished_file(path) as temporary:
             yield temporary
             if durable:
-                with temporary.open("rb") as written:
-                    os.fsync(written.fileno())
+                sync(temporary)
             temporary.replace(path)
             if durable:
-                _sync_folder(path.parent)
+                sync(path.parent)
 
 
 @contextlib.contextmanager
@@ -196,8 +195,9 @@ def _file_digest(path: Path, _size: int, _mtime_ns: int) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync(place: Path) -> None:
+    """Wait until the disk has a file, or the names in a folder."""
+    descriptor = os.open(place, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

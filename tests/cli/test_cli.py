@@ -319,3 +319,13 @@ def test_threads_wait_awake_for_a_moment_unless_the_user_says_how(monkeypatch, g
         cli.main()
     assert seen.get("GOMP_SPINCOUNT") == spins
     assert seen.get("OMP_WAIT_POLICY") == given.get("OMP_WAIT_POLICY")
+
+
+@pytest.mark.parametrize(("given", "kept"), [({}, "64"), ({"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "7"}, "7")])
+def test_memory_for_shapes_that_do_not_recur_is_bounded_unless_the_user_says_how(monkeypatch, given, kept):
+    seen = {}
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "environ", {k: v for k, v in os.environ.items() if "ONEDNN_" not in k} | given)
+        patch.setattr(cli, "app", lambda: seen.update(os.environ))
+        cli.main()
+    assert seen.get("ONEDNN_PRIMITIVE_CACHE_CAPACITY") == kept

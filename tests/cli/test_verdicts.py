@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from shotsmith.cli import app
 from shotsmith.completions.store import Store
 from shotsmith.diagnosis.diagnose import diagnose
-from shotsmith.diagnosis.gather import evidence_of_run
+from shotsmith.diagnosis.evidence import evidence_of_run
 from shotsmith.evaluation.results import Result, write_results
 from shotsmith.evaluation.summary import summarise
 from shotsmith.files import write_json

@@ -8,8 +8,8 @@ import pytest
 
 from shotsmith.compat.log import evidence_of_log
 from shotsmith.diagnosis.diagnose import diagnose
+from shotsmith.diagnosis.evidence import evidence_of
 from shotsmith.diagnosis.finding import Finding
-from shotsmith.diagnosis.gather import evidence_of
 from shotsmith.errors import InputError
 from shotsmith.runs.showing import COLUMNS
 

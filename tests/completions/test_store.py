@@ -287,3 +287,12 @@ def test_which_images_an_example_has_and_their_order_decide_a_key(images: list[P
     shown = [replace(example(one), images=some) for some in lists]
     keys = {request_key(Request(query, (demonstration,)), "v") for query in shown for demonstration in shown}
     assert len(keys) == len(lists) ** 2
+
+
+def test_what_is_synced_has_reached_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda file: synced.append(Path(f"/proc/self/fd/{file}").readlink().name))
+    with Store.open(tmp_path / "store.sqlite") as store:
+        store.put_many([("ab" * 32, Completion("yes"))], "beam")
+        store.sync()
+    assert synced == ["store.sqlite-wal", "store.sqlite", tmp_path.name]

@@ -14,11 +14,9 @@ from typer.testing import CliRunner
 
 from shotsmith.cli import app
 from shotsmith.completions import store as store_module
-from shotsmith.completions.export import export
-from shotsmith.completions.merge import merge
-from shotsmith.completions.overview import overview
 from shotsmith.completions.store import Store
-from shotsmith.completions.stored import batches
+from shotsmith.completions.summary import overview
+from shotsmith.completions.transfer import export, merge, read_batches
 from shotsmith.errors import InputError, StoreError
 from shotsmith.records import Completion, Failure
 
@@ -45,7 +43,7 @@ def filled(path: Path, numbers: range, origin: str, suffix: str = "") -> Path:
 
 def everything(path: Path) -> dict:
     with Store.open(path) as store:
-        rows = {one.key: (one.text, one.log_probs) for batch in batches(store) for one in batch}
+        rows = {one.key: (one.text, one.log_probs) for batch in read_batches(store) for one in batch}
         told = overview(store)
     return {"rows": rows, "calls": dict(told.calls), "failures": dict(told.failures)}
 
@@ -172,15 +170,15 @@ class TestMerging:
         whole = filled(tmp_path / "whole", range(50), "a")
         code = (
             "import sys, os, signal; from pathlib import Path\n"
-            "from shotsmith.completions import merge as m, stored\n"
+            "from shotsmith.completions import transfer as m\n"
             "from shotsmith.completions.store import Store\n"
-            "m.batches = lambda store: stored.batches(store, 50)\n"
-            "take, taken = m._take, []\n"
+            "read_batches, merge_batch, merged = m.read_batches, m._merge_batch, []\n"
+            "m.read_batches = lambda store: read_batches(store, 50)\n"
             "def dying(*a):\n"
-            "    taken.append(take(*a))\n"
-            "    if len(taken) == 4: os.kill(os.getpid(), signal.SIGKILL)\n"
-            "    return taken[-1]\n"
-            "m._take = dying\n"
+            "    merged.append(merge_batch(*a))\n"
+            "    if len(merged) == 4: os.kill(os.getpid(), signal.SIGKILL)\n"
+            "    return merged[-1]\n"
+            "m._merge_batch = dying\n"
             "m.merge(Store.open(Path(sys.argv[1])), Store.open(Path(sys.argv[2])))\n"
         )
         killed = subprocess.run([sys.executable, "-c", code, str(one), str(two)])
@@ -226,7 +224,7 @@ class TestExport:
                     "origin": one.origin,
                     "truncated": one.truncated,
                 }
-                for batch in batches(store, 4)
+                for batch in read_batches(store, 4)
                 for one in batch
             ]
         rows = pq.read_table(tmp_path / "out.parquet").to_pylist()

@@ -17,14 +17,14 @@ from PIL import Image
 
 from shotsmith.data.load import load_splits
 from shotsmith.data.official import read_official
-from shotsmith.data.world import make_world
+from shotsmith.data.world import check_world, make_world
 from shotsmith.data.world.archive import DIRECT_ANSWERS, SINGLE_FACTS, WRONG, careless_backgrounds
 from shotsmith.data.world.drawing import BACKGROUNDS, SIZE, draw, random_scene
 from shotsmith.data.world.facts import build_world
 from shotsmith.data.world.language import COLOURS, FACTS, KINDS, SHAPES
 from shotsmith.data.world.make import questions_of
 from shotsmith.data.world.questions import VISITORS, Question, annotate, ask
-from shotsmith.errors import InputError
+from shotsmith.errors import DataError, InputError
 from shotsmith.files import write_json
 from shotsmith.recipe import DataSettings, WorldSettings
 
@@ -295,3 +295,26 @@ def test_the_official_api_loads_the_world_and_its_results(tmp_path: Path) -> Non
         loaded = api.load_results([{"question_id": number, "answer": "red"} for number in api.asked])
         assert set(loaded["license"]) == set(api.dataset["license"]) == {"name", "url"}
         assert len(loaded["annotations"]) == len(api.asked) > 0
+
+
+@pytest.mark.parametrize("damage", ["zeros", "empty", "absent"])
+def test_a_file_that_is_not_what_was_drawn_is_named(tmp_path: Path, damage: str) -> None:
+    make_world(tmp_path / "w", SMALL)
+    check_world(tmp_path / "w")
+    image = sorted((tmp_path / "w" / "bank2014").iterdir())[7]
+    drawn = image.read_bytes()
+    if damage == "absent":
+        image.unlink()
+    else:
+        image.write_bytes(b"" if damage == "empty" else drawn[:-40] + bytes(40))
+    with pytest.raises(DataError, match=image.name):
+        check_world(tmp_path / "w")
+    image.write_bytes(drawn)
+    check_world(tmp_path / "w")
+
+
+def test_a_world_of_an_older_version_is_taken_as_it_is(tmp_path: Path) -> None:
+    make_world(tmp_path / "w", SMALL)
+    (tmp_path / "w" / "contents.json").unlink()
+    next((tmp_path / "w" / "bank2014").iterdir()).write_bytes(b"changed")
+    check_world(tmp_path / "w")

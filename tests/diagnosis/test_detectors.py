@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shotsmith.diagnosis.diagnose import diagnose
+from shotsmith.diagnosis.diagnose import DETECTORS, Detector, diagnose
 from shotsmith.diagnosis.evidence import Evidence
 from shotsmith.diagnosis.finding import Finding
 from shotsmith.evaluation.results import Result
@@ -163,6 +163,21 @@ def test_a_healthy_run_beside_another_healthy_one_has_none(healthy: Evidence) ->
 @pytest.mark.parametrize("key", PLANTED)
 def test_a_planted_fault_is_found(key: str, planted: dict[str, dict[str, Finding]]) -> None:
     assert key in planted[key]
+
+
+def test_the_table_lists_every_finding_with_its_severities(planted: dict[str, dict[str, Finding]]) -> None:
+    table = {key: severities for findings in DETECTORS.values() for key, severities in findings.items()}
+    assert sum(map(len, DETECTORS.values())) == len(table) and table.keys() == PLANTED.keys()
+    for findings in planted.values():
+        assert [key for key, finding in findings.items() if finding.severity not in table[key]] == []
+
+
+@pytest.mark.parametrize("detector", DETECTORS)
+def test_a_detector_returns_only_findings_listed_for_it(detector: Detector, healthy: Evidence) -> None:
+    for spoil in PLANTED.values():
+        result = detector(spoil(healthy))
+        keys = {one.key for one in ([result] if isinstance(result, Finding) else list(result or ()))}
+        assert keys <= DETECTORS[detector].keys()
 
 
 def test_every_finding_there_is_has_been_planted() -> None:

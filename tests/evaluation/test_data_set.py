@@ -11,7 +11,7 @@ from shotsmith.evaluation.accuracies import measured
 from shotsmith.evaluation.compare import as_metric, compare
 from shotsmith.evaluation.results import Result, result_with
 from shotsmith.evaluation.summary import summarise
-from shotsmith.metrics.macro_f1 import macro_f1
+from shotsmith.metrics.labels import macro_f1
 from shotsmith.metrics.measure import measure_of
 from shotsmith.recipe import EvaluationSettings
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from small_tasks import ScriptedVLM, make_tasks
 
+from shotsmith.evaluation.accuracies import Shots
 from shotsmith.evaluation.evaluate import Entrant
-from shotsmith.evaluation.free import best_free, evaluate_free
+from shotsmith.evaluation.free import best_free, best_of, evaluate_free
 from shotsmith.evaluation.results import Result
 from shotsmith.recipe import EvaluationSettings
 from shotsmith.records import Completion
@@ -79,3 +80,16 @@ def test_a_selector_without_answers_is_passed_over() -> None:
     results = [row("mixed", 1, query, None) for query in (1, 2)] + [row("random", 1, query, 0.1) for query in (1, 2)]
     found = best_free(results)
     assert found is not None and found.selector == "random"
+
+
+def test_the_best_by_means_alone_is_the_best_of_the_results_they_come_from() -> None:
+    scores = {"mixed": (0.3, 0.6), "zero_shot": (0.5, 0.4), "grpo": (0.9, 0.9), "random@bank": (0.4, 0.5)}
+    results = [row(name, k, q, by_shots[k - 1]) for name, by_shots in scores.items() for k in (1, 2) for q in (1, 2)]
+    means: dict[str, dict[Shots, float]] = {
+        name: {1: one, 2: two, "mean": (one + two) / 2} for name, (one, two) in scores.items()
+    }
+    found = best_free(results)
+    assert found is not None and best_of(means) == (found.selector, found.best_shots) == ("zero_shot", 1)
+    del means["zero_shot"]
+    assert best_of(means) == ("mixed", 2)
+    assert best_of({"mixed": {1: 0.3}, "grpo": means["grpo"]}) is None

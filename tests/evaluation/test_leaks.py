@@ -11,11 +11,11 @@ from small_tasks import make_example, random_embeddings
 
 from shotsmith.data.barring import barred_rows
 from shotsmith.data.splits import Splits
+from shotsmith.embeddings.pools import draw_pools
 from shotsmith.errors import DataError
 from shotsmith.evaluation.leaks import check_no_leak
 from shotsmith.recipe import PoolSettings
 from shotsmith.records import Example
-from shotsmith.samplers.pools import draw_pools
 from shotsmith.selectors.protocol import Tasks
 
 SPLITS = Splits(

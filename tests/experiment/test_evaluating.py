@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from shotsmith import experiment
-from shotsmith.diagnosis.gather import evidence_of_run
+from shotsmith.diagnosis.evidence import evidence_of_run
 from shotsmith.errors import DataError
 from shotsmith.evaluation.free import is_free
 from shotsmith.evaluation.results import read_results

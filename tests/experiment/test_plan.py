@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from shotsmith.cli import app
 from shotsmith.cli.plan import plan_table
 from shotsmith.completions.store import Store
-from shotsmith.encoders.load import embedding_widths
+from shotsmith.embeddings.load import embedding_widths
 from shotsmith.errors import InputError
 from shotsmith.experiment.parts import Parts
 from shotsmith.planning import speed

@@ -16,7 +16,7 @@ import pytest
 from small_encoders import save_bert, save_dinov2
 
 import shotsmith
-from shotsmith.encoders.embedded import Embedded
+from shotsmith.embeddings.embedded import Embedded
 from shotsmith.errors import CheckpointError, InputError
 from shotsmith.library.exported import CARD, load_card
 from shotsmith.recipe import EncoderSettings, PrecomputedSettings

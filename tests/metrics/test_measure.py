@@ -3,17 +3,8 @@ from __future__ import annotations
 import pytest
 
 from shotsmith.errors import DataError
-from shotsmith.metrics.exact_match import exact_match
 from shotsmith.metrics.measure import LABELS, VQA, measure_of
 from shotsmith.metrics.vqa import vqa_accuracy, vqa_accuracy_stemmed
-
-
-def test_a_label_matches_once_both_sides_are_normalised_and_no_other_way():
-    assert exact_match("Positive.", ["positive"]) == 1
-    assert exact_match(" a positive", ["negative", "positive"]) == 1
-    assert exact_match("posit", ["positive"]) == 0 and exact_match("not positive", ["positive"]) == 0
-    with pytest.raises(DataError):
-        exact_match("positive", [])
 
 
 def test_the_leading_metric_comes_first_and_its_variants_beside_it():

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shotsmith.metrics.plurals import SINGULARS
-from shotsmith.metrics.stemming import stemmed
+from shotsmith.metrics.stemming import SINGULARS, stemmed
 from shotsmith.metrics.vqa import vqa_accuracy_stemmed
 
 FORMS = (

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shotsmith.errors import DataError
-from shotsmith.metrics.contractions import CONTRACTIONS
 from shotsmith.metrics.vqa import (
+    CONTRACTIONS,
     best_accuracy,
     normalise,
     vqa_accuracy,

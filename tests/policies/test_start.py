@@ -11,8 +11,8 @@ from small_tasks import make_example
 from shotsmith.data.barring import barred_rows
 from shotsmith.data.load import load_splits
 from shotsmith.data.world import make_world
-from shotsmith.encoders.cached import embed_examples
-from shotsmith.encoders.load import load_encoder
+from shotsmith.embeddings.cached import embed_examples
+from shotsmith.embeddings.load import load_encoder
 from shotsmith.policies.pointer import build_policy
 from shotsmith.recipe import EncoderSettings, PolicySettings
 from shotsmith.recipe.data import DataSettings

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from shotsmith.encoders.embedded import Embedded
+from shotsmith.embeddings.embedded import Embedded
 from shotsmith.evaluation.results import Result
 from shotsmith.records import Example
 from shotsmith.reports.data import Pointing

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 from small_tasks import make_tasks
 
+from shotsmith.embeddings.nearest import mixed_similarity, most_similar_allowed
 from shotsmith.policies.pointer import build_policy
 from shotsmith.recipe import PolicySettings
-from shotsmith.samplers.mixed import mixed_similarity
-from shotsmith.samplers.similar import most_similar_allowed
 from shotsmith.selectors.diverse import Diverse
 from shotsmith.selectors.mmices import Mmices
 from shotsmith.selectors.policy import PolicySelector

@@ -18,9 +18,8 @@ from shotsmith.policies.protocol import Policy
 from shotsmith.recipe import OptimizerSettings, Recipe
 from shotsmith.runs import Phase, Run
 from shotsmith.training.grpo import train_grpo
+from shotsmith.training.imitation import SupervisedData, train_rce, train_supervised
 from shotsmith.training.learner import Learner
-from shotsmith.training.rce import train_rce
-from shotsmith.training.supervised import SupervisedData, train_supervised
 from shotsmith.training.validation import Validation
 
 

@@ -14,7 +14,7 @@ from small_vlm import write_adapter
 from transformers import AutoModelForImageTextToText
 
 from setting_probes.stages import Heard, parts_of, run_of
-from shotsmith.encoders.load import load_encoder
+from shotsmith.embeddings.load import load_encoder
 from shotsmith.errors import InputError
 from shotsmith.experiment.parts import Parts
 from shotsmith.recipe import Recipe

@@ -17,9 +17,8 @@ from shotsmith.recipe import GrpoSettings, RceSettings, SupervisedSettings, load
 from shotsmith.records import Rollout
 from shotsmith.training.groups import from_rollouts
 from shotsmith.training.grpo import FROZEN, train_grpo
+from shotsmith.training.imitation import SupervisedData, train_rce, train_supervised
 from shotsmith.training.learner import Learner
-from shotsmith.training.rce import train_rce
-from shotsmith.training.supervised import SupervisedData, train_supervised
 from shotsmith.training.validation import Validation
 
 SCHEME_6 = load_recipe(Path(__file__).parents[2] / "recipes" / "predecessor" / "scheme6.yaml").grpo.model_dump()

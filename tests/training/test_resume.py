@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,11 +25,10 @@ from shotsmith.policies.pointer import PointerPolicy
 from shotsmith.recipe import GrpoSettings, RceSettings, SupervisedSettings
 from shotsmith.training import loop
 from shotsmith.training.grpo import train_grpo
+from shotsmith.training.imitation import SupervisedData, train_rce, train_supervised
 from shotsmith.training.learner import Learner
-from shotsmith.training.metrics_log import Row
-from shotsmith.training.rce import train_rce
+from shotsmith.training.metrics_log import MetricsRow
 from shotsmith.training.state import state_values
-from shotsmith.training.supervised import SupervisedData, train_supervised
 from shotsmith.training.validation import Validation
 
 STATE = Path("state") / "state.safetensors"
@@ -102,7 +101,7 @@ class Moments:
 
         yield advance
 
-    def epoch(self, row: Row) -> None:
+    def epoch(self, row: MetricsRow) -> None:
         self.reached("row written")
         self.number = row["epoch"] + 1
 
@@ -128,7 +127,7 @@ class Moments:
             yield
 
 
-def train(folder: Path, scheme: str, moments: Moments, **changes: object) -> tuple[PointerPolicy, list[Row]]:
+def train(folder: Path, scheme: str, moments: Moments, **changes: object) -> tuple[PointerPolicy, list[MetricsRow]]:
     """The scheme from its beginning, or from where `folder` says it stands."""
     over_bank = scheme.startswith("bank")
     task = Matching.draw(14, seed=0, pool=None if over_bank else 12)
@@ -270,3 +269,15 @@ def test_a_truncated_state_is_refused(tmp_path):
 if __name__ == "__main__":
     folder, scheme, moment = sys.argv[1:]
     train(Path(folder), scheme, Moments(tuple(json.loads(moment)), signal.SIGKILL))
+
+
+def test_what_an_epoch_rests_on_is_on_disk_before_the_epoch_is_committed(tmp_path: Path) -> None:
+    committed: list[int] = []
+    policy, task = small_policy(), Matching.draw(14, seed=0)
+    run = small_run(tmp_path, "rce", policy=policy)
+
+    def sync() -> None:
+        committed.append(len(state_values(run.state_file)["rows"]) if run.state_file.exists() else 0)
+
+    train_rce(policy, task.inputs, task.recorded(), task.validation(), settings_of("rce", {}), replace(run, sync=sync))
+    assert committed == list(range(len(committed))) and len(committed) >= 3

@@ -17,11 +17,10 @@ from shotsmith.policies.pointer import PointerPolicy
 from shotsmith.recipe import GrpoSettings, PolicySettings, RceSettings, SupervisedSettings
 from shotsmith.records import Rollout
 from shotsmith.training.groups import Groups, from_rollouts, located
+from shotsmith.training.imitation import SupervisedData, train_rce, train_supervised
 from shotsmith.training.learner import Learner
-from shotsmith.training.order import QueryOrder
-from shotsmith.training.rce import train_rce
 from shotsmith.training.reference import Reference
-from shotsmith.training.supervised import SupervisedData, train_supervised
+from shotsmith.training.seeding import QueryOrder
 from shotsmith.training.update import prepare, update
 from shotsmith.training.validation import Validation
 

@@ -12,9 +12,8 @@ from shotsmith.checkpoints.ranking import best_checkpoint
 from shotsmith.recipe import GrpoSettings, RceSettings, SupervisedSettings
 from shotsmith.training.groups import located
 from shotsmith.training.grpo import train_grpo
-from shotsmith.training.rce import train_rce
+from shotsmith.training.imitation import SupervisedData, train_rce, train_supervised
 from shotsmith.training.rollouts import on_policy
-from shotsmith.training.supervised import SupervisedData, train_supervised
 from shotsmith.training.validation import Validation
 
 

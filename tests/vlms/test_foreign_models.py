@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from small_clip import write_tiny_clip
 from small_vlm import save_plain
 
-from shotsmith.encoders.load import load_encoder
+from shotsmith.embeddings.load import load_encoder
 from shotsmith.errors import InputError
 from shotsmith.recipe import EncoderSettings, VLMSettings
 from shotsmith.vlms.pretrained.loading import load_pretrained
@@ -65,8 +65,8 @@ def test_weights_that_are_missing_unexpected_or_of_another_shape_are_refused(mod
     name = next(key for key in sorted(whole) if whole[key].dim() == 2 and "layers" in key)
     for changed, problem in (
         ({key: value for key, value in whole.items() if key != name}, "lacks weights"),
-        ({**whole, "strange.weight": torch.ones(2)}, r"holds weights that|unexpected weights"),
-        ({**whole, name: torch.ones(3, 5)}, "."),
+        ({**whole, "strange.weight": torch.ones(2)}, "has unexpected weights"),
+        ({**whole, name: torch.ones(3, 5)}, "has weights of another shape"),
     ):
         save_file(changed, file, {"format": "pt"})
         with pytest.raises(InputError, match=problem) as caught:

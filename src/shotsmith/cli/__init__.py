@@ -162,6 +162,9 @@ def main() -> None:
     # operation wait to be woken (half as fast again), as long as libgomp would slows other programs down many times.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    # oneDNN keeps the code it has generated for each shape of a layer: up to 1,024 of them, which take 150 MB. Shapes
+    # seldom recur, so that keeping fewer costs no time.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
     app()
 
 

@@ -35,7 +35,7 @@ def diagnose(source: Source, against: Against = None, as_json: Json = False, lan
     """
     from shotsmith.cli.console import Console
     from shotsmith.diagnosis.diagnose import diagnose as find
-    from shotsmith.diagnosis.gather import evidence_of
+    from shotsmith.diagnosis.evidence import evidence_of
     from shotsmith.reports.language import LANGUAGES
 
     if lang not in LANGUAGES:

@@ -10,7 +10,7 @@ import typer
 from shotsmith.cli.options import Fresh, Json, Out, Overrides, Quiet, RecipeFile, print_json, recipe_in
 
 if TYPE_CHECKING:
-    from shotsmith.completions.failed import FailedPrompts
+    from shotsmith.completions.summary import FailedPrompts
     from shotsmith.runs import Run
 
 
@@ -62,7 +62,7 @@ def go(
     from shotsmith import experiment
     from shotsmith.attempts import absent_folders, attempt
     from shotsmith.cli.terminal import listening
-    from shotsmith.completions.failed import failed_prompts_of
+    from shotsmith.completions.summary import failed_prompts_of
     from shotsmith.errors import InputError
     from shotsmith.runs import Run, show
     from shotsmith.runs.stages import STAGE_NAMES

@@ -10,7 +10,7 @@ from shotsmith.cli.options import Json, RunFolder, print_json
 
 if TYPE_CHECKING:
     from shotsmith.cli.console import Console
-    from shotsmith.completions.failed import FailedPrompts
+    from shotsmith.completions.summary import FailedPrompts
 
 
 def show(run: RunFolder, as_json: Json = False) -> None:
@@ -22,7 +22,7 @@ def show(run: RunFolder, as_json: Json = False) -> None:
     """
     from shotsmith import runs
     from shotsmith.cli.console import Console
-    from shotsmith.completions.failed import failed_prompts_of
+    from shotsmith.completions.summary import failed_prompts_of
 
     opened = runs.Run.open(run)
     failed = failed_prompts_of(opened)

@@ -46,7 +46,7 @@ def show(place: Place, as_json: Json = False) -> None:
 
     Example: shotsmith store runs/demo --json
     """
-    from shotsmith.completions.overview import overview
+    from shotsmith.completions.summary import overview
 
     with _existing(place) as store:
         found = asdict(overview(store)) | {"store": str(store.path)}
@@ -96,7 +96,7 @@ def export(
     Example: shotsmith store export runs/demo completions.parquet
     """
     from shotsmith.cli.terminal import listening
-    from shotsmith.completions.export import export
+    from shotsmith.completions.transfer import export
 
     with listening(quiet=quiet or as_json) as progress, _existing(place) as store:
         count = export(store, out, progress)
@@ -121,8 +121,8 @@ def merge(
     Example: shotsmith store merge shared.sqlite runs/a runs/b
     """
     from shotsmith.cli.terminal import listening
-    from shotsmith.completions.merge import merge
     from shotsmith.completions.store import Store
+    from shotsmith.completions.transfer import merge
 
     paths = [_file(source) for source in sources]
     done: list[dict[str, Any]] = []

@@ -10,11 +10,11 @@ from rich.table import Table
 
 from shotsmith.cli.console import Console
 from shotsmith.cli.terminal import epoch_table
-from shotsmith.completions.failed import FailedPrompts
-from shotsmith.metrics.table import METRICS
+from shotsmith.completions.summary import FailedPrompts
+from shotsmith.metrics.table import DEFAULT, METRICS
 from shotsmith.reports.facts import SELECTORS, facts, left_out
 from shotsmith.reports.language import LANGUAGES
-from shotsmith.reports.numbers import duration, p_value
+from shotsmith.reports.numbers import duration, megabytes, p_value
 
 _WIDE = 90
 """Characters from which every accuracy has room for its interval."""
@@ -59,7 +59,7 @@ def results_table(test: Iterable[Mapping[str, Any]], width: int) -> Table:
     cells = {(row["selector"], row["shots"]): row for row in rows if row["metric"] == rows[0]["metric"]}
     shots = sorted({shots for _, shots in cells}, key=lambda s: (s == "mean", s))
     gaps = (0, 2 if width >= _WIDE else 1, 0, 0)
-    title = f"{_heading(rows[0]['metric'] if rows else 'vqa_accuracy')}, with its interval"
+    title = f"{_heading(rows[0]['metric'] if rows else DEFAULT)}, with its interval"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=gaps)
     table.add_column("Selector", no_wrap=True)
     for number in shots:
@@ -90,12 +90,13 @@ def stopping_lines(test: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def stages_table(stages: Iterable[Mapping[str, Any]]) -> Table:
-    """What each finished stage took."""
+    """What each finished stage took. Memory is the most that the process had held by its end."""
     table = Table(box=None, pad_edge=False)
-    for heading in ("Stage", "Time", "VLM calls", "Cache hits"):
+    for heading in ("Stage", "Time", "VLM calls", "Cache hits", "Most memory"):
         table.add_column(heading, justify="left" if heading == "Stage" else "right")
     for stage in stages:
-        table.add_row(stage["name"], duration(stage["seconds"]), str(stage["vlm_calls"]), str(stage["cache_hits"]))
+        calls, hits = str(stage["vlm_calls"]), str(stage["cache_hits"])
+        table.add_row(stage["name"], duration(stage["seconds"]), calls, hits, megabytes(stage.get("peak_memory")))
     return table
 
 
@@ -145,10 +146,8 @@ def contrasts_table(contrasts: Iterable[Mapping[str, Any]]) -> Table:
 
 def _heading(metric: str) -> str:
     """A metric with its unit."""
-    if metric in ("vqa_accuracy", "exact_match"):
-        return "Accuracy in percent"
     unit = {"percent": " in percent", "times_100": " times 100", "itself": ""}[METRICS[metric].unit]
-    return f"{METRICS[metric].title}{unit}"
+    return f"{METRICS[metric].heading or METRICS[metric].title}{unit}"
 
 
 def _accuracy(row: Mapping[str, Any] | None, with_interval: bool) -> str:

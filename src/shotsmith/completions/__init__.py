@@ -1,1 +1,1 @@
-"""Completions: kept for ever under what decides them, so that no prompt is answered twice."""
+"""Completions of the VLM, stored permanently under a hash of what determines them, so that no prompt is sent twice."""

@@ -18,7 +18,6 @@ from shotsmith.records import Example
 
 ENOUGH = 4
 """Answers from which on the official VQA accuracy of a prediction can be 1: three others must agree with each."""
-_OFFICIAL = frozenset({"vqa_accuracy", "vqa_accuracy_normalised", "vqa_accuracy_stemmed"})
 _SHORT = 3
 """Words up to which an answer is right or wrong as a whole."""
 
@@ -36,7 +35,11 @@ def check_answers(recipe: Recipe, splits: Splits) -> None:
     for told in unreachable(recipe.data.metric, queries):
         logger.warning("%s", told)
     weighted = recipe.reward.mode == "weighted_sum" and recipe.reward.vqa_accuracy
-    if weighted and recipe.data.metric not in _OFFICIAL and all(len(one.answers) == 1 for one in splits.train):
+    if (
+        weighted
+        and not METRICS[recipe.data.metric].needs_annotators
+        and all(len(one.answers) == 1 for one in splits.train)
+    ):
         metric = recipe.data.metric
         told = "every training query has one answer, so that reward.vqa_accuracy always earns 0; set it to 0"
         logger.warning("%s and reward.%s to 1", told, metric)
@@ -45,7 +48,7 @@ def check_answers(recipe: Recipe, splits: Splits) -> None:
 def unreachable(metric: str, queries: Sequence[Example]) -> Iterator[str]:
     """What about the scores of these queries cannot be reached or says nothing, a sentence each."""
     few = [query for query in queries if len(query.answers) < ENOUGH]
-    if metric in _OFFICIAL and few:
+    if METRICS[metric].needs_annotators and few:
         yield _few(metric, few, queries)
     if len(queries) > 1 and len({normalise(query.answer) for query in queries}) == 1:
         yield (

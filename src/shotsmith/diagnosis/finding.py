@@ -1,4 +1,4 @@
-"""What a diagnosis finds: language-free, so that terminal and report say it in any language."""
+"""The result of a diagnosis: problems found in a run, without text in any language."""
 
 from __future__ import annotations
 
@@ -10,30 +10,33 @@ import yaml
 
 Severity = Literal["fault", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("fault", "warning", "note")
-"""fault: something does not do what it is there for. warning: it costs, or will. note: easily misread."""
+"""Most severe first. A fault makes results unreliable or a component ineffective; a warning costs accuracy, time or
+completions, or will soon; a note points out a value that is easily misread."""
 
 Value = int | float | str
+"""A value that fills a placeholder of a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing found, the numbers it rests on, and the settings to try."""
+    """One problem found, the values that show it, and the settings to try."""
 
     key: str
-    """Names the sentences 'finding.KEY.title', '.evidence', '.meaning' and '.advice' of a language."""
+    """Identifies the finding. Every language has the sentences 'finding.KEY.title', '.evidence', '.meaning' and
+    '.advice'."""
     severity: Severity
     values: Mapping[str, Value] = field(default_factory=dict)
-    """What the sentences are filled with. Shares are in percent."""
+    """Values for the placeholders of the sentences. Shares are in percent."""
     settings: Mapping[str, object] = field(default_factory=dict)
-    """'section.key': value, the settings of a recipe to try; may be empty."""
+    """Recipe settings to try, as 'section.key': value; may be empty."""
 
     @property
     def overrides(self) -> list[str]:
-        """The settings as `--set` takes them: 'section.key=value'."""
+        """The settings in the form that `--set` accepts: 'section.key=value'."""
         return [f"{key}={_yaml(value)}" for key, value in self.settings.items()]
 
 
 def _yaml(value: object) -> str:
-    """On one line, as YAML reads it back (1e-05 would be read as text, 1.0e-05 is a number)."""
+    """Write a value as one line of YAML. A float such as 1e-05 is written 1.0e-05, which YAML reads as a number."""
     written: str = yaml.safe_dump(value, default_flow_style=True, width=1000)
     return written.removesuffix("...\n").strip().replace(", ", ",")

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shotsmith.evaluation.results import Result
-from shotsmith.metrics.table import METRICS, leading
+from shotsmith.metrics.table import DEFAULT, METRICS, leading
 
 Metric = str
 """A name in the table of metrics."""
@@ -38,7 +38,7 @@ class Accuracies:
 def measured(results: Sequence[Result]) -> tuple[Metric, ...]:
     """The metrics of one answer that results hold, the leading one first; VQA accuracy where nothing is scored."""
     found = {name for name in METRICS if any(result.value(name) is not None for result in results)}
-    return tuple(leading(found)) or ("vqa_accuracy",)
+    return tuple(leading(found)) or (DEFAULT,)
 
 
 def signed_scale(metric: Metric) -> float:

@@ -6,6 +6,7 @@ them is chosen on validation queries, never on the test queries that it is then 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from collections.abc import Sequence as ManyOf
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -103,14 +104,27 @@ def best_free(results: ManyOf[Result], chosen_on: Literal["val", "test"] = "val"
     metric = measured(results)[0]
     table = accuracies([result for result in results if is_free(result.selector)], metric)
     means: dict[str, dict[Shots, tuple[float, int]]] = {}
-    for name in sorted(table.by_selector, key=place):
+    for name in table.by_selector:
         cells = {shots: table.scored((name, shots))[0] for shots in table.by_selector[name]}
         if all(values.shape[1] for values in cells.values()):
             means[name] = {shots: (float(values.mean()), values.shape[1]) for shots, values in cells.items()}
-    if not means:
+    best = best_of({name: {shots: mean for shots, (mean, _) in cells.items()} for name, cells in means.items()})
+    if best is None:
         return None
-    name = max(means, key=lambda one: round(means[one]["mean"][0], 9))
-    by_shots = {shots: value for shots, (value, _) in means[name].items() if shots != "mean"}
-    shots = max(sorted(by_shots), key=lambda one: round(by_shots[one], 9))
+    name, shots = best
     accuracy, n = means[name]["mean"]
-    return BestFree(name, metric, accuracy, n, shots, by_shots[shots], chosen_on)
+    return BestFree(name, metric, accuracy, n, shots, means[name][shots][0], chosen_on)
+
+
+def best_of(means: Mapping[str, Mapping[Shots, float]]) -> tuple[str, int] | None:
+    """The free selector with the highest mean over the numbers of shots, and the number of shots at which it is best.
+
+    Selectors that are not free, or have no mean, are left out. The first in the order of FREE is chosen among equal
+    selectors, the fewest among equal numbers of shots. None without a free selector.
+    """
+    free = sorted((name for name, cells in means.items() if is_free(name) and "mean" in cells), key=place)
+    if not free:
+        return None
+    name = max(free, key=lambda one: round(means[one]["mean"], 9))
+    by_shots = {shots: mean for shots, mean in means[name].items() if shots != "mean"}
+    return name, max(sorted(by_shots), key=lambda shots: round(by_shots[shots], 9), default=0)

@@ -69,8 +69,9 @@ def result_with(scores: Mapping[str, float], **others: Any) -> Result:
     return Result(**others, **own, scores={name: scores[name] for name in _OTHERS if name in scores})
 
 
-_SCHEMA = pa.schema(
-    [
+_FIELDS = {
+    column.name: column
+    for column in (
         pa.field("query_id", pa.int64(), nullable=False),
         pa.field("selector", pa.string(), nullable=False),
         pa.field("seed", pa.int64()),
@@ -78,19 +79,22 @@ _SCHEMA = pa.schema(
         pa.field("draw", pa.int32(), nullable=False),
         pa.field("sequence", pa.list_(pa.int64()), nullable=False),
         pa.field("text", pa.string()),
-        pa.field("vqa_accuracy", pa.float64()),
-        pa.field("vqa_accuracy_normalised", pa.float64()),
         pa.field("question_type", pa.string(), nullable=False),
         pa.field("failure", pa.string()),
-        pa.field("vqa_accuracy_stemmed", pa.float64()),
-        pa.field("cider", pa.float64()),
-        pa.field("exact_match", pa.float64()),
-        *(pa.field(name, pa.float64()) for name in _OTHERS),
         pa.field("truth", pa.string()),
         pa.field("left_out", pa.int32()),
         pa.field("without_image", pa.int32()),
+    )
+}
+"""The columns that are no metrics."""
+_SCHEMA = pa.schema(
+    [
+        pa.field(name, pa.float64()) if name in METRICS else _FIELDS[name]
+        for one in fields(Result)
+        for name in (_OTHERS if one.name == "scores" else (one.name,))
     ]
 )
+"""One column a field of a result, in the order of the fields; the other metrics stand in the place of `scores`."""
 
 
 def write_results(path: Path, results: Iterable[Result]) -> None:

@@ -12,8 +12,9 @@ from shotsmith.errors import InputError
 from shotsmith.experiment.evaluating import evaluate
 from shotsmith.experiment.parts import Parts
 from shotsmith.experiment.reporting import report
-from shotsmith.experiment.training import rank, train
+from shotsmith.experiment.training import rank, restore_metrics, train
 from shotsmith.files import write_json
+from shotsmith.memory import PeakMemory
 from shotsmith.plugins import Table
 from shotsmith.progress import Progress
 from shotsmith.recipe import Recipe
@@ -115,15 +116,19 @@ def stage(run: Run, name: str, progress: Progress) -> None:
 
 def _do(parts: Parts, name: str) -> None:
     started = time.perf_counter()
+    if name in STAGE_NAMES[STAGE_NAMES.index("train") + 1 :]:
+        restore_metrics(parts.run)
     if parts.recipe.rollouts.imported is not None:
         if "imported" not in OTHER_STAGES:
             raise InputError("nothing that reads imported rollouts is installed", field="rollouts.imported")
-        left_out = OTHER_STAGES["imported"][name](parts)
-        parts.run.record(name, time.perf_counter() - started, 0, 0, left_out=left_out)
+        with PeakMemory(parts.run.memory_file, name) as peak:
+            left_out = OTHER_STAGES["imported"][name](parts)
+        parts.run.record(name, time.perf_counter() - started, 0, 0, left_out=left_out, peak_memory=peak.bytes)
         return
     before, shortened = parts.work(), parts.shortened()
-    with parts.explaining():
+    with parts.explaining(), PeakMemory(parts.run.memory_file, name) as peak:
         requests = _FUNCTIONS[name](parts)
+    parts.sync()
     seconds = time.perf_counter() - started
     calls = sum(parts.calls(origin) for origin in ORIGINS.get(name, ()))
     budget = {kind: count - shortened[kind] for kind, count in parts.shortened().items()}
@@ -132,5 +137,7 @@ def _do(parts: Parts, name: str) -> None:
             "%s: of %d demonstrations the budget of a prompt left out %d, and had %d shown without their images",
             *(name, budget["demonstrations"], budget["left_out"], budget["without_image"]),
         )
-    work = parts.work().since(before)
-    parts.run.record(name, seconds, calls, requests - calls, work=work, budget=budget if any(budget.values()) else {})
+    more: dict[str, Mapping[str, object] | int] = {"work": parts.work().since(before), "peak_memory": peak.bytes}
+    if any(budget.values()):
+        more["budget"] = budget
+    parts.run.record(name, seconds, calls, requests - calls, **more)

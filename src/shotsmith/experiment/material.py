@@ -17,7 +17,7 @@ from shotsmith.selectors.beam_file import read_beams
 from shotsmith.selectors.beam_search import taught
 from shotsmith.selectors.policy import PolicySelector
 from shotsmith.training.groups import Groups, from_beams, from_rollouts
-from shotsmith.training.rollouts import Scorer as RewardsOf
+from shotsmith.training.rollouts import Rewarder
 
 Answered = Callable[[Policy], dict[str, float]]
 """Figures of a policy that need the VLM."""
@@ -62,7 +62,7 @@ class Material(Protocol):
         """The same of the validation queries."""
         ...
 
-    def scorer(self) -> RewardsOf:
+    def scorer(self) -> Rewarder:
         """Rewards sequences of training queries."""
         ...
 
@@ -116,7 +116,7 @@ class Asked:
             return from_rollouts([]), 0
         return record_rollouts(self._parts, "val", "rollouts/val", seed)
 
-    def scorer(self) -> RewardsOf:
+    def scorer(self) -> Rewarder:
         """Asks the VLM."""
         return Scorer(self._parts, "train")
 

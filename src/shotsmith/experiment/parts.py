@@ -15,19 +15,19 @@ import torch
 from transformers.utils import logging as transformers_logging
 
 from shotsmith.completions.collect import Collector
-from shotsmith.completions.failed import failed_prompts
 from shotsmith.completions.store import Store
+from shotsmith.completions.summary import failed_prompts
 from shotsmith.data.answers import check_answers
 from shotsmith.data.barring import Barred, BarringIndex
 from shotsmith.data.load import load_splits
 from shotsmith.data.sizes import check_sizes, fewest_left
 from shotsmith.data.splits import Splits, choose_queries
 from shotsmith.data.twins import twin_rows
-from shotsmith.data.world import make_world
-from shotsmith.encoders.cached import embed_examples
-from shotsmith.encoders.embedded import Embedded, Floats
-from shotsmith.encoders.load import load_encoder
-from shotsmith.encoders.protocol import Encoder
+from shotsmith.data.world import check_world, make_world
+from shotsmith.embeddings.cached import embed_examples
+from shotsmith.embeddings.embedded import Embedded, Encoder, Floats
+from shotsmith.embeddings.load import load_encoder
+from shotsmith.embeddings.pools import load_or_draw
 from shotsmith.errors import InputError, TrainingError, VLMError
 from shotsmith.experiment.fitting import check_context, check_queries
 from shotsmith.metrics.measure import measure_of
@@ -36,7 +36,6 @@ from shotsmith.progress import Progress
 from shotsmith.recipe import PoolSettings, Recipe, VLMSettings
 from shotsmith.records import Completion, Failure, Request
 from shotsmith.runs import SPLITS, Run, Split
-from shotsmith.samplers.pools import load_or_draw
 from shotsmith.selectors.protocol import Tasks
 from shotsmith.vlms.load import load_vlm
 from shotsmith.vlms.pretrained.lengths import load_budget, load_lengths
@@ -71,9 +70,13 @@ class Parts:
             self._store.close()
 
     def make_data(self) -> None:
-        """Write the built-in data set, where the recipe asks for one."""
+        """Write the built-in data set, where the recipe asks for one and it is not there; check it where it is.
+
+        Raises DataError where a file of it has changed.
+        """
         if self.recipe.data.world is not None:
             make_world(self.run.world, self.recipe.data.world, self.progress)
+            check_world(self.run.world)
 
     @cached_property
     def splits(self) -> Splits:
@@ -187,6 +190,11 @@ class Parts:
         self.requests += len(requests)
         return self.collector.ask(requests, self._paid_by(origin))
 
+    def sync(self) -> None:
+        """Wait until the disk has every completion: what is written down next may rest on them."""
+        if self._store is not None:
+            self._store.sync()
+
     @contextmanager
     def explaining(self) -> Iterator[None]:
         """Where too few answers are the reason for an error, say so in its place: prompts failed, and why."""
@@ -209,6 +217,7 @@ class Parts:
     @cached_property
     def _loaded(self) -> tuple[Splits, Mapping[Split, Barred], Mapping[str, frozenset[int]]]:
         """The examples, what each query must not be shown by id, image and content, and the twins."""
+        self.make_data()
         ids = self.run.image_ids
         splits = load_splits(
             self.recipe.data,

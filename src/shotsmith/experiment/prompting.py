@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from shotsmith.encoders.embedded import Embedded
+from shotsmith.embeddings.embedded import Embedded
+from shotsmith.embeddings.pools import draw_random_pools
 from shotsmith.errors import InputError
 from shotsmith.experiment.parts import Parts
 from shotsmith.records import Request
 from shotsmith.runs import Split
-from shotsmith.samplers.pools import draw_random_pools
 from shotsmith.selectors.protocol import Tasks
 from shotsmith.selectors.training_free import TRAINING_FREE
 from shotsmith.vlms.pretrained.lengths import most_prompt_tokens

@@ -16,13 +16,13 @@ from shotsmith.policies.pointer import build_policy
 from shotsmith.policies.protocol import Policy
 from shotsmith.recipe import Recipe, dump_recipe
 from shotsmith.rewards import highest_reward
-from shotsmith.runs import Phase
+from shotsmith.runs import PHASES, Phase, Run
 from shotsmith.training.groups import Groups, located
 from shotsmith.training.grpo import train_grpo
-from shotsmith.training.loop import PhaseRun
+from shotsmith.training.imitation import SupervisedData, train_rce, train_supervised
+from shotsmith.training.loop import STATE, PhaseRun
 from shotsmith.training.metrics_log import MetricsLog
-from shotsmith.training.rce import train_rce
-from shotsmith.training.supervised import SupervisedData, train_supervised
+from shotsmith.training.state import state_values
 from shotsmith.training.validation import Validation
 
 
@@ -45,6 +45,15 @@ def rank(parts: Parts) -> int:
     rows = parts.run.epochs()
     write_json(parts.run.ranking, {by: best_epochs(rows, by) for by in ("val_reward", "val_loss")})
     return 0
+
+
+def restore_metrics(run: Run) -> None:
+    """Write rows of metrics again that the state of a phase holds and the file has lost, as by a power loss."""
+    log = MetricsLog(run.metrics_file)
+    for seed in run.recipe.seeds:
+        for state in (run.state(seed, phase) / STATE for phase in PHASES):
+            for row in state_values(state)["rows"] if state.exists() else ():
+                log.append(row)
 
 
 def best_policy(parts: Parts, seed: int, phase: Phase) -> Policy:
@@ -139,7 +148,8 @@ class _Seed:
             phase=phase,
             epoch=0,
         )
-        return PhaseRun(self.parts.run.phase(self.seed, phase), manifest, self.log, self.parts.progress)
+        folder = self.parts.run.phase(self.seed, phase)
+        return PhaseRun(folder, manifest, self.log, self.parts.progress, self.parts.sync)
 
     def _validation(self, phase: Phase) -> Validation:
         answered = self.material.answered(self.seed, phase)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 
 from shotsmith.checkpoints.native import Manifest
-from shotsmith.encoders.embedded import Embedded
+from shotsmith.embeddings.embedded import Embedded
 from shotsmith.errors import InputError
 from shotsmith.policies.bank import BankIndex
 from shotsmith.policies.inputs import InputsTable

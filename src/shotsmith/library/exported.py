@@ -23,8 +23,8 @@ from pydantic import ValidationError
 from safetensors.numpy import load_file, save_file
 
 from shotsmith.checkpoints.native import MANIFEST, WEIGHTS, save_policy
-from shotsmith.encoders.embedded import Embedded
-from shotsmith.encoders.folder import local_folder, model_folder
+from shotsmith.embeddings.embedded import Embedded
+from shotsmith.embeddings.folder import local_folder, model_folder
 from shotsmith.errors import CheckpointError, InputError
 from shotsmith.files import file_digest, read_json, replacing_folder, write_json
 from shotsmith.library.bank import Bank, Id

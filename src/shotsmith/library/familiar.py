@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shotsmith.encoders.embedded import Embedded, Floats
+from shotsmith.embeddings.embedded import Embedded, Floats
 
 _MOST = 10_000
 """Training queries that are kept."""

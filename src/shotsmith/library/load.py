@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from shotsmith.checkpoints.native import MANIFEST, load_policy
-from shotsmith.encoders.load import load_encoder
+from shotsmith.embeddings.load import load_encoder
 from shotsmith.errors import InputError
 from shotsmith.library.card import Card
 from shotsmith.library.choosing import FreeChooser, PolicyChooser

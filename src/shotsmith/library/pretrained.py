@@ -12,9 +12,8 @@ from typing import Any, Self, TypeVar
 import torch
 
 from shotsmith.checkpoints.native import load_policy
-from shotsmith.encoders.embedded import Embedded
-from shotsmith.encoders.load import load_encoder
-from shotsmith.encoders.protocol import Encoder
+from shotsmith.embeddings.embedded import Embedded, Encoder
+from shotsmith.embeddings.load import load_encoder
 from shotsmith.errors import InputError, ShotsmithError
 from shotsmith.library.bank import Bank
 from shotsmith.library.card import Card

@@ -13,9 +13,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from shotsmith.encoders.cached import embed_examples, pooled
-from shotsmith.encoders.embedded import Embedded
-from shotsmith.encoders.protocol import Encoder
+from shotsmith.embeddings.cached import embed_examples, pooled
+from shotsmith.embeddings.embedded import Embedded, Encoder
 from shotsmith.errors import InputError
 from shotsmith.library.bank import Bank, Id, Source
 from shotsmith.library.cache import cache_folder

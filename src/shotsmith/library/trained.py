@@ -12,9 +12,9 @@ from safetensors.numpy import load_file
 from shotsmith.checkpoints.native import Manifest, load_policy
 from shotsmith.checkpoints.ranking import best_checkpoint, rank
 from shotsmith.data.load import load_splits
-from shotsmith.encoders.cached import read_embedded
-from shotsmith.encoders.embedded import Embedded
-from shotsmith.encoders.load import load_encoder
+from shotsmith.embeddings.cached import read_embedded
+from shotsmith.embeddings.embedded import Embedded
+from shotsmith.embeddings.load import load_encoder
 from shotsmith.errors import InputError
 from shotsmith.files import read_json
 from shotsmith.library.bank import Bank

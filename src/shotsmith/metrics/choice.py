@@ -1,4 +1,4 @@
-"""Multiple choice: the option that a VLM writes, by its letter, or the one it finds the most likely."""
+"""Metrics of multiple choice: by the letter that a VLM writes, or by the option with the highest likelihood."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def chosen_letter(text: str) -> str | None:
 def choice_letter(prediction: str, answers: Sequence[str]) -> float:
     """1 if the prediction names the letter of a right option, else 0: accuracy over queries.
 
-    As multiple-choice benchmarks read generated answers (ScienceQA, arXiv 2209.09513; MMMU, arXiv 2311.16502). Raises
-    DataError if there are no answers.
+    Generated answers are read as in multiple-choice benchmarks (ScienceQA, arXiv 2209.09513; MMMU, arXiv 2311.16502).
+    Raises DataError if there are no answers.
     """
     letter = chosen_letter(prediction)
     return float(letter is not None and letter in {answer.strip().upper() for answer in some(answers)})
@@ -56,7 +56,7 @@ def likeliest(options: Sequence[str], log_probs: Mapping[str, float]) -> str | N
 
 
 def not_letters(answers: Sequence[str]) -> str | None:
-    """What is wrong where an answer is not a single letter."""
+    """The problem of answers of which one is not a single letter; None where all are."""
     for answer in answers:
         if len(answer.strip()) != 1 or answer.strip().upper() not in LETTERS:
             return f"is not the letter of an option: {answer!r} (name the column of the options: columns.options)"

@@ -1,7 +1,8 @@
-"""CIDEr-D (Vedantam, Zitnick and Parikh 2015, arXiv 1411.5726): how well a caption agrees with what people wrote.
+"""CIDEr-D (Vedantam, Zitnick and Parikh 2015, arXiv 1411.5726): the agreement of a caption with human captions.
 
 Captions are compared by their n-grams of 1 to 4 words, each weighted by its count and by how rare it is in a corpus
-of references. The figures are those of the published implementation (pycocoevalcap) on the same words.
+of references. The figures are those of the published implementation (pycocoevalcap) on the same words. That
+package is not used: it needs Java, and takes frequencies from the captions that it scores instead of from a split.
 """
 
 from __future__ import annotations
@@ -35,9 +36,10 @@ _TOKEN = re.compile(
 
 
 def caption_tokens(caption: str) -> list[str]:
-    """The words of a caption, much as the Penn Treebank tokeniser of the published evaluation gives them.
+    """The words of a caption, close to the Penn Treebank tokeniser of the published evaluation.
 
-    Lower case; contractions split, punctuation dropped. Unlike there, brackets go too, and "mr." loses its period.
+    Words are in lower case, contractions are split, punctuation is dropped. Unlike in the published evaluation,
+    brackets are dropped too, and "mr." loses its period.
     """
     return _TOKEN.findall(caption.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'"))
 
@@ -45,11 +47,11 @@ def caption_tokens(caption: str) -> list[str]:
 class CiderScorer:
     """Scores captions against a corpus: the reference captions of all examples of a split.
 
-    The corpus says how common an n-gram is: in the references of how many examples it occurs.
+    The corpus gives the frequency of an n-gram: the number of examples in whose references it occurs.
     """
 
     def __init__(self, references: Iterable[Sequence[str]]) -> None:
-        """Count one example's references after the other. Raises DataError for fewer than two examples.
+        """Count the n-grams of the references of all examples. Raises DataError for fewer than two examples.
 
         With a single one, every n-gram occurs in all examples and every score would be 0.
         """
@@ -77,7 +79,7 @@ class CiderScorer:
         return _SCALE * total / len(references)
 
     def _vectors(self, tokens: Sequence[str]) -> list[dict[Ngram, float]]:
-        """Weights of a caption's n-grams, for n = 1 to 4. An n-gram that the corpus lacks counts as occurring once."""
+        """The weights of a caption's n-grams, for n = 1 to 4. An n-gram outside the corpus counts as occurring once."""
         vectors: list[dict[Ngram, float]] = [{} for _ in range(_LONGEST)]
         for ngram, count in Counter(_ngrams(tokens)).items():
             rarity = math.log(self._examples) - math.log(max(1, self._frequencies[ngram]))
@@ -91,7 +93,7 @@ def _ngrams(tokens: Sequence[str]) -> list[Ngram]:
 
 
 def _clipped_cosine(caption: dict[Ngram, float], reference: dict[Ngram, float]) -> float:
-    """Cosine in which no n-gram counts for more than in the reference, so that repeating a word gains nothing."""
+    """Cosine of two weight vectors, those of the caption clipped to the reference, so that repetition gains nothing."""
     norms = math.hypot(*caption.values()) * math.hypot(*reference.values())
     if norms == 0:  # no n-gram of this size, or only such as every example has
         return 0.0

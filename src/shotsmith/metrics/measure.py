@@ -1,4 +1,4 @@
-"""What the answers to a data set are measured by."""
+"""The metrics that measure the answers to a data set, the leading one and those reported beside it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from shotsmith.metrics.choice import likeliest
 from shotsmith.metrics.metric import PerAnswer
-from shotsmith.metrics.table import METRICS, leading
+from shotsmith.metrics.table import DEFAULT, METRICS, OF_LABELS, leading
 from shotsmith.records import Completion, Example
 
 
@@ -17,17 +17,17 @@ class Measure:
     """A leading metric, by which selectors are compared, and others reported beside it."""
 
     metrics: Mapping[str, PerAnswer]
-    """Those of one answer, by name, the leading one first."""
+    """The metrics of one answer, by name, the leading one first."""
     highest: Callable[[Sequence[str]], float]
-    """What no prediction can exceed in the leading metric, given the answers."""
+    """The highest figure that a prediction can reach in the leading metric, given the answers."""
     by_likelihood: bool = False
-    """Whether a query's options are asked about, and the likeliest one is the prediction."""
+    """Whether the prediction is the likeliest of a query's options instead of the generated text."""
     of_data_set: str | None = None
-    """A metric of all answers together that is reported too; results then keep each query's true class."""
+    """The name of a metric of all answers together that is also reported; results then keep each query's true class."""
 
     @property
     def name(self) -> str:
-        """Of the leading metric."""
+        """The name of the leading metric."""
         return next(iter(self.metrics))
 
     def score(self, text: str, answers: Sequence[str]) -> float:
@@ -37,27 +37,27 @@ class Measure:
         return value
 
     def scores(self, text: str, answers: Sequence[str]) -> dict[str, float]:
-        """Every metric of a prediction, by name; without those in which it has no figure."""
+        """The figures of a prediction in every metric, by name, without metrics in which it has none."""
         figures = {name: metric(text, answers) for name, metric in self.metrics.items()}
         return {name: figure for name, figure in figures.items() if figure is not None}
 
     def options(self, query: Example) -> tuple[str, ...]:
-        """The answers whose log-probability decides the prediction; none where the generated text is it."""
+        """The answers whose log-probabilities decide the prediction; none where it is the generated text."""
         return query.options if self.by_likelihood else ()
 
     def prediction(self, query: Example, completion: Completion) -> str | None:
-        """What the VLM answered: its text, or the likeliest option. None where the completion lacks it."""
+        """The VLM's answer: the text, or the likeliest option; None where the completion lacks log-probabilities."""
         return likeliest(query.options, completion.log_probs) if self.by_likelihood else completion.text
 
 
 def options_of(metric: str) -> Callable[[Example], tuple[str, ...]]:
-    """The options of a query that decide its prediction in data of this metric, without a measure of the data."""
+    """A function that gives the options which decide the prediction of a query, for data of this metric."""
     by_likelihood = METRICS[metric].by_likelihood
     return lambda query: query.options if by_likelihood else ()
 
 
 def measure_of(name: str, references: Iterable[Sequence[str]] = ()) -> Measure:
-    """The measure of data whose `metric` is this; `references` are the answers to every example of the split.
+    """The measure of data by the metric `name`; `references` are the answers to every example of the split.
 
     Raises DataError where the metric needs references and they do not suffice (CIDEr: two examples).
     """
@@ -76,8 +76,8 @@ def _measure(name: str) -> Measure:
     return Measure(functions, metric.highest, metric.by_likelihood, of_data_set)
 
 
-VQA = measure_of("vqa_accuracy")
-"""Questions with the answers of several annotators: the official accuracy, and its variants beside it."""
+VQA = measure_of(DEFAULT)
+"""The measure of questions with several annotators: the official VQA accuracy, with its variants beside it."""
 
-LABELS = measure_of("exact_match")
-"""Classification."""
+LABELS = measure_of(OF_LABELS)
+"""The measure of classification."""

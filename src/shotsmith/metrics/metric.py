@@ -1,4 +1,4 @@
-"""What the table says of a metric: how one answer is measured, and how its figures are read."""
+"""The entry of a metric in the table: how answers are measured, and how the figures are reported."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:  # a recipe is checked without loading it
     Floats = npt.NDArray[np.float64]
 
 PerAnswer = Callable[[str, Sequence[str]], float | None]
-"""(prediction, answers) -> its figure; None where the prediction has none, which is counted and never a number."""
+"""Computes the figure of a prediction from the true answers; None for one without a figure, which is counted."""
 PerDataSet = Callable[[Sequence[str], Sequence[str], "Floats"], "Floats"]
-"""(predictions [Q], true answers [Q], weights [R, Q]) -> the figure [R] of all of them, each counted so many times."""
+"""Computes R figures [R] of Q predictions from their true answers and weights [R, Q]."""
 Unit = Literal["percent", "times_100", "itself"]
 
 
@@ -27,39 +27,43 @@ def _one(_answers: Sequence[str]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A line of the table. Exactly one of `of`, `fitted` and `of_data_set` is given."""
+    """A metric in the table. Exactly one of `of`, `fitted` and `of_data_set` is given."""
 
     title: str
-    """What reports call it; with its unit, where that is neither percent nor times 100."""
+    """The name in reports, with the unit where that is neither percent nor times 100."""
     of: PerAnswer | None = None
     """The figure of one answer."""
     fitted: Callable[[Iterable[Sequence[str]]], PerAnswer] | None = None
-    """Makes `of` from the answers to all examples of a split. Raises DataError where they do not suffice."""
+    """Makes the function `of` from the answers to all examples of a split. Raises DataError if they do not suffice."""
     of_data_set: PerDataSet | None = None
-    """The figure of all answers together, where it is no mean over queries."""
+    """The figure of all answers together, for a metric that is not a mean over queries."""
     highest: Callable[[Sequence[str]], float] = _one
-    """What no prediction can exceed, given the answers; of a metric with a stand-in, what none can exceed in that."""
+    """The highest figure that a prediction can reach, given the answers; in the stand-in for a metric that has one."""
+    heading: str | None = None
+    """The name in headings of tables, where it is shorter than the title."""
     unit: Unit = "percent"
-    """How figures are reported: times 100 in percent, times 100 without a unit, or as they are."""
+    """The unit in reports: times 100 in percent, times 100 without a unit, or unchanged."""
     beside: tuple[str, ...] = ()
-    """Metrics reported with it where it leads."""
+    """Names of the metrics reported beside this one when it is the leading metric."""
     stand_in: str | None = None
-    """The metric of one answer, higher is better, that takes its place wherever sequences or selectors are compared and
-    in rewards, because it is no such metric itself. It leads the results; the metric is reported beside it."""
+    """The name of a metric of one answer, higher is better, that replaces this one in comparisons of sequences and
+    selectors and in rewards. The stand-in leads the results, and this metric is reported beside it."""
     lower_is_better: bool = False
     problem: Callable[[Sequence[str]], str | None] = lambda _answers: None
-    """Why it cannot score predictions against these answers; None where it can."""
+    """Says why the metric cannot score predictions against some answers; None where it can."""
+    needs_annotators: bool = False
+    """Whether the full score of an answer needs several annotators who agree."""
     by_likelihood: bool = False
     """Whether the prediction is the option with the highest log-probability instead of the generated text."""
 
     @property
     def scale(self) -> float:
-        """What figures are multiplied by in reports."""
+        """The factor by which figures are multiplied in reports."""
         return 1.0 if self.unit == "itself" else 100.0
 
 
 def some(answers: Sequence[str]) -> Sequence[str]:
-    """The answers. Raises DataError where there are none."""
+    """Return the answers. Raises DataError where there are none."""
     if not answers:
         raise DataError("there are no answers to compare with", field="answers")
     return answers

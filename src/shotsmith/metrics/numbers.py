@@ -1,4 +1,4 @@
-"""Answers that are numbers: how far a prediction is off, and a bounded score of it."""
+"""Metrics of answers that are numbers: relaxed accuracy, absolute error, and a bounded form of it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ _NUMBER = re.compile(
     r"(?<![\w.])[-+\N{MINUS SIGN}]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)?(?:\.\d+|(?<=\d)\.?)(?:[eE][-+]?\d+)?"
 )
 _AROUND = re.compile(r"^[$\N{EURO SIGN}\N{POUND SIGN}\N{YEN SIGN}]\s*|\s*%$")
+TOLERANCE = 0.05
+"""The share of the true number by which a prediction may be off in relaxed accuracy."""
 
 
 def first_number(text: str) -> float | None:
@@ -31,11 +33,21 @@ def whole_number_text(text: str) -> float | None:
     return None if found is None else first_number(bare)
 
 
+def relaxed_accuracy(prediction: str, answers: Sequence[str]) -> float:
+    """1 if |p - t| / |t| <= 5 % for a true number t, or if the texts are equal apart from case; else 0.
+
+    The metric of charts: ChartQA (arXiv 2203.10244), after PlotQA (arXiv 1909.00997). A text is a number if all of it
+    is one; "12%" is 0.12. If either side is no number, or the true one is 0, texts are compared. Of several answers
+    the best counts. Raises DataError if there are none.
+    """
+    return float(any(_agrees(prediction.strip(), answer.strip()) for answer in some(answers)))
+
+
 def mean_absolute_error(prediction: str, answers: Sequence[str]) -> float | None:
     """|p - t| of the first number p of the prediction and the nearest true number t; its mean over queries is the MAE.
 
     In the unit of the answers, 0 or more, lower is better (Willmott and Matsuura 2005, Climate Research 30). None
-    where the prediction holds no number: it has no error then, is counted, and `relaxed_accuracy` stands beside it.
+    where the prediction holds no number: it has no error, and is counted; `relaxed_accuracy` is reported beside it.
     Raises DataError for answers that are not numbers.
     """
     number, truths = first_number(prediction), _truths(answers)
@@ -56,7 +68,7 @@ def closeness(prediction: str, answers: Sequence[str]) -> float:
 
 
 def not_numbers(answers: Sequence[str]) -> str | None:
-    """What is wrong where an answer is not a number."""
+    """The problem of answers of which one is not a number; None where all are."""
     for answer in answers:
         if whole_number_text(answer) is None:
             return f"is not a number: {answer!r} (exact_match and anls measure texts)"
@@ -69,3 +81,18 @@ def _truths(answers: Sequence[str]) -> list[float]:
     if len(known) < len(truths):
         raise DataError(str(not_numbers(answers)), field="answers")
     return known
+
+
+def _agrees(prediction: str, truth: str) -> bool:
+    given, true = _plain_number(prediction), _plain_number(truth)
+    if given is None or not true:
+        return prediction.lower() == truth.lower()
+    return abs(given - true) / abs(true) <= TOLERANCE
+
+
+def _plain_number(text: str) -> float | None:
+    try:
+        value = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None

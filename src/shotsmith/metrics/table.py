@@ -1,18 +1,18 @@
-"""Every metric, in one table: what a recipe may name as `metric` of its data and as a weight of its reward."""
+"""The table of metrics. A recipe names them as `metric` of its data and as weights of its reward.
+
+Lists of metrics elsewhere are taken from this table.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from shotsmith.metrics.anls import anls
-from shotsmith.metrics.answers import nearest_rouge_l, nearest_token_f1
 from shotsmith.metrics.choice import choice_letter, choice_likelihood, not_letters
 from shotsmith.metrics.cider import CiderScorer
-from shotsmith.metrics.exact_match import exact_match
-from shotsmith.metrics.macro_f1 import macro_f1, several_classes
+from shotsmith.metrics.labels import exact_match, macro_f1, several_classes
 from shotsmith.metrics.metric import Metric
-from shotsmith.metrics.numbers import closeness, mean_absolute_error, not_numbers
-from shotsmith.metrics.relaxed import relaxed_accuracy
+from shotsmith.metrics.numbers import closeness, mean_absolute_error, not_numbers, relaxed_accuracy
+from shotsmith.metrics.texts import anls, nearest_rouge_l, nearest_token_f1
 from shotsmith.metrics.vqa import best_accuracy, vqa_accuracy, vqa_accuracy_normalised, vqa_accuracy_stemmed
 from shotsmith.plugins import Table
 
@@ -21,17 +21,21 @@ _OWN: Mapping[str, Metric] = {
         "Official VQA accuracy",
         vqa_accuracy,
         highest=best_accuracy,
+        heading="Accuracy",
+        needs_annotators=True,
         beside=("vqa_accuracy_normalised", "vqa_accuracy_stemmed"),
     ),
     "vqa_accuracy_normalised": Metric(
         "VQA accuracy, always normalised",
         vqa_accuracy_normalised,
         highest=lambda answers: best_accuracy(answers, vqa_accuracy_normalised),
+        needs_annotators=True,
     ),
     "vqa_accuracy_stemmed": Metric(
         "VQA accuracy, stemmed (OK-VQA)",
         vqa_accuracy_stemmed,
         highest=lambda answers: best_accuracy(answers, vqa_accuracy_stemmed),
+        needs_annotators=True,
     ),
     "cider": Metric(
         "CIDEr-D",
@@ -39,7 +43,7 @@ _OWN: Mapping[str, Metric] = {
         highest=lambda _answers: 10.0,
         unit="times_100",
     ),
-    "exact_match": Metric("Exact match of the label", exact_match),
+    "exact_match": Metric("Exact match of the label", exact_match, heading="Accuracy"),
     "macro_f1": Metric("Macro F1", of_data_set=macro_f1, stand_in="exact_match", problem=several_classes),
     "token_f1": Metric("Token F1", nearest_token_f1),
     "rouge_l": Metric("ROUGE-L", nearest_rouge_l),
@@ -59,18 +63,25 @@ _OWN: Mapping[str, Metric] = {
     "choice_likelihood": Metric("Multiple choice by likelihood", choice_likelihood, by_likelihood=True),
 }
 METRICS: Table[Metric] = Table("shotsmith.metrics", Metric, _OWN)
-"""By name; metrics reported together are listed in this order, behind the one that decides."""
+"""Every metric by name; metrics reported together are listed in this order, after the leading one."""
+
+DEFAULT = "vqa_accuracy"
+"""The metric of data whose section of the recipe does not name one."""
+OF_LABELS = "exact_match"
+"""The metric of labelled texts."""
+OF_CAPTIONS = "cider"
+"""The metric of captions."""
 
 
 def check_metric(name: str) -> str:
-    """The name. Raises ValueError, naming all metrics, where no metric has it."""
+    """Return the name of a metric. Raises ValueError, naming all metrics, where no metric has this name."""
     if name not in METRICS:
         raise ValueError(f"no metric is called '{name}'; there are {', '.join(METRICS)}")
     return name
 
 
 def leading(names: Iterable[str]) -> list[str]:
-    """Metrics that are reported together, the one that decides first, then its variants and what it stands in for."""
+    """Order metrics that are reported together: the leading one first, its variants and what it stands in for last."""
     given = [name for name in METRICS if name in frozenset(names)]
     beside = {other for name in given for other in METRICS[name].beside}
     beside |= {name for name in given if METRICS[name].stand_in is not None}

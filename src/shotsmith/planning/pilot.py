@@ -25,8 +25,10 @@ from shotsmith.completions.collect import Collector
 from shotsmith.completions.store import Store
 from shotsmith.data.barring import barred_rows
 from shotsmith.data.splits import Splits, choose_queries
-from shotsmith.encoders.cached import embed_examples
-from shotsmith.encoders.load import load_encoder
+from shotsmith.embeddings.cached import embed_examples
+from shotsmith.embeddings.load import load_encoder
+from shotsmith.embeddings.nearest import Rows
+from shotsmith.embeddings.pools import draw_pools
 from shotsmith.errors import InputError, VLMError
 from shotsmith.evaluation.evaluate import evaluate_oracle
 from shotsmith.evaluation.free import evaluate_free
@@ -41,8 +43,6 @@ from shotsmith.planning.training import Setting, steps_of
 from shotsmith.progress import Progress
 from shotsmith.recipe import Recipe
 from shotsmith.records import Completion, Failure, Request
-from shotsmith.samplers.pools import draw_pools
-from shotsmith.samplers.random import Rows
 from shotsmith.selectors.fixed import choose_fixed
 from shotsmith.selectors.named import AT_BANK
 from shotsmith.selectors.protocol import Tasks

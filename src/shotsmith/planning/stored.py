@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from shotsmith.completions.store import Store
-from shotsmith.encoders.load import embedding_widths
+from shotsmith.embeddings.load import embedding_widths
 from shotsmith.files import digest
 from shotsmith.planning.sizes import Sizes
 from shotsmith.policies.pointer import build_policy

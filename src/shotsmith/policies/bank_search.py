@@ -13,10 +13,10 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from shotsmith.encoders.embedded import Floats
+from shotsmith.embeddings.embedded import Floats
+from shotsmith.embeddings.nearest import TRAINED_ON, blocks, joined, kept
 from shotsmith.policies.candidates import Candidates, Retriever
 from shotsmith.recipe.policy import IndexSettings
-from shotsmith.samplers.nearest import TRAINED_ON, blocks, joined, kept
 
 EXACT_UP_TO = 100_000
 """Entries up to which `auto` searches exactly."""

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from shotsmith.encoders.embedded import JoinedTable
+from shotsmith.embeddings.embedded import JoinedTable
 from shotsmith.errors import InputError
 from shotsmith.policies.bank import BankIndex
 from shotsmith.policies.protocol import BankInputs, Inputs

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from shotsmith.metrics.table import METRICS, check_metric
+from shotsmith.metrics.table import DEFAULT, METRICS, OF_CAPTIONS, OF_LABELS, check_metric
 from shotsmith.plugins import Table
 from shotsmith.recipe.base import Count, Seed, Settings, Share
 
@@ -143,7 +143,7 @@ class TableSettings(TableFormat):
     """Without it, a share of the train images is set aside."""
     val_share: Share = 0.1
     """Share of the train images whose questions are set aside for validation, where there is no `val`."""
-    metric: MetricName = "vqa_accuracy"
+    metric: MetricName = DEFAULT
     """What answers are measured by."""
 
 
@@ -188,7 +188,7 @@ class TextsSettings(TextsFormat):
     """Without it, a share of the train texts is set aside."""
     val_share: Share = 0.1
     """Share of the train texts that are set aside for validation, where there is no `val`."""
-    metric: MetricName = "exact_match"
+    metric: MetricName = OF_LABELS
     """What answers are measured by."""
 
 
@@ -221,7 +221,7 @@ class HubSettings(HubDataset):
     """Without it, a share of the train images is set aside."""
     val_share: Share = 0.1
     """Share of the train images (texts, where there are none) that are set aside, where there is no `val`."""
-    metric: MetricName = "vqa_accuracy"
+    metric: MetricName = DEFAULT
     """What answers are measured by."""
 
 
@@ -238,7 +238,7 @@ class ReaderSettings(Settings):
     """Name of the entry point."""
     options: Mapping[str, Any] = {}
     """What the reader is given: its package says what it takes."""
-    metric: MetricName = "vqa_accuracy"
+    metric: MetricName = DEFAULT
     """What answers are measured by."""
 
 
@@ -344,9 +344,9 @@ class DataSettings(Settings):
     def metric(self) -> MetricName:
         """What answers to these data are measured by."""
         if self.captions is not None:
-            return "cider"
+            return OF_CAPTIONS
         chosen = self.table or self.hub or self.texts or self.reader
-        return "vqa_accuracy" if chosen is None else chosen.metric
+        return DEFAULT if chosen is None else chosen.metric
 
 
 def _check_one_of(section: Settings, names: tuple[str, ...]) -> None:

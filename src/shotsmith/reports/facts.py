@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from shotsmith.checkpoints.ranking import rank
 from shotsmith.evaluation.contrasts import contrast_of, sign_of
+from shotsmith.evaluation.free import best_of
 from shotsmith.runs import PHASES
 from shotsmith.runs.folder import flat
 from shotsmith.runs.showing import CRITERIA
@@ -255,12 +256,7 @@ def _best_free(shown: Row, test: Mapping[str, Mapping[Shots, Row]]) -> tuple[str
     """The best free selector and its best number of shots."""
     if found := shown.get("best_free"):
         return found["selector"], found["best_shots"]
-    means = {name: cells["mean"]["accuracy"] for name, cells in test.items() if name in FREE and "mean" in cells}
-    if not means:
-        return None
-    name = max(means, key=lambda one: means[one])
-    by_shots = {shots: row["accuracy"] for shots, row in test[name].items() if shots != "mean"}
-    return name, max(sorted(by_shots), key=lambda shots: by_shots[shots], default=0)
+    return best_of({name: {shots: row["accuracy"] for shots, row in cells.items()} for name, cells in test.items()})
 
 
 def _trend(column: str, rows: Sequence[Row]) -> Trend | None:

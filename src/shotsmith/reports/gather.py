@@ -15,9 +15,8 @@ from safetensors.numpy import load_file
 from shotsmith.data.load import load_splits
 from shotsmith.data.splits import Splits, choose_queries
 from shotsmith.diagnosis.diagnose import diagnose
-from shotsmith.diagnosis.evidence import Evidence
-from shotsmith.diagnosis.gather import evidence_of
-from shotsmith.encoders.embedded import Embedded
+from shotsmith.diagnosis.evidence import Evidence, evidence_of
+from shotsmith.embeddings.embedded import Embedded
 from shotsmith.errors import DataError, InputError
 from shotsmith.evaluation.compare import Comparison, compare
 from shotsmith.evaluation.results import Result

@@ -22,6 +22,11 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def megabytes(count: int | None) -> str:
+    """Bytes as 1,057 MB; a dash where they are not known."""
+    return "-" if count is None else f"{count / 1e6:,.0f} MB"
+
+
 def p_value(p: float) -> str:
     """Three decimals; below that, only that it is below."""
     return f"{p:.3f}" if p >= 0.001 else "< 0.001"

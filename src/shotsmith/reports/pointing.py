@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from shotsmith.encoders.embedded import Embedded
+from shotsmith.embeddings.embedded import Embedded
 from shotsmith.reports.data import Pointing
 
 BANDS = 64

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from shotsmith.metrics import vqa
-from shotsmith.metrics.answers import edit_similarity, nearest_rouge_l, nearest_token_f1
 from shotsmith.metrics.measure import Measure, measure_of
 from shotsmith.metrics.table import METRICS
+from shotsmith.metrics.texts import edit_similarity, nearest_rouge_l, nearest_token_f1
 from shotsmith.records import Example
 from shotsmith.rewards.answered import Answered
 

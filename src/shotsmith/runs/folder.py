@@ -97,6 +97,11 @@ class Run:
         return self.folder / "stages.jsonl"
 
     @property
+    def memory_file(self) -> Path:
+        """The most memory that each stage has held, in bytes, attempts that were killed included."""
+        return self.folder / "memory.json"
+
+    @property
     def world(self) -> Path:
         """The built data set, where the recipe asks for one."""
         return self.folder / "world"
@@ -193,7 +198,9 @@ class Run:
         """Whether the stage has finished."""
         return self.log.is_done(stage)
 
-    def record(self, stage: str, seconds: float, vlm_calls: int, cache_hits: int, **more: Mapping[str, object]) -> None:
+    def record(
+        self, stage: str, seconds: float, vlm_calls: int, cache_hits: int, **more: Mapping[str, object] | int
+    ) -> None:
         """Note, durably, that a stage has finished; see `StageLog.record`."""
         self.log.record(stage, seconds, vlm_calls, cache_hits, **more)
 

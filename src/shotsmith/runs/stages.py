@@ -84,11 +84,14 @@ class StageLog:
         """Whether the stage has finished."""
         return any(row["name"] == stage for row in self.rows())
 
-    def record(self, stage: str, seconds: float, vlm_calls: int, cache_hits: int, **more: Mapping[str, object]) -> None:
+    def record(
+        self, stage: str, seconds: float, vlm_calls: int, cache_hits: int, **more: Mapping[str, object] | int
+    ) -> None:
         """Append a finished stage, durably.
 
-        `more`, where not empty: `left_out`, what was not done, and why (a word); `work`, what the VLM of this process
-        did; `budget`, what became of the demonstrations of prompts that exceeded their budget.
+        `more`, where neither empty nor 0: `left_out`, what was not done, and why (a word); `work`, what the VLM of this
+        process did; `budget`, what became of the demonstrations of prompts that exceeded their budget; `peak_memory`,
+        the most bytes that the process of any attempt had held by its end.
         """
         row: Row = {"name": stage, "seconds": round(seconds, 3), "vlm_calls": vlm_calls, "cache_hits": cache_hits}
-        append_row(self.file, row | {name: dict(value) for name, value in more.items() if value})
+        append_row(self.file, row | {name: value for name, value in more.items() if value})

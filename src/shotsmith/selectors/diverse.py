@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shotsmith.encoders.embedded import Floats
+from shotsmith.embeddings.embedded import Floats
+from shotsmith.embeddings.nearest import Rows
 from shotsmith.records import Sequence
 from shotsmith.selectors.protocol import Tasks
-from shotsmith.selectors.similar import Rows, by_both, nearest, rounded, rows_at
+from shotsmith.selectors.similar import by_both, nearest, rounded, rows_at
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
+from shotsmith.embeddings.pools import seeded_generator
 from shotsmith.errors import InputError
 from shotsmith.records import Completion, Failure, Sequence
-from shotsmith.samplers.random import seeded_generator
 from shotsmith.selectors.protocol import Ask, Tasks
 from shotsmith.selectors.similar import by_both, nearest
 

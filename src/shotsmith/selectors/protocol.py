@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from shotsmith.encoders.embedded import Embedded, Floats
+from shotsmith.embeddings.embedded import Embedded, Floats
 from shotsmith.metrics.measure import VQA, Measure
 from shotsmith.records import Completion, Example, Failure, Request, Sequence
 from shotsmith.vlms.prompting.budget import Fitted, PromptBudget

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from shotsmith.embeddings.pools import seeded_generator
 from shotsmith.records import Sequence
-from shotsmith.samplers.random import seeded_generator
 from shotsmith.selectors.protocol import Tasks
 
 

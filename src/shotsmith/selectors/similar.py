@@ -13,18 +13,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from shotsmith.encoders.embedded import Embedded, Floats
+from shotsmith.embeddings.embedded import Embedded, Floats
+from shotsmith.embeddings.nearest import DECIMALS, Rows
 from shotsmith.records import Sequence
 from shotsmith.selectors.protocol import Tasks
 
-Rows = npt.NDArray[np.int64]
 Sides = Callable[[Embedded], tuple[Floats, ...]]
 """The embeddings [N, D] whose cosines are summed."""
 
-DECIMALS = 5
-"""Cosines closer than this are ties (as in samplers.similar)."""
 _CELLS = 4_000_000
 """Similarities held at a time."""
 

@@ -11,28 +11,27 @@ from shotsmith.selectors.random import Random
 from shotsmith.selectors.similar import image_similar, mixed, text_similar
 from shotsmith.selectors.zero_shot import ZeroShot
 
-TRAINING_FREE: Mapping[str, Callable[[], Selector]] = {
+_ALTERNATIVES: Mapping[str, Callable[[], Selector] | None] = {
     "zero_shot": ZeroShot,
     "random": Random,
+    "fixed": None,  # chosen on validation queries (selectors.fixed)
     "image_similar": image_similar,
     "text_similar": text_similar,
     "mixed": mixed,
     "mmices": Mmices,
     "diverse": Diverse,
+    "majority_vote": None,  # answers without the VLM (evaluation.majority_vote)
 }
-"""What chooses by itself."""
-
-FREE = (
-    *("zero_shot", "random", "fixed", "image_similar", "text_similar", "mixed", "mmices", "diverse"),
-    "majority_vote",
-)
-"""Names of all alternatives to training, in the order of tables. `fixed` is chosen on validation queries
-(selectors.fixed), and `majority_vote` answers without the VLM (evaluation.majority_vote)."""
+"""Every alternative to training, in the order of tables; None for one that takes more than the query and the bank."""
+TRAINING_FREE: Mapping[str, Callable[[], Selector]] = {name: make for name, make in _ALTERNATIVES.items() if make}
+"""The selectors that need nothing but the query and the bank."""
+FREE = tuple(_ALTERNATIVES)
+"""The names of all alternatives to training."""
 RECORDED = ("image_similar", "text_similar", "mixed")
-"""Those whose sequences every group of recorded rollouts holds."""
+"""The selectors whose sequences every group of recorded rollouts holds."""
 _BY_IMAGE = frozenset({"image_similar", "mixed", "mmices"})
 
 
 def training_free(*, has_images: bool) -> dict[str, Callable[[], Selector]]:
-    """Those that mean something for the data: without images there is nothing to compare, and mixed is text_similar."""
+    """The selectors that are distinct for the data: without images, none that compares images takes part."""
     return {name: make for name, make in TRAINING_FREE.items() if has_images or name not in _BY_IMAGE}

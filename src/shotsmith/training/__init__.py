@@ -1,1 +1,1 @@
-"""Supervised learning, RCE warm-up and GRPO over the policy protocol."""
+"""Training of policies: supervised learning, reward-weighted cross-entropy (RCE) and GRPO."""

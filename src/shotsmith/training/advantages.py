@@ -1,4 +1,4 @@
-"""Advantages: how much better than its group a rollout did."""
+"""Advantages: how much better than its group a rollout did, and groups cut to their best rollouts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from shotsmith.recipe import AdvantageSettings
 
 SAME = 1e-6
-"""Rewards whose standard deviation is below this are the same but for rounding."""
+"""Rewards of a standard deviation up to this are equal apart from rounding errors."""
 
 MAX_STANDARDISED = 3.0
 """Standardised rewards are clamped to +- this."""
@@ -25,7 +25,7 @@ class Advantages:
     reward_std: torch.Tensor
     """[B] float32, unbiased standard deviation of each group's valid rewards, unweighted."""
     signal: torch.Tensor
-    """[B] bool: the group's rewards spread enough to learn from."""
+    """[B] bool: the standard deviation of the group's rewards exceeds `signal_std`."""
     zero_std: torch.Tensor
     """[B] bool: all of the group's rewards are the same."""
 
@@ -33,11 +33,11 @@ class Advantages:
 def advantages(
     rewards: torch.Tensor, valid: torch.Tensor, settings: AdvantageSettings, weights: torch.Tensor | None = None
 ) -> Advantages:
-    """Advantages of `rewards` [B, G] by `settings.estimator` (see ESTIMATORS); only `valid` rollouts [B, G] count.
+    """Advantages of `rewards` [B, G] by `settings.estimator` (see ESTIMATORS), over the `valid` rollouts [B, G].
 
-    `weights` [B, G] >= 0 are those of sequences drawn without replacement (Policy.sample_distinct). Baseline and
-    deviation then are self-normalised estimates for the policy that was sampled; a rollout of weight 0 is not there.
-    Only ratios of the weights within a group matter, and equal weights are as good as none.
+    `weights` [B, G] >= 0 are the weights of sequences drawn without replacement (Policy.sample_distinct). Baseline and
+    deviation are then self-normalised estimates for the policy that was sampled; a rollout of weight 0 is ignored.
+    Only ratios of the weights within a group matter, and equal weights give the same result as none.
     """
     rewards = rewards.double()
     counted = valid if weights is None else valid & (weights > 0)
@@ -57,7 +57,10 @@ def advantages(
 
 
 def standardise(rewards: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
-    """(reward - mean) / unbiased std of each group [B, G], clamped to +-3; 0 where all rewards are the same."""
+    """Standardised rewards [B, G]: (reward - mean) / unbiased standard deviation of the group, clamped to +-3.
+
+    0 where all rewards of the group are the same.
+    """
     std, centred = group_std(rewards, valid)
     scaled = torch.where(std[:, None] > SAME, centred / std[:, None].clamp(min=SAME), 0.0)
     return scaled.clamp(-MAX_STANDARDISED, MAX_STANDARDISED).float()
@@ -82,7 +85,7 @@ def _shares(counted: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor
 
 
 def _over(values: torch.Tensor, total: torch.Tensor) -> torch.Tensor:
-    """values / total, where there is any."""
+    """`values / total`, or `values` where the total is 0."""
     return values / total.masked_fill(total == 0, 1.0)
 
 
@@ -93,7 +96,7 @@ def _centred(rewards: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
 
 
 def _std(centred: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
-    """[B]; with equal weights the unbiased standard deviation."""
+    """Weighted standard deviation of each group [B]; with equal weights the unbiased one."""
     return ((shares * centred.square()).sum(1) / (shares.sum(1) - 1).clamp(min=1)).sqrt()
 
 
@@ -117,7 +120,7 @@ def _batch(rewards: torch.Tensor, shares: torch.Tensor, floor: float) -> torch.T
 def _rank(rewards: torch.Tensor, shares: torch.Tensor, _floor: float) -> torch.Tensor:
     """Average ranks, scaled to [-1, 1]: the share of the others that are worse, minus that of those that are better.
 
-    With weights the ranks are still those of the rollouts, one each; their weighted mean is taken off.
+    Weights do not change the ranks; the weighted mean of the ranks is subtracted.
     """
     counted = shares > 0
     against = (rewards[:, :, None] - rewards[:, None, :]).sign() * counted[:, None, :]
@@ -138,3 +141,21 @@ ESTIMATORS: dict[str, Callable[[torch.Tensor, torch.Tensor, float], torch.Tensor
     "rloo": _rloo,
 }
 """(rewards [B, G] float64, shares [B, G] summing to the number counted, least deviation) -> advantages [B, G]."""
+
+
+def kept_in_epoch(epoch: int, schedule: tuple[int, ...]) -> int | None:
+    """The number of rollouts kept of each group in `epoch` (from 1); None keeps whole groups.
+
+    `schedule` holds one number per epoch; the last one holds for all later epochs.
+    """
+    return schedule[min(epoch, len(schedule)) - 1] if schedule else None
+
+
+def keep_top(rewards: torch.Tensor, valid: torch.Tensor, number: int) -> torch.Tensor:
+    """Mask [B, G] of the `number` valid rollouts with the highest rewards in each group; earlier ones win ties.
+
+    Cutting a group to its best rollouts removes the contrast that GRPO learns from.
+    """
+    best_first = rewards.masked_fill(~valid, -torch.inf).argsort(dim=1, descending=True, stable=True)
+    place = best_first.argsort(dim=1)
+    return (place < number) & valid

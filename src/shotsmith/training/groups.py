@@ -1,4 +1,4 @@
-"""Groups of sequences with a value each: rollouts with their rewards, beams with their weights."""
+"""Groups of sequences with values, as tensors: rollouts with rewards, or beams with weights."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shotsmith.records import Rollout
 from shotsmith.records import Sequence as Positions
 
 _LOCATED = 32
-"""Groups whose shortlists are retrieved at a time."""
+"""The number of groups whose shortlists are retrieved at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,27 +42,27 @@ class Groups:
     """[B, G, T, M] int32, rows of the bank that could be chosen at each step; None where queries have pools."""
 
     def __len__(self) -> int:
-        """B."""
+        """The number of groups, B."""
         return len(self.rows)
 
     def __getitem__(self, chosen: torch.Tensor | slice) -> Groups:
-        """Some of the groups, by index, mask or slice."""
+        """The groups chosen by index, mask or slice."""
         return self._map(lambda tensor: tensor[chosen])
 
     def to(self, device: torch.device) -> Groups:
-        """The groups where the policy is."""
+        """The groups on another device."""
         return self._map(lambda tensor: tensor.to(device))
 
     def where(self, kept: torch.Tensor) -> Groups:
-        """Only the rollouts in `kept` [B, G] stay valid."""
+        """The groups with only the rollouts in `kept` [B, G] valid."""
         return dataclasses.replace(self, valid=self.valid & kept)
 
     def with_values(self, values: torch.Tensor) -> Groups:
-        """The same sequences with other values [B, G]."""
+        """The groups with other values [B, G]."""
         return dataclasses.replace(self, values=values)
 
     def padded(self, size: int, steps: int) -> Groups:
-        """With room for `size` sequences of `steps` steps."""
+        """The groups padded to `size` sequences of `steps` steps."""
         more, longer = size - self.sequences.shape[1], steps - self.sequences.shape[2]
         return Groups(
             self.rows,
@@ -75,9 +75,9 @@ class Groups:
         )
 
     def shown(self, outwards: bool) -> list[list[Positions]]:
-        """The sequences of each group as they are shown: positions in the pool, or rows of the bank.
+        """The sequences of each group in prompt order: positions in the pool, or rows of the bank.
 
-        `outwards`: the first choice stands next to the query, which is last in a prompt. Absent sequences are empty.
+        `outwards`: the first choice is placed next to the query, at the end of the prompt. Absent sequences are empty.
         """
         step = -1 if outwards else 1
         return [
@@ -107,9 +107,9 @@ def concatenate(parts: Iterable[Groups]) -> Groups:
 def from_rollouts(rollouts: Iterable[Rollout], *, stop_below: int = 0, outwards: bool = False) -> Groups:
     """One group per query, in ascending order; a rollout without a reward is kept but not valid.
 
-    A query none of whose rollouts has a reward has nothing to teach and is left out. For a policy that can stop,
-    `stop_below` is the most demonstrations it may show: sequences shorter than that end with STOP. `outwards`: the
-    policy chooses first what stands next to the query. Sequences over a bank hold rows until `located`.
+    A query without any rewarded rollout is left out. For a policy that can stop, `stop_below` is the greatest number of
+    demonstrations: shorter sequences end with STOP. `outwards`: the policy first chooses the demonstration next to the
+    query. Sequences over a bank hold rows of the bank; `located` replaces them by positions in shortlists.
     """
     by_query: dict[int, list[Rollout]] = {}
     for rollout in rollouts:
@@ -119,7 +119,7 @@ def from_rollouts(rollouts: Iterable[Rollout], *, stop_below: int = 0, outwards:
 
 
 def from_beams(beams: Mapping[int, Iterable[Positions]], *, stop_below: int = 0, outwards: bool = False) -> Groups:
-    """The sequences beam search found for each query, all of the same weight (1 / their number)."""
+    """One group per query of the sequences found by beam search, all of the same weight (1 / their number)."""
     listed = {query: list(sequences) for query, sequences in beams.items()}
     weighted = {
         query: [Rollout(query, sequence, 1 / len(found)) for sequence in found]
@@ -130,9 +130,9 @@ def from_beams(beams: Mapping[int, Iterable[Positions]], *, stop_below: int = 0,
 
 
 def located(groups: Groups, policy: Policy, inputs: InputsTable) -> Groups:
-    """Groups over a bank whose sequences are rows of it, with shortlists of `policy` that hold what was chosen.
+    """Groups over a bank with shortlists of `policy` that contain the chosen rows, and positions in place of the rows.
 
-    Groups of queries with pools are returned as they are.
+    Groups of queries with pools are returned unchanged.
     """
     if inputs.pools is not None or not len(groups):
         return groups
@@ -173,7 +173,7 @@ def _grouped(groups: Mapping[int, Sequence[Rollout]], stop_below: int, outwards:
 
 
 def _reward(rollout: Rollout) -> float:
-    """The reward; NaN where there is none."""
+    """The reward of a rollout; NaN if it has none."""
     if rollout.reward is None:
         return math.nan
     return finite_reward(rollout.query, rollout.sequence, rollout.reward)
@@ -184,7 +184,7 @@ def _or_nan(value: float | None) -> float:
 
 
 def finite_reward(query: int, sequence: Positions, reward: float) -> float:
-    """The reward. Raises InputError where it is not finite: it would spoil the figures of its whole group."""
+    """`reward` itself. Raises InputError if it is not finite, which would spoil the figures of the whole group."""
     if not math.isfinite(reward):
         raise InputError(f"query {query}: the reward of the sequence {sequence} is {reward}")
     return reward

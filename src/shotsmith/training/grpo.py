@@ -1,9 +1,13 @@
-"""Group relative policy optimisation (arXiv 2402.03300) of a policy over sequences of demonstrations.
+"""Group relative policy optimisation (GRPO, arXiv 2402.03300) of a policy over sequences of demonstrations.
 
-Updates run in eval mode, so that ratios and KL hold no dropout noise (unless a recipe asks for that mistake).
+Updates run in eval mode, so that ratios and KL contain no dropout noise, unless `grpo.dropout` is set. A curriculum
+chooses the queries of the first epochs by the rewards of their recorded rollouts.
 """
 
 from __future__ import annotations
+
+import math
+from collections.abc import Callable
 
 import torch
 
@@ -11,30 +15,26 @@ from shotsmith.checkpoints.native import load_policy
 from shotsmith.errors import InputError
 from shotsmith.policies.inputs import InputsTable
 from shotsmith.policies.protocol import Policy
-from shotsmith.recipe import GrpoSettings
-from shotsmith.training.curriculum import difficulty, eligible
+from shotsmith.recipe import CurriculumSettings, GrpoSettings
+from shotsmith.training.advantages import kept_in_epoch
 from shotsmith.training.groups import Groups
 from shotsmith.training.learner import Learner
 from shotsmith.training.loop import PhaseRun, run_epochs
-from shotsmith.training.means import Means
-from shotsmith.training.metrics_log import Row
-from shotsmith.training.order import QueryOrder
+from shotsmith.training.metrics_log import Means, MetricsRow, SampledMetrics, advantage_metrics
 from shotsmith.training.reference import Reference
-from shotsmith.training.rollout_metrics import SampledMetrics, advantage_metrics
-from shotsmith.training.rollouts import Scorer, Source, collect, mixture, on_policy, recorded
-from shotsmith.training.seeding import generator, seeded
-from shotsmith.training.truncation import kept_in_epoch
+from shotsmith.training.rollouts import GroupSource, Rewarder, collect, mixture, on_policy, recorded
+from shotsmith.training.seeding import QueryOrder, generator, seeded
 from shotsmith.training.update import prepare, update
 from shotsmith.training.validation import Validation
 
 FROZEN = ("encoder.input_proj", "encoder.query_proj", "encoder.cand_proj")
-"""What `freeze_projections` leaves as it is."""
+"""The modules that `freeze_projections` excludes from training."""
 
 
 def train_grpo(
     policy: Policy,
     inputs: InputsTable,
-    scorer: Scorer,
+    rewarder: Rewarder,
     validation: Validation,
     settings: GrpoSettings,
     run: PhaseRun,
@@ -42,12 +42,13 @@ def train_grpo(
     rollouts: Groups | None = None,
     supervised: Policy | None = None,
     highest_reward: float = 1.0,
-) -> list[Row]:
-    """Train on rollouts sampled from the policy, or on recorded ones (`rollouts`, whole groups) where told to.
+) -> list[MetricsRow]:
+    """Train `policy` on rollouts sampled from it, on recorded `rollouts`, or on both (`settings.sampling.source`).
 
-    `supervised` is the policy after supervised training, where the reference is to be that one. A rollout counts as
-    good from half of `highest_reward` on. One row of metrics per epoch (see loop.run_epochs). Raises InputError
-    where there are no queries, or no recorded rollouts where needed.
+    `supervised` is the policy after supervised training, for `settings.reference.policy: supervised`. A rollout counts
+    as good if its reward is at least half of `highest_reward`. Returns one row of metrics per epoch (see
+    loop.run_epochs). Raises InputError if there are no queries, or if needed rollouts or the supervised policy are
+    missing.
     """
     if not len(inputs):
         raise InputError("there are no queries to train the grpo phase on")
@@ -56,7 +57,7 @@ def train_grpo(
     if settings.reference.policy == "supervised" and supervised is None:
         raise InputError("grpo.reference.policy is 'supervised', but there was no supervised training")
     start = supervised if settings.reference.policy == "supervised" and supervised is not None else policy
-    phase = _Grpo(policy, inputs, scorer, settings, run, rollouts, Reference(start, settings), highest_reward)
+    phase = _Grpo(policy, inputs, rewarder, settings, run, rollouts, Reference(start, settings), highest_reward)
     return run_epochs(
         policy,
         settings,
@@ -66,7 +67,7 @@ def train_grpo(
         phase.train_epoch,
         updates=sum(map(phase.steps, range(1, settings.epochs + 1))) * settings.num_iterations,
         frozen=FROZEN if settings.freeze_projections else (),
-        further=phase.reference,
+        extra=phase.reference,
     )
 
 
@@ -77,14 +78,14 @@ class _Grpo:
         self,
         policy: Policy,
         inputs: InputsTable,
-        scorer: Scorer,
+        rewarder: Rewarder,
         settings: GrpoSettings,
         run: PhaseRun,
         rollouts: Groups | None,
         reference: Reference,
         highest_reward: float,
     ) -> None:
-        self.policy, self.inputs, self.scorer, self.settings, self.run = policy, inputs, scorer, settings, run
+        self.policy, self.inputs, self.rewarder, self.settings, self.run = policy, inputs, rewarder, settings, run
         self.rollouts, self.reference, self.highest_reward = rollouts, reference, highest_reward
         self.order = QueryOrder(len(inputs), run.phase, run.seed)
         self.usable = torch.ones(len(inputs), dtype=torch.bool)
@@ -95,7 +96,7 @@ class _Grpo:
             self.difficulty = difficulty(rollouts, len(inputs), settings.curriculum, highest_reward)
 
     def steps(self, epoch: int) -> int:
-        """Batches of an epoch: as many as set, or one pass over the queries that take part in it."""
+        """Steps of an epoch: `steps_per_epoch`, or one pass over the queries that take part in the epoch."""
         queries = int(self._eligible(epoch).sum())
         return self.settings.steps_per_epoch or -(-queries // self.settings.queries_per_step)
 
@@ -104,7 +105,7 @@ class _Grpo:
         source, chosen = self._source(epoch), self._eligible(epoch)
         kept = kept_in_epoch(epoch, settings.sampling.keep_top)
         means, sampled, first_kl = Means(), SampledMetrics(self.highest_reward), None
-        self._restart_where_told(epoch, learner)
+        self._restart_after_curriculum(epoch, learner)
         self.inputs.refresh()
 
         def take(count: int) -> tuple[list[int], int]:
@@ -133,16 +134,16 @@ class _Grpo:
             metrics["kl_before_first_update"] = first_kl
         return metrics
 
-    def _restart_where_told(self, epoch: int, learner: Learner) -> None:
+    def _restart_after_curriculum(self, epoch: int, learner: Learner) -> None:
         curriculum = self.settings.curriculum
         if curriculum.restart_from and epoch == curriculum.epochs + 1:
             learner.restart(load_policy(self.run.epoch_folder(curriculum.restart_from))[0])
 
-    def _source(self, epoch: int) -> Source:
-        """Where the epoch's groups come from."""
+    def _source(self, epoch: int) -> GroupSource:
+        """The source of the groups of an epoch."""
         settings, kind = self.settings, self.settings.sampling.source
         draws = generator("rollouts", self.run.seed, epoch, device=self.inputs.device)
-        fresh = on_policy(self.policy, self.inputs, self.scorer, settings, draws, self.run.origin(epoch))
+        fresh = on_policy(self.policy, self.inputs, self.rewarder, settings, draws, self.run.origin(epoch))
         if kind == "on_policy" or self.rollouts is None:
             return fresh
         stored = recorded(self.rollouts)
@@ -151,13 +152,72 @@ class _Grpo:
         return mixture(fresh, stored, settings.sampling.recorded_share, frozenset(self.rollouts.rows.tolist()))
 
     def _eligible(self, epoch: int) -> torch.Tensor:
-        """[queries] bool: those that take part in the epoch."""
+        """Mask [queries] of the queries that take part in the epoch."""
         if self.difficulty is None:
             return self.usable
         return self.usable & eligible(epoch, self.settings.curriculum, self.difficulty)
 
     def _wanted(self, step: int, queries: int) -> int:
-        """Groups of a step; in a whole pass over the queries the last step may have fewer."""
+        """The number of groups of a step; the last step of a pass over the queries may have fewer."""
         if self.settings.steps_per_epoch:
             return self.settings.queries_per_step
         return min(self.settings.queries_per_step, queries - step * self.settings.queries_per_step)
+
+
+def difficulty(groups: Groups, queries: int, settings: CurriculumSettings, highest_reward: float) -> torch.Tensor:
+    """How early each query takes part by `settings.measure`, [queries] float64; the highest values come first.
+
+    Computed from the valid rollouts of the query's recorded groups; NaN for a query without any.
+    """
+    group, rollout = groups.valid.nonzero(as_tuple=True)
+    rows, rewards = groups.rows[group], groups.values[group, rollout].double()
+    return CURRICULUM_MEASURES[settings.measure](rows, rewards, queries, highest_reward)
+
+
+def eligible(epoch: int, settings: CurriculumSettings, measured: torch.Tensor) -> torch.Tensor:
+    """Mask [queries] of the queries that take part in `epoch` (from 1), by their `difficulty`, here `measured`.
+
+    At least one query takes part, the highest values first; earlier queries win ties. Queries without recorded rollouts
+    join once all queries take part. Raises InputError if a curriculum finds no recorded rollouts at all.
+    """
+    share = CURRICULUM_SHARES[settings.kind](epoch, settings)
+    if share >= 1:
+        return torch.ones(len(measured), dtype=torch.bool)
+    known = int((~measured.isnan()).sum())
+    if not known:
+        raise InputError("a curriculum needs recorded rollouts of the training queries")
+    number = max(1, round(share * known))
+    highest_first = measured.nan_to_num(nan=-math.inf).argsort(descending=True, stable=True)
+    return torch.zeros(len(measured), dtype=torch.bool).index_fill(0, highest_first[:number], True)
+
+
+def _solved(rows: torch.Tensor, rewards: torch.Tensor, queries: int, highest_reward: float) -> torch.Tensor:
+    """The share of a query's rollouts whose reward is at least half of the highest possible reward."""
+    return _reduced(rows, (rewards >= highest_reward / 2).double(), queries, "mean")
+
+
+def _contrast(rows: torch.Tensor, rewards: torch.Tensor, queries: int, _highest_reward: float) -> torch.Tensor:
+    """The highest minus the lowest reward of a query's rollouts."""
+    return _reduced(rows, rewards, queries, "amax") - _reduced(rows, rewards, queries, "amin")
+
+
+def _reduced(rows: torch.Tensor, values: torch.Tensor, queries: int, reduction: str) -> torch.Tensor:
+    unknown = torch.full((queries,), math.nan, dtype=torch.float64)
+    return unknown.scatter_reduce(0, rows, values, reduction, include_self=False)
+
+
+CURRICULUM_MEASURES: dict[str, Callable[[torch.Tensor, torch.Tensor, int, float], torch.Tensor]] = {
+    "solved": _solved,
+    "contrast": _contrast,
+}
+"""Measures: (query of each rollout, rewards, number of queries, highest possible reward) -> [queries].
+
+A query without rollouts gets NaN.
+"""
+
+CURRICULUM_SHARES: dict[str, Callable[[int, CurriculumSettings], float]] = {
+    "none": lambda _epoch, _settings: 1.0,
+    "staged": lambda epoch, settings: settings.share if epoch <= settings.epochs else 1.0,
+    "continuous": lambda epoch, settings: settings.share + (1 - settings.share) * (epoch - 1) / settings.epochs,
+}
+"""Curricula: (epoch from 1, settings) -> the share of the queries that take part; all of them at 1 and above."""

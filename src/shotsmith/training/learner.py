@@ -1,9 +1,9 @@
-"""The optimizer and the rules around one update: learning rate, gradient clipping, steps without a finite loss."""
+"""The optimizer: learning-rate schedule, gradient clipping, averaged weights, and updates without a finite loss."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import torch
 from torch import nn
@@ -11,16 +11,16 @@ from torch.autograd.graph import increment_version
 
 from shotsmith.errors import InputError, TrainingError
 from shotsmith.recipe import OptimizerSettings
-from shotsmith.training.schedule import learning_rate_factor
 from shotsmith.training.seeding import repeatable
 
 MAX_SKIPPED_IN_A_ROW = 20
+"""Training stops with an error after this many skipped updates in a row."""
 
 
 class Learner:
-    """AdamW over the policy's parameters, but for frozen ones.
+    """AdamW over all parameters of a policy that are not frozen.
 
-    Gradients are asked for the trained parameters alone, so that frozen ones need no marking and have none.
+    Gradients are computed for the trained parameters only; `requires_grad` of frozen parameters stays as it is.
     """
 
     def __init__(
@@ -31,11 +31,11 @@ class Learner:
         frozen: Collection[str] = (),
         average: nn.Module | None = None,
     ) -> None:
-        """`total_updates` is the length of the schedule; `frozen` names modules or parameters that stay as they are.
+        """Prepare training of `policy`; `total_updates` is the length of the learning-rate schedule.
 
-        `average` is a copy of the policy whose weights become the moving average of the policy's.
-
-        A policy need not have all of them. Raises InputError where it has none, or where nothing is left to train.
+        `frozen` names modules or parameters that are not trained; the policy need not have all of them. `average` is a
+        copy of the policy that receives the moving average of its weights. Raises InputError if the policy has none of
+        the frozen names, or if nothing is left to train.
         """
         self.settings = settings
         self.policy, self.average = policy, average
@@ -45,18 +45,20 @@ class Learner:
         self.steps = 0
         """Updates made so far."""
         self.skipped = 0
-        """Updates left out so far because loss or gradient was not finite."""
+        """Updates skipped so far because loss or gradient was not finite."""
         self.skipped_in_a_row = 0
+        """Updates skipped since the last one that was made."""
 
     @property
     def learning_rate(self) -> float:
-        """The rate of the next update."""
+        """The learning rate of the next update."""
         return self.settings.learning_rate * learning_rate_factor(self.steps, self.total_updates, self.settings)
 
     def update(self, loss: torch.Tensor) -> dict[str, float] | None:
-        """One step down `loss`: {'grad_norm' (before clipping), 'learning_rate'}.
+        """Minimise `loss` by one step; returns {'grad_norm' (before clipping), 'learning_rate'}.
 
-        None where loss or gradient is not finite: the weights stay. Raises TrainingError after 20 such in a row.
+        Returns None and leaves the weights unchanged if loss or gradient is not finite. Raises TrainingError after
+        MAX_SKIPPED_IN_A_ROW such updates.
         """
         norm = self._gradient(loss) if math.isfinite(loss.item()) else math.nan
         if not math.isfinite(norm):
@@ -68,7 +70,7 @@ class Learner:
         self.optimizer.step()
         self._move_average()
         for parameter in self.parameters:
-            # Fused optimizers do not say that they changed a weight; the keys of a bank are kept until one changes.
+            # Fused optimizers do not raise a parameter's version; cached keys of a bank depend on it.
             increment_version(parameter)
         self.steps += 1
         self.skipped_in_a_row = 0
@@ -76,7 +78,7 @@ class Learner:
 
     @torch.no_grad()
     def restart(self, weights: nn.Module) -> None:
-        """Go on from the weights of another such policy, as if nothing had been learned of the gradients so far."""
+        """Replace the weights by those of a policy of the same structure, and reset the optimizer."""
         for module in (self.policy, self.average):
             if module is not None:
                 module.load_state_dict(weights.state_dict())
@@ -97,7 +99,7 @@ class Learner:
             torch._foreach_lerp_(averaged, present, 1 - self.settings.average_decay)
 
     def _gradient(self, loss: torch.Tensor) -> float:
-        """Give every trained parameter its gradient, scaled down to `max_grad_norm`; the norm it had before."""
+        """Set the gradients of the trained parameters, clipped to `max_grad_norm`; returns the norm before clipping."""
         self.optimizer.zero_grad(set_to_none=True)
         with repeatable():
             loss.backward(inputs=self.parameters)
@@ -125,3 +127,25 @@ def _trained(policy: nn.Module, frozen: Collection[str]) -> list[nn.Parameter]:
 
 def _within(parameter: str, place: str) -> bool:
     return parameter == place or parameter.startswith(f"{place}.")
+
+
+def learning_rate_factor(update: int, total: int, settings: OptimizerSettings) -> float:
+    """The learning rate of update `update` (from 0) of `total`, as a share of the peak.
+
+    The rate rises linearly over `warmup_steps` updates, the last of which has the peak. It then follows the schedule,
+    so that update `total` - 1 and all later ones have `final_learning_rate_share`.
+    """
+    peak = max(settings.warmup_steps, 1) - 1
+    if update < peak:
+        return (update + 1) / settings.warmup_steps
+    progress = min(1.0, (update - peak) / (total - 1 - peak)) if total - 1 > peak else 0.0
+    final = settings.final_learning_rate_share
+    return final + (1 - final) * SCHEDULES[settings.schedule](progress)
+
+
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "constant": lambda _progress: 1.0,
+    "linear": lambda progress: 1 - progress,
+    "cosine": lambda progress: (1 + math.cos(math.pi * progress)) / 2,
+}
+"""Schedules: progress from the peak (0) to the last update (1) -> the remaining share of the fall."""

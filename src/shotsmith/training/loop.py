@@ -1,7 +1,7 @@
-"""The loop all phases share: resume, epochs, validation, a checkpoint and a row of metrics per epoch.
+"""The loop of every phase: resume, epochs, validation, a checkpoint and a row of metrics per epoch.
 
-The state file is the commit point of an epoch. Rows and TensorBoard are written after it and, should a kill come
-between, restored from it; what a kill interrupts before it is replayed with the same random numbers.
+The state file is the commit point of an epoch. Rows and TensorBoard files are written after it, and restored from it
+after a kill; work that a kill interrupts before the commit is repeated with the same random numbers.
 """
 
 from __future__ import annotations
@@ -24,24 +24,28 @@ from shotsmith.policies.protocol import Policy
 from shotsmith.progress import Progress, Silent
 from shotsmith.recipe import OptimizerSettings
 from shotsmith.runs import Phase
-from shotsmith.training.early_stopping import should_stop
 from shotsmith.training.learner import Learner
-from shotsmith.training.metrics_log import MetricsLog, Row
-from shotsmith.training.order import QueryOrder
+from shotsmith.training.metrics_log import MetricsLog, MetricsRow
+from shotsmith.training.seeding import QueryOrder
 from shotsmith.training.state import load_state, save_state, state_values
-from shotsmith.training.validation import Validation
+from shotsmith.training.validation import Validation, should_stop
+
+STATE = "state.safetensors"
+"""The name of the file, in the folder of a phase's state."""
 
 
 @dataclass(frozen=True, slots=True)
 class PhaseRun:
-    """Where one phase of one seed keeps its things."""
+    """The folder, manifest, log and progress of one phase of one seed."""
 
     folder: Path
     """The phase's folder: checkpoints `epoch-NNN`, and `state/` for resuming."""
     manifest: Manifest
-    """What every checkpoint says; epoch and metrics are filled in."""
+    """The manifest of every checkpoint; epoch and metrics are filled in."""
     log: MetricsLog
     progress: Progress = Silent()  # noqa: RUF009 - it has no state
+    sync: Callable[[], None] = lambda: None
+    """Called before an epoch is committed: has the disk keep what the epoch rests on."""
 
     @property
     def seed(self) -> int:
@@ -55,15 +59,15 @@ class PhaseRun:
 
     @property
     def state_file(self) -> Path:
-        """What resuming needs."""
-        return self.folder / "state" / "state.safetensors"
+        """The file from which the phase resumes."""
+        return self.folder / "state" / STATE
 
     def epoch_folder(self, epoch: int) -> Path:
-        """The checkpoint of an epoch."""
+        """The folder of an epoch's checkpoint."""
         return self.folder / f"epoch-{epoch:03d}"
 
     def origin(self, epoch: int) -> str:
-        """What the completions of an epoch are asked for under."""
+        """The origin under which the completions of an epoch are requested."""
         return f"seed-{self.seed}/{self.phase}/epoch-{epoch:03d}"
 
 
@@ -74,15 +78,15 @@ TrainEpoch = Callable[[int, Learner], dict[str, float]]
 """Trains one epoch (from 1) with the learner and returns its metrics."""
 
 
-class Further(Protocol):
-    """What a phase keeps beside policy and optimizer, and needs again to go on."""
+class ExtraState(Protocol):
+    """State of a phase beside policy and optimizer that resuming needs."""
 
     def state(self) -> tuple[Mapping[str, torch.Tensor], Mapping[str, float]]:
-        """Tensors and numbers."""
+        """The tensors and numbers to save."""
         ...
 
     def restore(self, tensors: Mapping[str, torch.Tensor], numbers: Mapping[str, float]) -> None:
-        """Put back what `state` gave."""
+        """Restore what `state` returned."""
         ...
 
 
@@ -96,23 +100,23 @@ def run_epochs(
     *,
     updates: int,
     frozen: Collection[str] = (),
-    further: Further | None = None,
-) -> list[Row]:
-    """Train the epochs that are not done yet; the policy ends with the weights of the last one, in eval mode.
+    extra: ExtraState | None = None,
+) -> list[MetricsRow]:
+    """Train the epochs that are not done yet; the policy ends with the weights of the last epoch, in eval mode.
 
-    What is validated and saved as a checkpoint is the average of the weights (OptimizerSettings.average_decay).
+    The moving average of the weights (OptimizerSettings.average_decay) is validated and saved as a checkpoint.
 
-    `updates` are those of all epochs, for the schedule of the learning rate; parameters whose names begin with one
-    of `frozen` stay as they are. Returns the rows of all epochs, fewer than asked for where training stopped early.
-    A policy that starts as similarity gets a row and a checkpoint of its start too, as epoch 0: it takes part in the
-    choice of the best epoch. Called again after a kill training goes on, bitwise as if nothing had happened; once all
-    epochs are done it only loads. Raises CheckpointError where the state on disk was made with other settings or from
-    other weights, TrainingError where training cannot go on.
+    `updates` is the number of updates in all epochs, for the learning-rate schedule. `frozen` names the modules and
+    parameters that are not trained, `extra` is further state to resume. Returns the rows of all epochs, fewer if
+    training stopped early. A policy that starts as similarity has an epoch 0 with a row and a checkpoint: its start
+    takes part in the choice of the best epoch. Called again after a kill, training resumes with the same bits; once
+    all epochs are done, the weights are only loaded. Raises CheckpointError if the state on disk was made with other
+    settings or from other weights, TrainingError if training cannot continue.
     """
     fingerprint = digest(run.phase, str(run.seed), settings.model_dump_json(), save(policy.state_dict()))
     average = copy.deepcopy(policy).eval().requires_grad_(False) if settings.average_decay else None
     learner = Learner(policy, settings, updates, frozen, average)
-    phase = _Phase(policy, average, learner, order, run, fingerprint, further)
+    phase = _PhaseTraining(policy, average, learner, order, run, fingerprint, extra)
     rows = phase.resume()
     first = 0 if policy.settings.start == "similarity" else 1
     with run.progress.task(f"{run.phase}, seed {run.seed}", settings.epochs, "epoch") as advance:
@@ -134,8 +138,8 @@ def run_epochs(
 
 
 @dataclass(frozen=True, slots=True)
-class _Phase:
-    """All that changes while a phase is trained."""
+class _PhaseTraining:
+    """A phase in training: everything that its state file covers."""
 
     policy: Policy
     average: Policy | None
@@ -143,20 +147,20 @@ class _Phase:
     order: QueryOrder
     run: PhaseRun
     fingerprint: str
-    further: Further | None
+    extra: ExtraState | None
 
     @property
     def judged(self) -> Policy:
-        """The policy that is validated and saved."""
+        """The policy that is validated and saved: the averaged one if there is an average."""
         return self.policy if self.average is None else self.average
 
-    def commit(self, rows: list[Row]) -> None:
+    def commit(self, rows: list[MetricsRow]) -> None:
         """Write the checkpoint of the last row's epoch, then the state."""
         row = rows[-1]
         figures = {name: value for name, value in row.items() if not name.startswith("time/")}
         manifest = self.run.manifest.model_copy(update={"epoch": row["epoch"], "metrics": figures})
         save_policy(self.run.epoch_folder(int(row["epoch"] or 0)), self.judged, manifest)
-        tensors, numbers = self.further.state() if self.further else ({}, {})
+        tensors, numbers = self.extra.state() if self.extra else ({}, {})
         if self.average is not None:
             tensors = {**tensors, **{_AVERAGE + name: value for name, value in self.average.state_dict().items()}}
         values = {
@@ -168,10 +172,11 @@ class _Phase:
             "skipped_in_a_row": self.learner.skipped_in_a_row,
             "further": dict(numbers),
         }
+        self.run.sync()
         save_state(self.run.state_file, self.policy, self.learner.optimizer, values, tensors)
 
-    def resume(self) -> list[Row]:
-        """Put everything back as the last commit left it; the rows of the epochs that are done."""
+    def resume(self) -> list[MetricsRow]:
+        """Restore everything from the last commit; returns the rows of the finished epochs."""
         if not self.run.state_file.exists():
             return []
         values = state_values(self.run.state_file)
@@ -189,15 +194,15 @@ class _Phase:
         if self.average is not None:
             weights = {name.removeprefix(_AVERAGE): value for name, value in averaged.items()}
             load_weights(self.average, weights, self.run.state_file)
-        if self.further:
-            self.further.restore(tensors, values["further"])
-        rows: list[Row] = values["rows"]
+        if self.extra:
+            self.extra.restore(tensors, values["further"])
+        rows: list[MetricsRow] = values["rows"]
         for row in rows:
             self.run.log.append(row)
         return rows
 
 
-def _row(run: PhaseRun, epoch: int, metrics: Mapping[str, float]) -> Row:
-    """Seed, phase and epoch, then every metric that is a number: what does not apply is absent, never NaN."""
-    identity: Row = {"seed": run.seed, "phase": run.phase, "epoch": epoch}
+def _row(run: PhaseRun, epoch: int, metrics: Mapping[str, float]) -> MetricsRow:
+    """The row of an epoch: seed, phase, epoch and every finite metric. A metric that does not apply is absent."""
+    identity: MetricsRow = {"seed": run.seed, "phase": run.phase, "epoch": epoch}
     return identity | {name: value for name, value in metrics.items() if math.isfinite(value)}

@@ -1,4 +1,4 @@
-"""Groups of rollouts for GRPO: sampled from the policy, recorded, or some of each, until enough carry signal."""
+"""Groups of rollouts for GRPO: sampled from the policy, recorded or mixed, until enough of them carry signal."""
 
 from __future__ import annotations
 
@@ -15,37 +15,40 @@ from shotsmith.records import Sequence
 from shotsmith.training.advantages import advantages
 from shotsmith.training.groups import Groups, concatenate, finite_reward
 
-Scorer = Callable[[list[tuple[int, Sequence]], str], list[float | None]]
-"""(pairs of training query and sequence, origin) -> a reward for each pair, None where the completion failed."""
+Rewarder = Callable[[list[tuple[int, Sequence]], str], list[float | None]]
+"""Rewards sequences: (pairs of training query and sequence, origin) -> a reward per pair, None for failed completions.
 
-Source = Callable[[list[int], int], Groups]
-"""(queries, position of the first in the order of queries) -> one group per query."""
+The origin says for which part of the run the completions are requested.
+"""
 
-Take = Callable[[int], tuple[list[int], int]]
-"""The next so many queries, and the position of the first."""
+GroupSource = Callable[[list[int], int], Groups]
+"""Draws groups: (queries, position of the first one in the order of queries) -> one group per query."""
+
+TakeQueries = Callable[[int], tuple[list[int], int]]
+"""Takes a number of queries: number -> (the next queries, position of the first one in the order of queries)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Collected:
+class StepGroups:
     """The groups of one step."""
 
     entering: Groups
-    """Those that enter the update. May be empty."""
+    """The groups that enter the update; may be empty."""
     sampled: Groups
-    """All that were sampled, those left out included."""
+    """All groups that were sampled, including those left out."""
 
 
 def on_policy(
     policy: Policy,
     inputs: InputsTable,
-    scorer: Scorer,
+    rewarder: Rewarder,
     settings: GrpoSettings,
     generator: torch.Generator,
     origin: str,
-) -> Source:
-    """Groups sampled from the policy as it is when they are asked for; lengths are taken in turn.
+) -> GroupSource:
+    """A source of groups sampled from the current weights of `policy`; the lengths in `settings.shots` take turns.
 
-    Where the policy can stop, all groups may have the greatest length: how long they get is its choice.
+    If the policy can stop, every group has the greatest length as limit, and the policy chooses the lengths.
     """
     lengths = (max(settings.shots),) if policy.can_stop else settings.shots
 
@@ -55,19 +58,19 @@ def on_policy(
         for shots in sorted(set(turns)):
             chosen = [query for query, turn in zip(queries, turns, strict=True) if turn == shots]
             parts.append(_sampled(policy, inputs, chosen, shots, settings, generator))
-        return rewarded(concatenate(parts), scorer, origin, outwards=policy.outwards)
+        return rewarded(concatenate(parts), rewarder, origin, outwards=policy.outwards)
 
     return sample
 
 
-def recorded(groups: Groups) -> Source:
-    """Recorded groups, whole. Every query asked for must have one."""
+def recorded(groups: Groups) -> GroupSource:
+    """A source of whole recorded groups. Every requested query must have one."""
     where = {int(row): number for number, row in enumerate(groups.rows.tolist())}
     return lambda queries, _position: groups[torch.tensor([where[query] for query in queries])]
 
 
-def mixture(first: Source, second: Source, share: float, in_second: frozenset[int]) -> Source:
-    """Of the queries, in turn, `share` from `second` where it has them; the others from `first`."""
+def mixture(first: GroupSource, second: GroupSource, share: float, in_second: frozenset[int]) -> GroupSource:
+    """A source that takes a `share` of the queries from `second`, where it has them, and the others from `first`."""
 
     def draw(queries: list[int], position: int) -> Groups:
         seconds = [
@@ -83,10 +86,10 @@ def mixture(first: Source, second: Source, share: float, in_second: frozenset[in
     return draw
 
 
-def rewarded(groups: Groups, scorer: Scorer, origin: str, *, outwards: bool = False) -> Groups:
-    """The groups with the rewards of their sequences; equal sequences of a query are asked for once.
+def rewarded(groups: Groups, rewarder: Rewarder, origin: str, *, outwards: bool = False) -> Groups:
+    """The groups with the rewards of their sequences; equal sequences of a query are rewarded once.
 
-    `outwards`: the first choice of a sequence stands next to the query. Raises InputError where a reward is not finite.
+    `outwards`: the first choice of a sequence is placed next to the query. Raises InputError if a reward is not finite.
     """
     present = (groups.sequences != -1).any(-1)
     pairs = [
@@ -95,7 +98,7 @@ def rewarded(groups: Groups, scorer: Scorer, origin: str, *, outwards: bool = Fa
         for sequence in group
     ]
     asked = list(dict.fromkeys(pair for pair, there in zip(pairs, present.flatten().tolist(), strict=True) if there))
-    found = dict(zip(asked, scorer(asked, origin), strict=True))
+    found = dict(zip(asked, rewarder(asked, origin), strict=True))
     listed = [found.get(pair) for pair in pairs]
     rewards = [
         0.0 if reward is None else finite_reward(*pair, reward) for pair, reward in zip(pairs, listed, strict=True)
@@ -105,11 +108,11 @@ def rewarded(groups: Groups, scorer: Scorer, origin: str, *, outwards: bool = Fa
     return dataclasses.replace(groups, values=values, valid=valid)
 
 
-def collect(source: Source, take: Take, wanted: int, settings: AdvantageSettings) -> Collected:
-    """`wanted` groups. Those without signal are kept, left out, or replaced by groups of the next queries.
+def collect(source: GroupSource, take: TakeQueries, wanted: int, settings: AdvantageSettings) -> StepGroups:
+    """Collect `wanted` groups; groups without signal are kept, left out, or replaced by groups of the next queries.
 
-    After `max_resamples` further draws the step makes do with what it has. What carries signal is decided on the
-    rewards of whole groups.
+    After `max_resamples` further draws the step may have fewer groups. Whether a group carries signal is decided on
+    the rewards of the whole group.
     """
     sampled: list[Groups] = []
     entering: list[Groups] = []
@@ -125,7 +128,7 @@ def collect(source: Source, take: Take, wanted: int, settings: AdvantageSettings
         missing -= int(enters.sum())
         if not missing:
             break
-    return Collected(concatenate(entering), concatenate(sampled))
+    return StepGroups(concatenate(entering), concatenate(sampled))
 
 
 def _sampled(

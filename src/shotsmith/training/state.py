@@ -1,4 +1,4 @@
-"""The state of a phase between two epochs, in one file that is either whole or absent."""
+"""The state of a phase between two epochs, in one file that is replaced atomically."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def save_state(
     for index, entries in optimizer.state_dict()["state"].items():
         tensors |= _prefixed(f"{_OPTIMIZER}{index}.", entries)
     with replacing(file) as temporary:
-        told = json.dumps(values, allow_nan=False)
-        save_file(tensors, temporary, metadata={"values": told, "digest": _digest(tensors, told)})
+        encoded = json.dumps(values, allow_nan=False)
+        save_file(tensors, temporary, metadata={"values": encoded, "digest": _digest(tensors, encoded)})
 
 
 def load_state(file: Path, policy: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    """Put weights and optimizer state back, bit for bit, and return the further tensors.
+    """Restore weights and optimizer state, bit for bit, and return the further tensors.
 
-    Raises CheckpointError where they do not fit.
+    Raises CheckpointError if the tensors do not fit the policy or the file cannot be read.
     """
     tensors, _ = _read(file)
     load_weights(policy, _without(_POLICY, tensors), file)
@@ -83,7 +83,7 @@ def _read(file: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
 
 
 def _digest(tensors: Tensors, values: str) -> str:
-    """SHA-256 over everything the file holds: names, types, shapes, numbers and values."""
+    """SHA-256 over the names, types, shapes and numbers of the tensors, and the values."""
     parts: list[str | bytes] = [values]
     for name, tensor in sorted(tensors.items()):
         flat = tensor.detach().cpu().contiguous().reshape(-1)

@@ -1,8 +1,9 @@
-"""One step of GRPO: what is fixed over its updates, and one update.
+"""One step of GRPO: the batch that is fixed over the updates of the step, and one update.
 
-Four policies are kept apart: the one being trained; the old one, that ratios are formed with (the policy as the step
-began, or the reference where told so); the behaviour policy, that chose the sequences (it differs from the old one for
-recorded rollouts and for temperatures other than 1); and the reference, that KL is measured from.
+Four policies are involved: the policy being trained; the old policy, with which ratios are formed (the policy at the
+beginning of the step, or the reference with `reference.old_is_reference`); the behaviour policy, which chose the
+sequences (it differs from the old policy for recorded rollouts and for temperatures other than 1); and the reference,
+from which KL is measured.
 """
 
 from __future__ import annotations
@@ -16,19 +17,22 @@ import torch
 from shotsmith.policies.inputs import InputsTable
 from shotsmith.policies.protocol import BankInputs, Inputs, Policy, pick, taken
 from shotsmith.recipe import GrpoSettings
-from shotsmith.training.advantages import Advantages, advantages, standardise
+from shotsmith.training.advantages import Advantages, advantages, keep_top, standardise
 from shotsmith.training.groups import Groups
-from shotsmith.training.importance import effective_sample_size, truncated_weights
-from shotsmith.training.kl import estimated_kl, exact_entropy, exact_kl
 from shotsmith.training.learner import Learner
-from shotsmith.training.losses import clipped_surrogate, mean_over_sequences
-from shotsmith.training.reference import Reference
-from shotsmith.training.truncation import keep_top
+from shotsmith.training.losses import (
+    clipped_surrogate,
+    effective_sample_size,
+    exact_entropy,
+    mean_over_sequences,
+    truncated_weights,
+)
+from shotsmith.training.reference import Reference, divergence
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """The groups of one step and what stays the same over its updates."""
+class UpdateBatch:
+    """The groups of one step, and the tensors that are fixed over its updates."""
 
     inputs: Inputs | BankInputs
     groups: Groups
@@ -38,7 +42,7 @@ class Batch:
     reference: torch.Tensor
     """[B, G, T, K] log-probabilities under the reference policy."""
     old_log_probs: torch.Tensor | None
-    """[B, G, T] under the old policy; None: those of the first update's own forward pass."""
+    """[B, G, T] log-probabilities under the old policy; None until the first update has computed them."""
 
 
 @torch.no_grad()
@@ -49,8 +53,8 @@ def prepare(
     groups: Groups,
     settings: GrpoSettings,
     kept: int | None = None,
-) -> Batch:
-    """The batch of some groups; `kept` cuts each of them to its best rollouts."""
+) -> UpdateBatch:
+    """Compute the batch of a step from its groups; `kept` is the number of best rollouts to keep of each group."""
     embedded = inputs.batch(groups.rows.numpy(), groups.shortlists)
     groups = groups.to(inputs.device)
     sequences = groups.sequences
@@ -67,7 +71,7 @@ def prepare(
             values = values - reference.beta * kl.sum(-1)
     if kept is not None:
         groups = groups.where(keep_top(values, groups.valid, kept))
-    return Batch(
+    return UpdateBatch(
         inputs=embedded,
         groups=groups,
         advantages=advantages(values, groups.valid, settings.advantage, groups.weights),
@@ -77,24 +81,10 @@ def prepare(
     )
 
 
-def divergence(
-    distributions: torch.Tensor,
-    reference: torch.Tensor,
-    sequences: torch.Tensor,
-    steps: torch.Tensor,
-    settings: GrpoSettings,
-) -> torch.Tensor:
-    """KL of each step [B, G, T], or estimated for each sequence as a whole [B, G, 1]; 0 where nothing counts."""
-    if settings.kl.estimator == "exact":
-        return exact_kl(distributions, reference).masked_fill(~steps, 0.0)
-    taken_under = (pick(distributions, sequences), pick(reference, sequences))
-    return estimated_kl(*taken_under, steps, settings.kl.estimator, settings.importance_level)
-
-
 def update(
-    policy: Policy, reference: Reference, learner: Learner, batch: Batch, settings: GrpoSettings
-) -> tuple[dict[str, float], Batch]:
-    """One update on a batch: its metrics (as they were before the weights changed), and the batch for the next one."""
+    policy: Policy, reference: Reference, learner: Learner, batch: UpdateBatch, settings: GrpoSettings
+) -> tuple[dict[str, float], UpdateBatch]:
+    """Make one update; returns its metrics, from before the weights changed, and the batch for the next update."""
     policy.train(settings.dropout)
     groups, steps = batch.groups, batch.steps
     distributions = policy.step_distributions(batch.inputs, groups.sequences)

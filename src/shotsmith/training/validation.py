@@ -1,8 +1,11 @@
-"""What chooses epochs: the reward of greedy sequences, and a loss on recorded rollouts, both on validation queries."""
+"""Validation of every epoch: the reward of greedy sequences, a loss on recorded rollouts, and early stopping.
+
+Everything here is computed on validation queries.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -15,24 +18,24 @@ from shotsmith.training.losses import reward_weighted_cross_entropy
 
 _BATCH = 128
 _MEASURED, _STEPS = 32, 4
-"""Validation queries, and greedy steps of each, on which shortlists are measured."""
+"""The number of validation queries, and of greedy steps of each, on which shortlists are measured."""
 
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """How a policy is judged after every epoch; each part may be left out."""
+    """The validation of a policy after every epoch; each part may be left out."""
 
     inputs: InputsTable | None = None
     """The validation queries."""
     rollouts: Groups | None = None
-    """Recorded rollouts of these queries."""
+    """Recorded rollouts of the validation queries."""
     answered: Callable[[Policy], dict[str, float]] | None = None
-    """Figures that need the VLM, such as {'val/reward': ...}."""
+    """Computes the figures of a policy that need the VLM, such as {'val/reward': ...}."""
 
     def metrics(self, policy: Policy) -> dict[str, float]:
-        """'val/loss' (also as 'val_loss') and whatever `answered` gives ('val/reward' also as 'val_reward').
+        """The metrics 'val/loss' (also as 'val_loss') and those of `answered` ('val/reward' also as 'val_reward').
 
-        Over a bank also what shortlists leave out (policies.shortlists).
+        Over a bank also the probability and the entries that shortlists leave out (policies.shortlists).
         """
         policy.eval()
         metrics: dict[str, float] = {}
@@ -55,7 +58,7 @@ class Validation:
 def validation_loss(policy: Policy, inputs: InputsTable, rollouts: Groups) -> float:
     """The RCE loss at tau = 1 with raw rewards, in eval mode, mean over queries.
 
-    It is a cross-entropy, not an expected reward, and need not rank epochs as accuracy does.
+    This is a cross-entropy, not an expected reward, and need not rank epochs as accuracy does.
     """
     policy.eval()
     total = 0.0
@@ -67,3 +70,12 @@ def validation_loss(policy: Policy, inputs: InputsTable, rollouts: Groups) -> fl
         loss = reward_weighted_cross_entropy(distributions.cpu(), batch.sequences, batch.values, batch.valid, tau=1.0)
         total += float(loss) * len(batch)
     return total / len(rollouts)
+
+
+def should_stop(rows: Iterable[Mapping[str, object]], patience: int) -> bool:
+    """Whether the last `patience` validated epochs all failed to exceed the best 'val_reward' before them.
+
+    `rows` are the rows of one phase in order. Epochs without a 'val_reward' do not count; patience 0 never stops.
+    """
+    rewards = [reward for row in rows if isinstance(reward := row.get("val_reward"), int | float)]
+    return bool(patience and rewards) and len(rewards) - 1 - rewards.index(max(rewards)) >= patience

@@ -31,7 +31,8 @@ def test_memory_that_is_freed_stays_with_the_process():
 
 GROWN = """
 import sys
-from shotsmith.vlms.pretrained.allocation import FreedMemory, keep_freed_memory, resident_bytes
+from shotsmith.memory import resident_bytes
+from shotsmith.vlms.pretrained.allocation import FreedMemory, keep_freed_memory
 keep_freed_memory()
 freed = FreedMemory(growth=100 << 20)
 block = bytearray(300 << 20)

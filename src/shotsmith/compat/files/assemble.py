@@ -21,7 +21,7 @@ from shotsmith.compat.files.records import (
 from shotsmith.compat.files.rl_data import RlEntry
 from shotsmith.data.official import read_official
 from shotsmith.diagnosis.evidence import Evidence
-from shotsmith.encoders.embedded import Floats
+from shotsmith.embeddings.embedded import Floats
 from shotsmith.errors import DataError, InputError
 from shotsmith.progress import Progress, Silent
 from shotsmith.records import Example

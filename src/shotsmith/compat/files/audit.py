@@ -13,7 +13,7 @@ import numpy as np
 from shotsmith.compat.files.audit_sequences import Known, Spotted, beams, out_of_range, pools, rl_data, spotted
 from shotsmith.compat.files.recognise import Source
 from shotsmith.compat.files.records import Accuracy, Imported
-from shotsmith.encoders.embedded import Floats
+from shotsmith.embeddings.embedded import Floats
 
 MEANINGS: Mapping[str, str] = {
     "no_signal": "All rewards (vqa_correct + vqa_acc_score) of the group are equal: whatever the learning rate, its "

@@ -12,7 +12,7 @@ from shotsmith.compat.checkpoints.inert_pickle import Opaque, StoredTensor
 from shotsmith.compat.checkpoints.torch_archive import read_archive, read_tensors
 from shotsmith.compat.files.numpy_pickle import Array, NotAnArray, read_array, speaks_of_numpy
 from shotsmith.compat.files.records import Role
-from shotsmith.encoders.embedded import Floats
+from shotsmith.embeddings.embedded import Floats
 from shotsmith.errors import DataError
 
 _DAMAGE = (zipfile.BadZipFile, OSError, EOFError, RuntimeError, ValueError, LookupError, OverflowError, struct.error)

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from shotsmith.compat.files.records import Accuracy, Imported, ImportedBeam, ImportedQuery, ImportedRollout, Role
-from shotsmith.encoders.embedded import Floats
+from shotsmith.embeddings.embedded import Floats
 from shotsmith.errors import DataError, InputError
 from shotsmith.files import file_digest, read_json, replacing_folder, write_json
 from shotsmith.records import Example

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from shotsmith.encoders.embedded import Floats
+from shotsmith.embeddings.embedded import Floats
 from shotsmith.records import Example
 
 Indices = tuple[int, ...]

@@ -12,14 +12,16 @@ from shotsmith.data.world.archive import DIRECT_ANSWERS, SINGLE_FACTS, records
 from shotsmith.data.world.drawing import draw
 from shotsmith.data.world.facts import build_world
 from shotsmith.data.world.questions import VISITORS, Question, annotate, ask, without_history
-from shotsmith.errors import InputError
-from shotsmith.files import read_json, replacing_folder, write_json
+from shotsmith.errors import DataError, InputError
+from shotsmith.files import file_digest, read_json, replacing_folder, write_json
 from shotsmith.progress import Advance, Progress, Silent
 from shotsmith.recipe.data import FIRST_WORLD, WorldSettings
 
 _FIRST_IMAGE = {"train": 100_000, "val": 200_000, "test": 300_000, "bank": 400_000}
 """First image id of each split. A bank may have any size, the others up to 100,000 examples."""
 _MANIFEST = "world.json"
+_CONTENTS = "contents.json"
+"""The digest of every other file: they are too many to wait for the disk at each, and a power loss may spoil some."""
 _FORMAT = 1
 """Raised whenever the same settings would give another world."""
 
@@ -45,7 +47,24 @@ def make_world(folder: Path, settings: WorldSettings, progress: Progress | None 
         for number, (split, size) in enumerate(sizes.items()):
             rng = np.random.default_rng([settings.seed, 2, number])
             _write_split(draft, split, islice(questions_of(split, settings, rng), size), rng, advance)
+        files = sorted(file for file in draft.rglob("*") if file.is_file())
+        write_json(draft / _CONTENTS, {file.relative_to(draft).as_posix(): file_digest(file) for file in files})
         write_json(draft / _MANIFEST, wanted)
+
+
+def check_world(folder: Path) -> None:
+    """Raise DataError naming the first file of a world that is not what was drawn.
+
+    Worlds of older versions say nothing of their files, and are taken as they are.
+    """
+    contents = read_json(folder / _CONTENTS) if (folder / _CONTENTS).exists() else {}
+    if not isinstance(contents, dict):
+        raise DataError("is no table of files", file=folder / _CONTENTS)
+    for name, content in contents.items():
+        file = folder / name
+        if not file.exists() or file_digest(file) != content:
+            problem = f"is not the file that was drawn; delete {folder}, and run again to have it drawn again"
+            raise DataError(problem, file=file)
 
 
 def questions_of(split: str, settings: WorldSettings, rng: np.random.Generator) -> Iterator[Question]:

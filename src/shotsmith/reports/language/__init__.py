@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from shotsmith.metrics.table import METRICS
+from shotsmith.metrics.table import METRICS, OF_CAPTIONS
 from shotsmith.plugins import Table
 from shotsmith.reports.language.captions import of_captions
 from shotsmith.reports.language.en import TEXT as ENGLISH
@@ -43,7 +43,7 @@ class Language:
 
     def measured_by(self, metric: str | None) -> Language:
         """The same where results are in that metric."""
-        return replace(self, text=of_captions(self.code, self.text)) if metric == "cider" else self
+        return replace(self, text=of_captions(self.code, self.text)) if metric == OF_CAPTIONS else self
 
     def say(self, key: str, **values: object) -> str:
         """The sentence `key` with its values; those that are NAMES (of selectors, columns ...) are translated."""

@@ -249,13 +249,13 @@ TEXT: dict[str, str] = {
     "on sequences this long, or has nothing better left in its pool.",
     "finding.more_shots_hurt.advice": "Train on every length it is tested with, or let the policy stop by itself.",
     "finding.failed_answers.title": "Test answers are missing",
-    "finding.failed_answers.evidence": "{failures} of {total} completions ({share:.1f} %) could not be had; the most "
+    "finding.failed_answers.evidence": "{failures} of {total} completions ({share:.1f} %) failed; the most "
     "frequent reason: {reason}",
     "finding.failed_answers.meaning": "The queries concerned count neither for nor against; the accuracies are those "
     "of the others.",
     "finding.failed_answers.advice": "Mend the cause and evaluate again: only what is missing is asked for.",
     "finding.failed_rollouts.title": "Completions failed during training",
-    "finding.failed_rollouts.evidence": "{rollouts} rollouts and {validation} validation answers could not be had.",
+    "finding.failed_rollouts.evidence": "{rollouts} rollouts and {validation} validation completions failed.",
     "finding.failed_rollouts.meaning": "They left their groups and validation figures; no reward was made of them. "
     "Many failures of one kind bias what is left.",
     "finding.failed_rollouts.advice": "Look at the VLM's errors, and run again: what is stored is not asked for twice.",

@@ -47,7 +47,6 @@ TEXT: dict[str, str] = {
     "name.vqa_accuracy": "官方 VQA 准确率",
     "name.vqa_accuracy_normalised": "VQA 准确率（一律归一化）",
     "name.vqa_accuracy_stemmed": "VQA 准确率（词干化，OK-VQA）",
-    "name.cider": "CIDEr-D",
     "name.exact_match": "标签完全一致",
     "name.data": "数据",
     "name.embed": "Embedding",

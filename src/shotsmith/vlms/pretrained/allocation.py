@@ -9,14 +9,13 @@ therefore given back whenever the process has grown by GROWTH.
 from __future__ import annotations
 
 import ctypes
-import os
 import sys
-from pathlib import Path
+
+from shotsmith.memory import resident_bytes
 
 _TRIM_THRESHOLD = -1
 _MMAP_MAX = -4
 _LARGEST = 2**31 - 1
-_STATUS = Path("/proc/self/statm")
 
 GROWTH = 400_000_000
 """Bytes. Several times what a pass of the built-in VLM takes, so that few passes pay for pages anew."""
@@ -46,11 +45,3 @@ class FreedMemory:
         self._trim(0)
         self._before = resident_bytes()
         return True
-
-
-def resident_bytes() -> int:
-    """Memory that the process holds now; 0 where the system does not say."""
-    try:
-        return int(_STATUS.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return 0

@@ -12,11 +12,13 @@ from typing import Any, Literal
 
 import torch
 from huggingface_hub import snapshot_download
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
     MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
     AutoConfig,
+    AutoModelForCausalLM,
     AutoModelForImageTextToText,
 )
 
@@ -27,9 +29,9 @@ from shotsmith.recipe import VLMSettings
 from shotsmith.vlms.pretrained.adapter import adapter_digest, merge_adapter
 from shotsmith.vlms.pretrained.allocation import keep_freed_memory
 from shotsmith.vlms.pretrained.processors import load_processor
-from shotsmith.vlms.pretrained.text_models import load_text_model, load_text_processor
-from shotsmith.vlms.pretrained.whole_model import refuse_half
+from shotsmith.vlms.pretrained.text_models import load_text_processor
 from shotsmith.vlms.prompting.prompts import Prompt, load_prompt
+from shotsmith.whole_model import load_whole
 
 _PROMPT_FILES = ("*.json", "*.jinja", "*.txt")
 """The files that decide what a model is sent: configuration, tokenizer, chat template."""
@@ -37,7 +39,7 @@ _PROMPT_FILES = ("*.json", "*.jinja", "*.txt")
 _MODEL_FILES = ("*.safetensors", *_PROMPT_FILES)
 """Those that decide what it answers."""
 
-_DAMAGE = (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, SafetensorError)
+_DAMAGE = (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, SafetensorError, StrictDataclassError)
 """What transformers raises where files are missing or damaged, or do not fit each other."""
 
 _CPU_TOKENS = 8192
@@ -61,30 +63,27 @@ class Pretrained:
 def load_pretrained(settings: VLMSettings) -> Pretrained:
     """Load model, adapter, processor and prompt template.
 
-    Raises InputError where there is no such model, its files are damaged, it is no model that answers prompts, it has
-    no chat template and the layout needs one, or the device does not exist.
+    Raises InputError where there is no such model, its files are damaged or hold other weights than the model's, it is
+    no model that answers prompts, it has no chat template and the layout needs one, or the device does not exist.
     """
     folder = model_folder(settings.path)
     device = _device(settings.device)
     if device.type == "cpu":
         keep_freed_memory()
     processor, prompt = load_processor_and_prompt(folder, settings)
-    options = {
-        "dtype": _dtype(settings, device),
-        "attn_implementation": settings.attention,
-        "device_map": settings.device_map,
-    }
+    load = AutoModelForImageTextToText if processor.image_token is not None else AutoModelForCausalLM
     try:
-        told = {**options, "output_loading_info": True}
-        loading: Any = AutoModelForImageTextToText.from_pretrained  # its types do not know of the loading info
-        model, loaded = (
-            load_text_model(folder, **told)
-            if processor.image_token is None
-            else loading(folder, trust_remote_code=False, **told)
+        model = load_whole(
+            load.from_pretrained,
+            folder,
+            dtype=_dtype(settings, device),
+            attn_implementation=settings.attention,
+            device_map=settings.device_map,
+            trust_remote_code=False,
         )
     except _DAMAGE as error:
-        raise InputError(f"its weights cannot be loaded: {error}", file=folder) from error
-    refuse_half(loaded, folder)
+        reason = " ".join(str(error).split())
+        raise InputError(f"its weights cannot be loaded: {reason}", file=folder) from error
     if settings.lora is not None:
         model = merge_adapter(model, Path(settings.lora).expanduser())
     if settings.device_map is None:
@@ -120,7 +119,10 @@ def load_processor_and_prompt(folder: Path, settings: VLMSettings) -> tuple[Any,
             what = "neither an image-text-to-text model nor a causal language model"
             raise InputError(f"is a {config.model_type!r} model, {what}", file=folder)
     except _DAMAGE as error:
-        raise InputError(f"cannot be loaded as a model of images and text, or of text: {error}", file=folder) from error
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"cannot be loaded as a model of images and text, or of text: {reason}", file=folder
+        ) from error
     if settings.prompt.layout != "plain" and processor.chat_template is None:
         raise InputError("has no chat template: it needs the layout plain", file=folder, field="vlm.prompt.layout")
     return processor, prompt

@@ -1,4 +1,4 @@
-"""Language models that take text alone: loaded by transformers, and asked through the interface of a processor."""
+"""Language models that take text alone: asked through the interface of a processor."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoTokenizer
 
 
 class TextProcessor:
@@ -43,8 +43,3 @@ def load_text_processor(folder: Path | str) -> TextProcessor:
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return TextProcessor(tokenizer)
-
-
-def load_text_model(folder: Path | str, **options: Any) -> Any:
-    """The language model saved in a folder, loaded with the options of `from_pretrained`. No code of its is run."""
-    return AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=False, **options)

@@ -1,1 +1,0 @@
-"""Frozen encoders: image and text embeddings of examples, computed once."""

@@ -1,1 +1,0 @@
-"""Samplers: which candidates each query may be shown."""

@@ -145,7 +145,7 @@ def test_a_wrong_key_is_one_clear_error_and_a_missing_one_names_its_variable(stu
 
 @pytest.mark.parametrize(("kind", "gives"), [("openai", False), ("vllm", True)])
 def test_a_server_says_that_it_counts_no_tokens_and_whether_it_gives_log_probs(stub, kind, gives):
-    vlm = vlm_of(stub, kind=kind)
+    vlm = load(stub, kind=kind)
     assert (vlm.counts_tokens, vlm.gives_log_probs) == (False, gives)
 
 

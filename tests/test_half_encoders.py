@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from shotsmith.encoders.load import load_encoder
+from shotsmith.embeddings.load import load_encoder
 from small_encoders import BOTH, IMAGES, TEXTS
 
 from shotsmith.errors import InputError

@@ -108,7 +108,7 @@ def test_all_faults_are_told_at_once_in_one_line(recipe_file):
 @pytest.mark.parametrize(
     ("value", "fault"),
     [
-        ({"data": {}}, "exactly one of 'world', 'okvqa', 'table', 'captions', 'texts' and 'hub'"),
+        ({"data": {}}, "exactly one of 'world', 'okvqa', 'table', 'captions', 'texts', 'hub' and 'reader'"),
         ({}, "data: Field required"),
         ({**MINIMAL, "seeds": [1, 2, 1]}, "seeds must differ"),
         ({**MINIMAL, "beam": {"queries": 801}, "supervised": {"epochs": 1}}, "beam.queries exceeds data.train_queries"),

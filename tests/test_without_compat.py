@@ -74,4 +74,4 @@ def test_files_that_it_cannot_read_are_errors_that_say_so(core: Path):
     (core / "train.log").write_text("Epoch Val Loss KL\n2 5.3 0.1\n", encoding="utf-8")
     done = run(core, "diagnose", "train.log")
     assert done.returncode == 2
-    assert "nothing that reads training logs is installed" in " ".join(done.stderr.split())
+    assert "no reader of training logs is installed" in " ".join(done.stderr.split())

@@ -14,7 +14,7 @@ from shotsmith.recipe.urls import hiding_credentials
 from shotsmith.visible import visible_line
 
 _FILE = "attempt.json"
-_MADE_WITH_A_RUN = frozenset({_FILE, "recipe.yaml", "environment.json", ".lock"})
+_MADE_WITH_A_RUN = frozenset({"memory.json", _FILE, "recipe.yaml", "environment.json", ".lock"})
 """What a folder holds in which nothing has been done."""
 
 How = Literal["failed", "interrupted", "killed", "finished"]

@@ -25,10 +25,10 @@ def test_it_chooses_what_greedy_chooses(name):
 
 
 @pytest.mark.parametrize("kind", ["ivf", "hnsw"])
-def test_it_chooses_what_greedy_chooses_on_an_approximate_index(kind):
+def test_it_chooses_what_greedy_chooses_on_an_approximate_index_that_is_searched_thoroughly(kind):
     settings = COMBINATIONS["plain"]
-    index = settings.index.model_copy(update={"kind": kind, "probes": 2})
-    policy = policy_of(settings.model_copy(update={"index": index, "shortlist": 8}))
+    index = settings.index.model_copy(update={"kind": kind, "probes": 200})
+    policy = policy_of(settings.model_copy(update={"index": index, "shortlist": 80}))
     inputs = bank_inputs_of(queries=12, entries=300)
     inputs.bank.remove(policy.greedy(inputs, 1)[:3, 0])
     assert [choose(policy, one, 5) for one in one_by_one(inputs)] == policy.greedy(inputs, 5).tolist()

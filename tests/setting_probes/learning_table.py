@@ -34,7 +34,7 @@ FAR = NEAR | {"grpo.kl.low": 1e-13, "grpo.kl.high": 1e-12}
 SYNCED = {"grpo.reference.sync_steps": 1, "grpo.beta": 0.5}
 STAGED = {"grpo.curriculum.kind": "staged", "grpo.curriculum.share": 0.3, "grpo.curriculum.epochs": 1}
 
-SEARCHED = {"policy.shortlist": 8, "policy.index.probes": 2}
+SEARCHED = {"policy.shortlist": 3, "policy.index.probes": 2}
 
 TABLE: Mapping[str, tuple[Any, ...]] = {
     "start_from": ("{here}/policy", learning.first),

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from shotsmith.embeddings.load import load_encoder
 from small_encoders import BOTH, IMAGES, TEXTS
 
+from shotsmith.embeddings.load import load_encoder
 from shotsmith.errors import InputError
 from shotsmith.recipe import EncoderSettings
 

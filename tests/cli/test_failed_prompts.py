@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from shotsmith import experiment
 from shotsmith.cli import app
 from shotsmith.completions.store import Store
 from shotsmith.errors import InputError, VLMError
@@ -46,6 +47,13 @@ def test_show_says_how_many_of_how_many_and_why_and_what_to_do(tmp_path: Path, s
     assert (told["failed"], told["asked"], told["times"], told["reason"]) == (7, 10, 7, LIMIT.reason)
     shown = CliRunner().invoke(app, ["show", str(run.folder)]).stdout
     assert f"7 of 10 prompts failed: {LIMIT.reason}" in shown and "--limit-mm-per-prompt" in shown
+
+
+def test_evaluate_says_it_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make_run(tmp_path, 7, 3)
+    monkeypatch.setattr(experiment, "stage", lambda *_arguments: None)
+    told = json.loads(CliRunner().invoke(app, ["evaluate", str(run.folder), "--json"]).stdout)["failed_prompts"]
+    assert (told["failed"], told["asked"], told["reason"]) == (7, 10, LIMIT.reason)
 
 
 def test_where_nothing_failed_nothing_is_said(tmp_path: Path) -> None:

@@ -12,9 +12,11 @@ from typer.testing import CliRunner, Result
 
 from shotsmith import experiment
 from shotsmith.cli import app
+from shotsmith.completions.store import Store
 from shotsmith.evaluation.free import BestFree
 from shotsmith.experiment import headroom as measuring
 from shotsmith.experiment.headroom import Headroom, Verdict
+from shotsmith.records import Completion, Failure
 
 
 def found(verdict: Verdict, difference: float = 40.0) -> Headroom:
@@ -94,3 +96,16 @@ def test_each_verdict_has_its_sentence(
 
 def test_a_single_query_is_refused(asked: list[object]) -> None:
     assert call("small.yaml", "--queries", "1").exit_code == 2 and asked == []
+
+
+def test_failed_prompts_are_told(asked: list[object], monkeypatch: pytest.MonkeyPatch) -> None:
+    def measure(_parts: object, _queries: int) -> Headroom:
+        with Store.open(Path("runs/small/completions.sqlite")) as store:
+            store.put_many([(f"{n:064x}", Failure("no room", permanent=True)) for n in range(7)], "headroom")
+            store.put_many([(f"{n:064x}", Completion("red")) for n in range(900, 903)], "headroom")
+        return found("worth")
+
+    monkeypatch.setattr(measuring, "headroom", measure)
+    told = json.loads(call("small.yaml", "--json").stdout)["failed_prompts"]
+    assert (told["failed"], told["asked"], told["reason"]) == (7, 10, "no room")
+    assert "7 of 10 prompts failed: no room" in call("small.yaml").stdout

@@ -11,6 +11,7 @@ import typer
 from shotsmith.cli.options import Json, Quiet, RunFolder, print_json
 
 if TYPE_CHECKING:
+    from shotsmith.completions.summary import FailedPrompts
     from shotsmith.runs import Run
 
 
@@ -37,6 +38,7 @@ def evaluate(
     """
     from shotsmith import experiment, runs
     from shotsmith.cli.terminal import listening
+    from shotsmith.completions.summary import failed_prompts_of
     from shotsmith.errors import InputError
 
     opened = runs.Run.open(run)
@@ -44,18 +46,20 @@ def evaluate(
         raise InputError("--selections are evaluated with the run's own VLM, without --vlm")
     if selections is not None or vlm is not None:
         tables = _given(opened, selections, name, quiet) if selections is not None else _with(opened, vlm, quiet)
+        failed = failed_prompts_of(opened)
         if as_json:
-            print_json(tables)
+            print_json(tables | {"failed_prompts": failed and failed.as_json()})
         elif not quiet:
-            _print_tables(tables)
+            _print_tables(tables, failed)
         return
     with opened.lock(), listening(quiet) as progress:
         experiment.stage(opened, "evaluate", progress)
-    shown = runs.show(opened)
+    shown, failed = runs.show(opened), failed_prompts_of(opened)
     if as_json:
-        print_json({key: shown[key] for key in ("test", "contrasts", "best_free", "validation", "recall")})
+        kept = {key: shown[key] for key in ("test", "contrasts", "best_free", "validation", "recall")}
+        print_json(kept | {"failed_prompts": failed and failed.as_json()})
     elif not quiet:
-        _print_evaluation(shown)
+        _print_evaluation(shown, failed)
 
 
 def _given(run: Run, file: Path, name: str | None, quiet: bool) -> dict[str, Any]:
@@ -76,9 +80,9 @@ def _with(run: Run, recipe: Path | None, quiet: bool) -> dict[str, Any]:
         return evaluate_with(run, settings, progress)
 
 
-def _print_tables(tables: Mapping[str, Any]) -> None:
+def _print_tables(tables: Mapping[str, Any], failed: FailedPrompts | None) -> None:
     from shotsmith.cli.console import Console
-    from shotsmith.cli.tables import contrasts_table, results_table
+    from shotsmith.cli.tables import contrasts_table, print_failed, results_table
     from shotsmith.evaluation.served import told
 
     console = Console()
@@ -89,11 +93,12 @@ def _print_tables(tables: Mapping[str, Any]) -> None:
         console.print(f"Of the log, {told(tables['log'])}.", highlight=False)
     if excluded := len(tables["excluded"]):
         console.print(f"{excluded} selections are missing or have no answer; their queries are left out.")
+    print_failed(failed, console)
 
 
-def _print_evaluation(shown: dict[str, Any]) -> None:
+def _print_evaluation(shown: dict[str, Any], failed: FailedPrompts | None) -> None:
     from shotsmith.cli.console import Console
-    from shotsmith.cli.tables import contrasts_table, print_results, print_verdict
+    from shotsmith.cli.tables import contrasts_table, print_failed, print_results, print_verdict
 
     console = Console()
     print_results(shown, console)
@@ -104,4 +109,5 @@ def _print_evaluation(shown: dict[str, Any]) -> None:
             f"The test queries were looked at {looks} times, with other policies each time: whoever chooses "
             "among these figures has fitted them."
         )
+    print_failed(failed, console)
     print_verdict(shown, console)

@@ -10,6 +10,7 @@ import typer
 from shotsmith.cli.options import Json, Out, Overrides, Quiet, RecipeFile, print_json, recipe_in
 
 if TYPE_CHECKING:
+    from shotsmith.completions.summary import FailedPrompts
     from shotsmith.experiment.headroom import Headroom
 
 
@@ -37,6 +38,7 @@ def headroom(
     from shotsmith import experiment
     from shotsmith.attempts import absent_folders, attempt
     from shotsmith.cli.terminal import listening
+    from shotsmith.completions.summary import failed_prompts_of
     from shotsmith.experiment.headroom import headroom as measure
     from shotsmith.experiment.parts import Parts
     from shotsmith.runs import Run
@@ -48,10 +50,11 @@ def headroom(
         experiment.run(settings, run, progress, until="pools")
         with Parts(settings, run, progress) as parts, parts.explaining():
             found = measure(parts, queries)
+    failed = failed_prompts_of(run)
     if as_json:
-        print_json({**found.to_json(), "sentence": sentence(found)})
+        print_json({**found.to_json(), "sentence": sentence(found), "failed_prompts": failed and failed.as_json()})
     elif not quiet:
-        _print(found)
+        _print(found, failed)
 
 
 def sentence(found: Headroom) -> str:
@@ -72,11 +75,12 @@ def sentence(found: Headroom) -> str:
     )
 
 
-def _print(found: Headroom) -> None:
+def _print(found: Headroom, failed: FailedPrompts | None) -> None:
     from shotsmith.cli.console import Console
-    from shotsmith.cli.tables import results_table
+    from shotsmith.cli.tables import print_failed, results_table
 
     console = Console()
     console.print(results_table(found.rows, console.width))
     console.print(f"{found.queries} validation queries; the oracle looks at the answers", highlight=False)
+    print_failed(failed, console)
     console.print(sentence(found), highlight=False, markup=False, soft_wrap=True)

@@ -5,7 +5,7 @@ with the local VLM, with a real server on loopback, and beside a run that shares
 damage, a run is killed once, one of its files is cut off, ended by zeros, torn in its last page or emptied, and the
 run is taken up again: it must end as if nothing had happened, or with one line that names the file.
 
-    python benchmarks/crashes.py [--kills 100] [--damages 30] [--seed 0] [--only local] [--json]
+    python benchmarks/crashes.py [--kills 100] [--damages 30] [--seed 0] [--only local] [--files '*-wal'] [--json]
 
 In a store that two runs share it depends on time who is first to ask for a prompt, and which prompts pass the VLM with
 it, on which the last bits of log-probabilities depend: there, as with the server, training goes by texts alone, and
@@ -114,14 +114,17 @@ class Crashes:
             self._judge(setting, f"{name}, {killed} kills", code, runs.log(name), apart, None)
             shutil.rmtree(runs.folder / name)
 
-    def damage(self, runs: Runs, damages: int) -> None:
-        """Damage as many runs, each once and after a kill."""
+    def damage(self, runs: Runs, damages: int, pattern: str) -> None:
+        """Damage as many runs, each once and after a kill, in a file of this name."""
         seconds, whole = reference(runs)
         for number in range(damages):
             name = f"damaged-{number}"
             process = runs.start(name)
             ended(process, self.draws.uniform(0.15, 1) * seconds)
-            file = self._drawn(runs.folder / name)
+            file = self._drawn(runs.folder / name, pattern)
+            if file is None:
+                self.counts["damages_without_file"] += 1
+                continue
             how = self.draws.choice(DAMAGES)
             told = damaged(file.read_bytes(), how, self.draws)
             file.write_bytes(told)
@@ -141,15 +144,15 @@ class Crashes:
                 return code, killed
         return ended(runs.start(name)), kills
 
-    def _drawn(self, run: Path) -> Path:
-        """A file of a run that is not empty, each kind of files as likely as any other."""
+    def _drawn(self, run: Path, pattern: str) -> Path | None:
+        """A file of a run that is not empty, each kind of files as likely as any other; None where there is none."""
         kinds: dict[tuple[str, ...], list[Path]] = {}
-        for file in sorted(run.rglob("*")):
+        for file in sorted(run.rglob(pattern)):
             if file.is_file() and file.stat().st_size and file.name != ".lock":
                 parts = file.relative_to(run).parts
                 kind = (parts[0], file.suffix) if parts[0] != "completions.vision" else parts[:1]
                 kinds.setdefault(kind, []).append(file)
-        return self.draws.choice(kinds[self.draws.choice(sorted(kinds))])
+        return self.draws.choice(kinds[self.draws.choice(sorted(kinds))]) if kinds else None
 
     def _judge(
         self, setting: str, what: str, code: int | None, log: Path, apart: Sequence[str], file: Path | None
@@ -197,6 +200,7 @@ def main() -> None:
     parser.add_argument("--damages", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", choices=SETTINGS, help="kill in this setting alone")
+    parser.add_argument("--files", default="*", help="damage files of these names alone, such as '*-wal'")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     settings = [options.only] if options.only else list(SETTINGS)
@@ -222,7 +226,7 @@ def main() -> None:
                 crashes.kill(setting, Runs(place, recipe, (*SMALLER, *texts), shared), kills)
         if options.damages:
             (folder / "damages").mkdir()
-            crashes.damage(Runs(folder / "damages", recipe, SMALLER), options.damages)
+            crashes.damage(Runs(folder / "damages", recipe, SMALLER), options.damages, options.files)
     if not options.json:
         for name, count in sorted(crashes.counts.items()):
             sys.stdout.write(f"{name:20} {count:6}\n")

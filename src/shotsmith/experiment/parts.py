@@ -30,6 +30,7 @@ from shotsmith.embeddings.load import load_encoder
 from shotsmith.embeddings.pools import load_or_draw
 from shotsmith.errors import InputError, TrainingError, VLMError
 from shotsmith.experiment.fitting import check_context, check_queries
+from shotsmith.experiment.paid import check_paid, note_paid
 from shotsmith.metrics.measure import measure_of
 from shotsmith.policies.inputs import InputsTable
 from shotsmith.progress import Progress
@@ -168,9 +169,10 @@ class Parts:
 
     @cached_property
     def collector(self) -> Collector:
-        """Asks the store first, then the VLM."""
+        """Asks the store first, then the VLM. Raises StoreError where the store has lost completions of this run."""
         file = self.recipe.store or self.run.completions
         self._store = Store.open(file)
+        check_paid(self.run.folder, file, self._store.count(self._paid_by("")))
         vlm = load_vlm(_with_vision_cache(self.recipe.vlm, file.with_suffix(".vision")))
         self._check_prompts(vlm)
         if isinstance(vlm, Counting):
@@ -191,9 +193,10 @@ class Parts:
         return self.collector.ask(requests, self._paid_by(origin))
 
     def sync(self) -> None:
-        """Wait until the disk has every completion: what is written down next may rest on them."""
+        """Wait until the disk has every completion, and note their number: what is written next may rest on them."""
         if self._store is not None:
             self._store.sync()
+            note_paid(self.run.folder, self._store.count(self._paid_by("")))
 
     @contextmanager
     def explaining(self) -> Iterator[None]:

@@ -119,8 +119,8 @@ class Crashes:
         seconds, whole = reference(runs)
         for number in range(damages):
             name = f"damaged-{number}"
-            process = runs.start(name)
-            ended(process, self.draws.uniform(0.15, 1) * seconds)
+            while ended(runs.start(name), self.draws.uniform(0.15, 0.9) * seconds) is not None:
+                shutil.rmtree(runs.folder / name)  # it was done before it could be killed
             file = self._drawn(runs.folder / name, pattern)
             if file is None:
                 self.counts["damages_without_file"] += 1

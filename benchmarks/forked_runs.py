@@ -14,7 +14,7 @@ import sqlite3
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -89,24 +89,20 @@ def content(run: Path, store: Path | None = None) -> Content:
     for name in ("barred.json", "beam.json", "evaluation/results.parquet", "evaluation/summary.json"):
         if (run / name).exists():
             told[name] = _digest(run / name)
-    told["metrics"] = sorted(
-        json.dumps(_timeless(row)) for row in _last(run / "metrics.jsonl", "seed", "phase", "epoch")
-    )
-    ranking = json.loads((run / "ranking.json").read_text())
-    told["ranking"] = {by: [_timeless(row) for row in rows] for by, rows in ranking.items()}
-    counts = "name", "vlm_calls", "cache_hits"
-    told["stages"] = [[row[key] for key in counts] for row in _last(run / "stages.jsonl", "name")]
-    told["completions"] = rows(store or run / "completions.sqlite")
+    told["metrics.jsonl"] = _read(_metrics, run / "metrics.jsonl")
+    told["ranking.json"] = _read(_ranking, run / "ranking.json")
+    told["stages.jsonl"] = _read(_stages, run / "stages.jsonl")
+    told["completions.sqlite"] = _read(rows, store or run / "completions.sqlite")
     return told
 
 
 def loosely(told: Content) -> Content:
     """The same of a run that shares its store: without calls, and with rounded log-probabilities."""
-    tables = told["completions"]
+    tables = told["completions.sqlite"]
     assert isinstance(tables, dict)
     texts = sorted(row[:2] for row in tables["completions"])
     log_probs = sorted((key, answer, round(value, 4)) for key, answer, value in tables["log_probs"])
-    return {**told, "stages": None, "completions": (texts, log_probs)}
+    return {**told, "stages.jsonl": None, "completions.sqlite": (texts, log_probs)}
 
 
 def differing(one: Content, other: Content) -> list[str]:
@@ -119,6 +115,26 @@ def rows(store: Path) -> dict[str, list[tuple[object, ...]]]:
     with closing(sqlite3.connect(store)) as connection:
         tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
         return {table: sorted(connection.execute(f"SELECT * FROM {table}"), key=repr) for table in tables}
+
+
+def _read(reader: Callable[[Path], object], file: Path) -> object:
+    """What a file says, or why it cannot be read: nothing has to read it again once a run is past it."""
+    try:
+        return reader(file)
+    except (ValueError, KeyError, sqlite3.Error) as error:
+        return f"unreadable: {error!r}"
+
+
+def _metrics(file: Path) -> object:
+    return sorted(json.dumps(_timeless(row)) for row in _last(file, "seed", "phase", "epoch"))
+
+
+def _ranking(file: Path) -> object:
+    return {by: [_timeless(row) for row in rows] for by, rows in json.loads(file.read_text()).items()}
+
+
+def _stages(file: Path) -> object:
+    return [[row[key] for key in ("name", "vlm_calls", "cache_hits")] for row in _last(file, "name")]
 
 
 def _last(file: Path, *keys: str) -> list[dict[str, object]]:

@@ -27,9 +27,9 @@ def check_paid(folder: Path, store: Path, calls: int) -> None:
     noted = _noted(folder / PAID_FILE)
     if calls < noted:
         raise StoreError(
-            f"{store}: has lost completions: of {noted:,} VLM calls that this run rests on it knows {calls:,}. Start anew "
-            f"with --fresh; or delete {folder / PAID_FILE} to go on: what is lost is asked for again, and the run may end "
-            "differently"
+            f"{store}: has lost completions: of {noted:,} VLM calls that this run rests on it knows {calls:,}. Start "
+            f"anew with --fresh; or delete {folder / PAID_FILE} to go on: what is lost is asked for again, and the run "
+            "may end differently"
         )
 
 

@@ -90,7 +90,7 @@ class RecordedElsewhere:
         return self.data.groups(self.data.val, "val"), 0
 
     def scorer(self) -> Callable[[list[tuple[int, Sequence]], str], list[float | None]]:
-        """Nobody can be asked."""
+        """Return a function that raises ShotsmithError: no VLM answers for imported rollouts."""
 
         def ask(_pairs: list[tuple[int, Sequence]], origin: str) -> list[float | None]:
             raise ShotsmithError(f"{origin}: there is no VLM to answer, as the rollouts are imported")

@@ -29,7 +29,7 @@ class Result:
     sequence: tuple[int, ...]
     """Dataset ids of the demonstrations, in the order shown."""
     text: str | None
-    """The VLM's answer; None where it could not be had."""
+    """The VLM's answer; None where the VLM delivered none."""
     vqa_accuracy: float | None
     """Official VQA accuracy, 0 to 1; None where there is no answer, as a failure is not scored, or another metric."""
     vqa_accuracy_normalised: float | None

@@ -46,8 +46,16 @@ def choose_with_log_probs(policy: PointerPolicy, inputs: BankInputs, shots: int)
 
 @torch.no_grad()
 def _prepare(policy: PointerPolicy, inputs: BankInputs) -> RoundedKeys | None:
-    """Have keys and index made outside inference mode: training needs what the bank keeps, too."""
-    return inputs.bank.rounded(policy) if inputs.bank.search(policy) is None else None
+    """Have keys and index made outside inference mode: training needs what the bank keeps, too.
+
+    Returns the rounded keys where the whole bank is scored by the few operations of this module.
+    """
+    if inputs.bank.search(policy) is not None:
+        return None
+    keys = inputs.bank.candidates(policy).keys
+    if policy.gain_parts or policy.can_stop or policy.scorer.vectors(keys[:1]) is None:
+        return None
+    return inputs.bank.rounded(policy)
 
 
 def _chosen(

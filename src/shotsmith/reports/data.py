@@ -120,7 +120,7 @@ class ReportData:
     environment: Mapping[str, Any] | None = None
     """What `environment.json` holds."""
     failures: int = 0
-    """Completions that could not be had, after all retries."""
+    """Completions that failed after all retries."""
     shortened: Shortened | None = None
     """What the budget of a prompt did; None where it did nothing."""
     notes: tuple[str, ...] = ()

@@ -31,7 +31,7 @@ class Beam:
 
 @dataclass(frozen=True, slots=True)
 class Unscored:
-    """A sequence whose completion could not be had; the search went on without it."""
+    """A sequence whose completion failed; the search went on without it."""
 
     sequence: Sequence
     reason: str

@@ -49,7 +49,7 @@ class OracleResult:
     exact: bool
     """Nothing better exists: the highest possible accuracy is reached, or every sequence was tried."""
     failures: int
-    """Sequences whose completion could not be had."""
+    """Sequences whose completion failed."""
     trials: tuple[Trial, ...] = ()
     """Everything that was tried, by others too."""
 

@@ -321,8 +321,7 @@ TEXT: dict[str, str] = {
     "summary.headroom": "Between the best free selector and the oracle lie {headroom:.1f} points; "
     "{policy} gains {gain:.1f} of them.",
     "summary.cost": "The run took {duration} and {calls:,} VLM calls; {hits:,} completions came from the store.",
-    "summary.failures": "{failures:,} completions could not be had; the queries concerned are left out where they "
-    "would count.",
+    "summary.failures": "{failures:,} completions failed; the queries concerned are left out where they would count.",
     "summary.shortened": "Of {demonstrations:,} demonstrations chosen for test queries, the budget of a prompt left "
     "out {left_out:,} and had {without_image:,} shown without their images.",
     # Gallery

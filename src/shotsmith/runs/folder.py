@@ -69,7 +69,7 @@ class Run:
     def open(cls, folder: Path) -> Run:
         """An existing run. Raises InputError where there is none."""
         if not (folder / "recipe.yaml").exists():
-            why = "it has no recipe.yaml" if folder.exists() else "there is no such folder, with a recipe.yaml"
+            why = "it has no recipe.yaml" if folder.exists() else "there is no such folder"
             raise InputError(f"is not a run folder ({why})", file=folder)
         return cls(folder, _recipe_of(folder))
 

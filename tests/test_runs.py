@@ -92,8 +92,10 @@ def test_create_finishes_what_a_kill_left_of_an_earlier_create(tmp_path: Path) -
 
 
 def test_opening_no_run_says_so(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"not a run folder.*recipe\.yaml"):
+    with pytest.raises(InputError, match=r"not a run folder \(there is no such folder\)"):
         Run.open(tmp_path / "absent")
+    with pytest.raises(InputError, match=r"not a run folder \(it has no recipe\.yaml\)"):
+        Run.open(tmp_path)
 
 
 def test_stages_keep_their_order_and_the_last_record(run: Run) -> None:

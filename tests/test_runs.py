@@ -13,7 +13,7 @@ import pytest
 from shotsmith.environment import environment
 from shotsmith.errors import InputError, ShotsmithError
 from shotsmith.files import append_row, read_rows
-from shotsmith.recipe import Recipe, load_recipe, parse_recipe
+from shotsmith.recipe import Recipe, dump_recipe, load_recipe, parse_recipe
 from shotsmith.runs import Run, show
 from shotsmith.runs.stages import STAGES
 
@@ -34,8 +34,25 @@ def row(seed: int = 0, phase: str = "grpo", epoch: int = 1, **figures: object) -
 def test_create_writes_the_resolved_recipe_and_the_environment(run: Run) -> None:
     assert load_recipe(run.recipe_file) == run.recipe
     written = json.loads(run.environment_file.read_text())
-    assert written == environment()
+    assert written == environment() | {"recipe_ends": run.recipe_file.read_text().splitlines()[-1]}
     assert written["cpus"] == os.cpu_count() and written["versions"]["numpy"]
+
+
+@pytest.mark.parametrize("lines", range(1, 40, 6))
+def test_a_recipe_that_lost_its_last_lines_is_never_taken_for_another_recipe(run: Run, lines: int) -> None:
+    whole = run.recipe_file.read_text().splitlines(keepends=True)
+    run.recipe_file.write_text("".join(whole[:-lines]))
+    with pytest.raises(InputError, match=r"recipe\.yaml: has lost its end"):
+        Run.open(run.folder)
+    with pytest.raises(InputError, match=r"recipe\.yaml: has lost its end"):
+        Run.create(run.folder, run.recipe)
+
+
+def test_a_run_from_before_recipes_had_a_last_line_is_opened(run: Run) -> None:
+    run.recipe_file.write_text(dump_recipe(run.recipe))
+    made = json.loads(run.environment_file.read_text())
+    run.environment_file.write_text(json.dumps({key: made[key] for key in made if key != "recipe_ends"}))
+    assert Run.open(run.folder).recipe == run.recipe
 
 
 def test_create_again_with_the_same_recipe_keeps_everything(run: Run) -> None:

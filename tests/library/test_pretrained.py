@@ -140,7 +140,7 @@ def _reseal(folder: Path, bank: str) -> None:
 
 
 def test_the_hub_saying_no_is_told(hub: Hub, trained: shotsmith.Selector) -> None:
-    with pytest.raises(InputError, match="neither a folder nor a selector on the Hub"):
+    with pytest.raises(InputError, match="lab/nothing: no such folder, and no selector on the Hub"):
         shotsmith.Selector.from_pretrained("lab/nothing")
     with pytest.raises(InputError, match="no name of a repository"):
         trained.push_to_hub("not a name!")

@@ -13,6 +13,7 @@ import torch
 
 from shotsmith.checkpoints.native import load_policy
 from shotsmith.embeddings.embedded import Embedded, Encoder
+from shotsmith.embeddings.folder import one_line
 from shotsmith.embeddings.load import load_encoder
 from shotsmith.errors import InputError, ShotsmithError
 from shotsmith.library.bank import Bank
@@ -150,8 +151,12 @@ def downloaded(name: str, revision: str | None, token: str | None = None) -> Pat
 
     try:
         return Path(snapshot_download(name, revision=revision, token=token, library_name="shotsmith"))
-    except (HFValidationError, LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        raise InputError(f"'{name}' is neither a folder nor a selector on the Hub: {error}") from error
+    except HFValidationError as error:
+        raise InputError("no such folder", file=name) from error  # nothing on the Hub has such a name
+    except LocalEntryNotFoundError as error:
+        raise InputError("no such folder, and the Hub cannot be asked for a selector of this name", file=name) from error
+    except (HfHubHTTPError, OSError) as error:
+        raise InputError(f"no such folder, and no selector on the Hub: {one_line(error)}", file=name) from error
 
 
 def device_named(name: str) -> torch.device:

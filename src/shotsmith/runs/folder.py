@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from shotsmith.environment import environment, other_version
-from shotsmith.errors import InputError, RecipeError
+from shotsmith.errors import DataError, InputError, RecipeError
 from shotsmith.files import Row, append_row, read_json, read_rows, write_json, write_text
 from shotsmith.recipe import Recipe, dump_recipe, load_recipe
 from shotsmith.runs.lock import LOCK_FILE, is_locked, locked, was_locked
@@ -30,6 +30,8 @@ EPOCH_KEYS = ("seed", "phase", "epoch")
 """What identifies a metrics row."""
 
 _EVALUATIONS = "evaluations.jsonl"
+_RECIPE_ENDS = "# end of the recipe"
+"""The last line of `recipe.yaml`: YAML that lacks its last lines can still be read, and would be another recipe."""
 _BEFORE_RECIPE = {"environment.json", _EVALUATIONS}
 
 
@@ -61,8 +63,8 @@ class Run:
             run._empty()
         elif folder.is_dir() and (strangers := _visible(folder) - _BEFORE_RECIPE):
             raise InputError(f"is not a run, and not empty (it holds '{min(strangers)}'); choose another", file=folder)
-        write_json(run.environment_file, environment())
-        write_text(run.recipe_file, dump_recipe(recipe))
+        write_json(run.environment_file, environment() | {"recipe_ends": _RECIPE_ENDS})
+        write_text(run.recipe_file, f"{dump_recipe(recipe)}{_RECIPE_ENDS}\n")
         return run
 
     @classmethod
@@ -240,13 +242,23 @@ class Run:
 
 
 def _recipe_of(folder: Path) -> Recipe:
+    file, environment_file = folder / "recipe.yaml", folder / "environment.json"
+    _check_end(file, environment_file)
     try:
-        return load_recipe(folder / "recipe.yaml")
+        return load_recipe(file)
     except RecipeError as error:
-        if (theirs := other_version(folder / "environment.json")) is None:
+        if (theirs := other_version(environment_file)) is None:
             raise
         told = f"was written by shotsmith {theirs}, and this version cannot go on with it: {error.problem}"
         raise RecipeError(told, file=folder) from error
+
+
+def _check_end(file: Path, environment_file: Path) -> None:
+    """Raise DataError where the recipe of a run has lost its end. Runs made before it had a last line pass."""
+    made = read_json(environment_file) if environment_file.exists() else None
+    last = made.get("recipe_ends") if isinstance(made, dict) else None
+    if last is not None and not file.read_bytes().rstrip().endswith(str(last).encode()):
+        raise DataError(f"has lost its end (its last line is '{last}'): restore it, or start anew from a recipe", file=file)
 
 
 def _same_recipe(there: Recipe, now: Recipe, run: Run) -> None:

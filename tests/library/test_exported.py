@@ -173,5 +173,5 @@ def test_other_folders_are_not_overwritten(trained: shotsmith.Selector, tmp_path
 def test_what_is_no_selector_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="neither a run, nor a checkpoint, nor an exported selector"):
         shotsmith.load(tmp_path)
-    with pytest.raises(InputError, match="all: no such folder$"):
+    with pytest.raises(InputError, match=r"all: no such folder$"):
         shotsmith.load(tmp_path / "nothing" / "here" / "at" / "all")

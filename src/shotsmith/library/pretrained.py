@@ -154,7 +154,7 @@ def downloaded(name: str, revision: str | None, token: str | None = None) -> Pat
     except HFValidationError as error:
         raise InputError("no such folder", file=name) from error  # nothing on the Hub has such a name
     except LocalEntryNotFoundError as error:
-        raise InputError("no such folder, and the Hub cannot be asked for a selector of this name", file=name) from error
+        raise InputError("no such folder, and the Hub cannot be asked for such a selector", file=name) from error
     except (HfHubHTTPError, OSError) as error:
         raise InputError(f"no such folder, and no selector on the Hub: {one_line(error)}", file=name) from error
 

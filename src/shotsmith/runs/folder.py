@@ -258,7 +258,8 @@ def _check_end(file: Path, environment_file: Path) -> None:
     made = read_json(environment_file) if environment_file.exists() else None
     last = made.get("recipe_ends") if isinstance(made, dict) else None
     if last is not None and not file.read_bytes().rstrip().endswith(str(last).encode()):
-        raise DataError(f"has lost its end (its last line is '{last}'): restore it, or start anew from a recipe", file=file)
+        problem = f"has lost its end (its last line is '{last}'): restore it, or start anew from a recipe"
+        raise DataError(problem, file=file)
 
 
 def _same_recipe(there: Recipe, now: Recipe, run: Run) -> None:

@@ -1,5 +1,5 @@
 # make demo | make test | make test-gpu | make test-harnesses | make check | make format | make docs | make bench | make setup
-# make coverage | make release-check
+# make coverage | make bench-quick | make release-check
 # PYTHON says which Python (>= 3.11) makes the environment, VENV where it lies.
 PYTHON ?= python3
 VENV ?= .venv
@@ -13,7 +13,7 @@ RELEASE ?= .venv-release
 HARNESSES ?= .venv-harnesses
 HARNESSES_READY := $(HARNESSES)/.ready
 
-.PHONY: setup demo test coverage test-gpu test-harnesses lint check format docs bench release-check constraints
+.PHONY: setup demo test coverage test-gpu test-harnesses lint check format docs bench bench-quick release-check constraints
 .NOTPARALLEL:
 
 setup: $(READY)
@@ -75,14 +75,13 @@ $(DOCS_READY): $(READY)
 docs: $(DOCS_READY)
 	PYTHONPATH=tools NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
+# Every figure of README and docs: hours. It goes on where it was stopped; figures go into benchmarks/results.
 bench: setup
-	$(BIN)/python benchmarks/vlm_scoring.py --json
-	$(BIN)/python benchmarks/builtin_vlm.py --json
-	$(BIN)/python benchmarks/server_equality.py --json
-	$(BIN)/python benchmarks/policy_training.py --json
-	$(BIN)/python benchmarks/compare_power.py --json
-	$(BIN)/python benchmarks/report_speed.py --json
-	$(BIN)/python benchmarks/quality.py --seeds 3 --json
+	$(BIN)/python benchmarks/suite.py
+
+# The same benchmarks at small sizes, in minutes: whether they work, not how fast.
+bench-quick: setup
+	$(BIN)/python benchmarks/suite.py --quick
 
 # The wheel in an environment of its own, away from the repository: its version, its help, and the README's quickstart.
 release-check:

@@ -17,6 +17,12 @@ class SamplingSettings(Settings):
     """Sampled from the current policy, the recorded rollouts, or some groups of each."""
     recorded_share: Share = 0.5
     """Share of recorded groups in a mixture."""
+    candidates: Count = 4
+    """Queries that compete for each place of a step: the one whose group is most likely to carry signal takes it, by
+    what groups of similar queries showed. 1: queries come in turn."""
+    probe: Natural = 3
+    """Sequences of a group that are answered first; where they carry no signal, the others are not asked for. 0: whole
+    groups at once."""
     temperature: Positive = 1.0
     """Of the sampling distribution (the behaviour policy)."""
     distinct: bool = False

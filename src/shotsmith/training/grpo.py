@@ -7,7 +7,7 @@ chooses the queries of the first epochs by the rewards of their recorded rollout
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 
@@ -17,6 +17,7 @@ from shotsmith.policies.inputs import InputsTable
 from shotsmith.policies.protocol import Policy
 from shotsmith.recipe import CurriculumSettings, GrpoSettings
 from shotsmith.training.advantages import kept_in_epoch
+from shotsmith.training.choice import QueryChoice
 from shotsmith.training.groups import Groups
 from shotsmith.training.learner import Learner
 from shotsmith.training.loop import PhaseRun, run_epochs
@@ -29,6 +30,8 @@ from shotsmith.training.validation import Validation
 
 FROZEN = ("encoder.input_proj", "encoder.query_proj", "encoder.cand_proj")
 """The modules that `freeze_projections` excludes from training."""
+_CHOICE = "choice."
+"""Prefix of the choice of queries in the state file."""
 
 
 def train_grpo(
@@ -67,7 +70,7 @@ def train_grpo(
         phase.train_epoch,
         updates=sum(map(phase.steps, range(1, settings.epochs + 1))) * settings.num_iterations,
         frozen=FROZEN if settings.freeze_projections else (),
-        extra=phase.reference,
+        extra=phase,
     )
 
 
@@ -91,6 +94,9 @@ class _Grpo:
         self.usable = torch.ones(len(inputs), dtype=torch.bool)
         if settings.sampling.source == "recorded" and rollouts is not None:
             self.usable = torch.zeros_like(self.usable).index_fill(0, rollouts.rows, True)
+        lengths = (max(settings.shots),) if policy.can_stop else settings.shots
+        compete = settings.sampling.candidates if settings.sampling.source == "on_policy" else 1
+        self.choice = QueryChoice(inputs, self.order, lengths, compete)
         self.difficulty: torch.Tensor | None = None
         if rollouts is not None:
             self.difficulty = difficulty(rollouts, len(inputs), settings.curriculum, highest_reward)
@@ -109,13 +115,13 @@ class _Grpo:
         self.inputs.refresh()
 
         def take(count: int) -> tuple[list[int], int]:
-            position = self.order.cursor
-            return self.order.take(count, chosen), position
+            return self.choice.take(count, chosen)
 
         with seeded("dropout", self.run.phase, self.run.seed, epoch, device=self.inputs.device):
             for step in range(self.steps(epoch)):
                 self.policy.eval()
-                collected = collect(source, take, self._wanted(step, int(chosen.sum())), settings.advantage)
+                wanted = self._wanted(step, int(chosen.sum()))
+                collected = collect(source, take, wanted, settings.advantage, self.choice.observe)
                 sampled.add(collected.sampled)
                 if not len(collected.entering):
                     continue
@@ -127,12 +133,22 @@ class _Grpo:
                     means.add(metrics)
         self.policy.eval()
         metrics = means.means() | {"beta": reference.beta}
-        metrics |= sampled.metrics()
+        metrics |= sampled.metrics() | self.choice.metrics.epoch()
         if "loss" in metrics:
             metrics["train_loss"] = metrics["loss"]
         if epoch == 1 and first_kl is not None:
             metrics["kl_before_first_update"] = first_kl
         return metrics
+
+    def state(self) -> tuple[Mapping[str, torch.Tensor], Mapping[str, float]]:
+        """What resuming needs of the reference and of the choice of queries."""
+        tensors, numbers = self.reference.state()
+        return {**tensors, **{_CHOICE + name: value for name, value in self.choice.state().items()}}, numbers
+
+    def restore(self, tensors: Mapping[str, torch.Tensor], numbers: Mapping[str, float]) -> None:
+        """Restore what `state` returned."""
+        self.choice.restore({name.removeprefix(_CHOICE): tensors[name] for name in tensors if name.startswith(_CHOICE)})
+        self.reference.restore({name: tensors[name] for name in tensors if not name.startswith(_CHOICE)}, numbers)
 
     def _restart_after_curriculum(self, epoch: int, learner: Learner) -> None:
         curriculum = self.settings.curriculum

@@ -58,9 +58,38 @@ def on_policy(
         for shots in sorted(set(turns)):
             chosen = [query for query, turn in zip(queries, turns, strict=True) if turn == shots]
             parts.append(_sampled(policy, inputs, chosen, shots, settings, generator))
-        return rewarded(concatenate(parts), rewarder, origin, outwards=policy.outwards)
+        groups, probe = concatenate(parts), settings.sampling.probe
+        if settings.advantage.zero_variance == "keep" or not 0 < probe < settings.num_generations:
+            return rewarded(groups, rewarder, origin, outwards=policy.outwards)
+        return _probed(groups, probe, settings.advantage, rewarder, origin, policy.outwards)
 
     return sample
+
+
+def _probed(
+    groups: Groups, probe: int, settings: AdvantageSettings, rewarder: Rewarder, origin: str, outwards: bool
+) -> Groups:
+    """The groups with rewards; where the first `probe` ones of a group carry no signal, its others are not asked for.
+
+    The sequences that were not asked for are absent from their group.
+    """
+    first = torch.arange(groups.sequences.shape[1]) < probe
+    tried = rewarded(_only(groups, first.expand_as(groups.valid)), rewarder, origin, outwards=outwards)
+    goes_on = advantages(tried.values, tried.valid, settings, tried.weights).signal
+    rest = rewarded(_only(groups, ~first & goes_on[:, None]), rewarder, origin, outwards=outwards)
+    asked = first | goes_on[:, None]
+    return dataclasses.replace(
+        _only(groups, asked), values=torch.where(first, tried.values, rest.values), valid=tried.valid | rest.valid
+    )
+
+
+def _only(groups: Groups, kept: torch.Tensor) -> Groups:
+    """The groups with only the sequences in `kept` [B, G]; the others are absent."""
+    return dataclasses.replace(
+        groups,
+        sequences=groups.sequences.masked_fill(~kept[..., None], -1),
+        behaviour=groups.behaviour.masked_fill(~kept, torch.nan),
+    )
 
 
 def recorded(groups: Groups) -> GroupSource:
@@ -108,11 +137,17 @@ def rewarded(groups: Groups, rewarder: Rewarder, origin: str, *, outwards: bool 
     return dataclasses.replace(groups, values=values, valid=valid)
 
 
-def collect(source: GroupSource, take: TakeQueries, wanted: int, settings: AdvantageSettings) -> StepGroups:
+def collect(
+    source: GroupSource,
+    take: TakeQueries,
+    wanted: int,
+    settings: AdvantageSettings,
+    observe: Callable[[Groups, torch.Tensor], None] = lambda _groups, _signal: None,
+) -> StepGroups:
     """Collect `wanted` groups; groups without signal are kept, left out, or replaced by groups of the next queries.
 
     After `max_resamples` further draws the step may have fewer groups. Whether a group carries signal is decided on
-    the rewards of the whole group.
+    the rewards of the whole group; `observe` is told of all groups and which carry some, [B] bool.
     """
     sampled: list[Groups] = []
     entering: list[Groups] = []
@@ -121,6 +156,7 @@ def collect(source: GroupSource, take: TakeQueries, wanted: int, settings: Advan
     for _ in range(draws):
         drawn = source(*take(missing))
         signal = advantages(drawn.values, drawn.valid, settings, drawn.weights).signal
+        observe(drawn, signal)
         answered = drawn.valid.any(1)
         enters = answered if settings.zero_variance == "keep" else signal
         sampled.append(drawn)

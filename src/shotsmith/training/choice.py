@@ -20,8 +20,9 @@ from shotsmith.policies.inputs import InputsTable
 from shotsmith.training.groups import Groups
 from shotsmith.training.seeding import QueryOrder
 
-UNIFORM = 8
-"""Every so manieth place goes to the first query in turn."""
+UNIFORM = 2
+"""Every so manieth place goes to the first query in turn: chosen queries alone are more often of the kinds that already
+differ, and training then neglects the others."""
 _REMEMBERED = 4096
 _HALF_LIFE = 512
 """Groups after which an observation counts half: the policy that made it has changed."""
@@ -125,7 +126,7 @@ class ChoiceMetrics:
         self._seen: list[tuple[float, bool, float, bool]] = []
 
     def add(self, predicted: float, carries: bool, reward: float, uniform: bool) -> None:
-        """One group: its predicted probability of signal, whether it carries some, its mean reward, how it was taken."""
+        """A group: its predicted probability of signal, whether it carries some, its mean reward, how it was taken."""
         self._seen.append((predicted, carries, reward, uniform))
 
     def epoch(self) -> dict[str, float]:

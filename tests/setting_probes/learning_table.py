@@ -86,6 +86,8 @@ TABLE: Mapping[str, tuple[Any, ...]] = {
     "grpo.freeze_projections": (True, learning.grpo),
     "grpo.sampling.source": (OTHERS, learning.grpo),
     "grpo.sampling.recorded_share": (0.2, learning.grpo, {"grpo.sampling.source": "mixture"}),
+    "grpo.sampling.candidates": (3, learning.grpo),
+    "grpo.sampling.probe": (2, learning.grpo),
     "grpo.sampling.temperature": (2.0, learning.grpo),
     "grpo.sampling.distinct": (True, learning.grpo),
     "grpo.sampling.max_importance_weight": (0.5, learning.grpo, RECORDED),

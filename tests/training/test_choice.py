@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from small_matching import Matching, small_policy
 
 from shotsmith.recipe import GrpoSettings
@@ -63,7 +64,7 @@ def test_queries_like_those_whose_groups_carried_signal_are_chosen():
         choice.observe(groups_of(queries), kind[queries] == 1)
     chosen = torch.tensor([choice.take(16, ALL)[0] for _ in range(5)])
     places = torch.arange(80).view(5, 16)
-    assert (kind[chosen[places % UNIFORM != 0]] == 1).float().mean() > 0.85
+    assert (kind[chosen[places % UNIFORM != 0]] == 1).float().mean() > 0.75
     assert 0 < (kind[chosen[places % UNIFORM == 0]] == 1).float().mean() < 1
     figures = choice.metrics.epoch()
     assert figures["choice/signal"] > figures["choice/signal_in_turn"]
@@ -99,25 +100,35 @@ def test_a_sure_and_right_prediction_has_no_calibration_error():
     assert calibration_error([(1.0, False)]) == 1
 
 
-@pytest.mark.parametrize("zero_variance", ["resample", "skip", "keep"])
-def test_a_group_whose_first_rewards_agree_is_asked_no_further_unless_such_groups_are_kept(zero_variance):
+def test_a_group_whose_first_rewards_agree_is_asked_no_further():
     task, asked = Matching.draw(12, seed=0), []
 
     def odd_queries_differ(pairs, _origin):
         asked.extend(pairs)
         return [float(query % 2 and sum(sequence) % 2) for query, sequence in pairs]
 
-    settings = GrpoSettings(
-        num_generations=6, shots=(2,), sampling={"probe": 3}, advantage={"zero_variance": zero_variance}
-    )
+    settings = GrpoSettings(num_generations=6, shots=(2,), sampling={"probe": 3})
     draws = torch.Generator().manual_seed(0)
     groups = on_policy(small_policy(), task.inputs, odd_queries_differ, settings, draws, "here")(list(range(12)), 0)
     present = (groups.sequences != -1).any(-1)
     assert torch.equal(groups.valid, present)
     differ = (groups.values[:, :3] != groups.values[:, :1]).any(1)
     assert differ.any() and not differ[::2].any()
-    assert torch.equal(present.sum(1), torch.where(differ | (zero_variance == "keep"), 6, 3))
+    assert torch.equal(present.sum(1), torch.where(differ, 6, 3))
     assert len(asked) <= int(present.sum())
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"advantage": {"zero_variance": "keep"}}, "keep trains on them"),
+        ({"sampling": {"probe": 3, "distinct": True}}, "distinct"),
+        ({"num_generations": 3}, "below num_generations"),
+    ],
+)
+def test_a_probe_that_makes_no_sense_is_refused(settings, why):
+    with pytest.raises(ValidationError, match=why):
+        GrpoSettings(**({"sampling": {"probe": 3}} | settings))
 
 
 def test_probed_groups_are_whole_groups_where_the_first_rewards_differ():

@@ -96,8 +96,7 @@ def test_groups_without_signal_are_replaced_by_other_queries(tmp_path):
         asked.extend(query for query, _ in pairs)
         return [1.0 if query % 2 == 0 else float(sequence[0] % 2) for query, sequence in pairs]
 
-    settings = {"advantage": {"max_resamples": 20}, "sampling": {"candidates": 1}}
-    rows = train(tmp_path, task, scorer=scorer, epochs=1, steps_per_epoch=1, **settings)
+    rows = train(tmp_path, task, scorer=scorer, epochs=1, steps_per_epoch=1, advantage={"max_resamples": 20})
     assert rows[0]["group/entered"] == 8
     assert rows[0]["group/sampled"] > 8
     assert len(set(asked)) == rows[0]["group/sampled"]

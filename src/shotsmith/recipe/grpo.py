@@ -17,10 +17,10 @@ class SamplingSettings(Settings):
     """Sampled from the current policy, the recorded rollouts, or some groups of each."""
     recorded_share: Share = 0.5
     """Share of recorded groups in a mixture."""
-    candidates: Count = 4
+    candidates: Count = 1
     """Queries that compete for each place of a step: the one whose group is most likely to carry signal takes it, by
     what groups of similar queries showed. 1: queries come in turn."""
-    probe: Natural = 3
+    probe: Natural = 0
     """Sequences of a group that are answered first; where they carry no signal, the others are not asked for. 0: whole
     groups at once."""
     temperature: Positive = 1.0
@@ -138,6 +138,18 @@ class GrpoSettings(OptimizerSettings):
     def _recorded_groups_are_whole(self) -> GrpoSettings:
         if self.sampling.distinct and self.sampling.keep_top:
             raise ValueError("distinct sampling weighs whole groups; keep_top cuts them")
+        return self
+
+    @model_validator(mode="after")
+    def _a_probe_is_part_of_a_group(self) -> GrpoSettings:
+        if self.sampling.probe and self.advantage.zero_variance == "keep":
+            raise ValueError(
+                "sampling.probe leaves groups without signal; advantage.zero_variance: keep trains on them"
+            )
+        if self.sampling.probe and self.sampling.distinct:
+            raise ValueError("distinct sampling weighs whole groups; sampling.probe cuts them")
+        if self.sampling.probe >= self.num_generations:
+            raise ValueError(f"sampling.probe must be below num_generations ({self.num_generations})")
         return self
 
     @property

@@ -58,10 +58,10 @@ def on_policy(
         for shots in sorted(set(turns)):
             chosen = [query for query, turn in zip(queries, turns, strict=True) if turn == shots]
             parts.append(_sampled(policy, inputs, chosen, shots, settings, generator))
-        groups, probe = concatenate(parts), settings.sampling.probe
-        if settings.advantage.zero_variance == "keep" or not 0 < probe < settings.num_generations:
+        groups = concatenate(parts)
+        if not settings.sampling.probe:
             return rewarded(groups, rewarder, origin, outwards=policy.outwards)
-        return _probed(groups, probe, settings.advantage, rewarder, origin, policy.outwards)
+        return _probed(groups, settings.sampling.probe, settings.advantage, rewarder, origin, policy.outwards)
 
     return sample
 

@@ -46,7 +46,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"experiment"}),
     frozenset({"library"}),
     frozenset({"integrations"}),
-    frozenset({"serve"}),
+    frozenset({"serve", "view"}),
     frozenset({"cli", "__main__"}),
     frozenset({"compat"}),
 )

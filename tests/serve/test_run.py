@@ -27,7 +27,7 @@ from starlette.routing import Route
 
 import shotsmith
 from shotsmith.records import Example
-from shotsmith.serve.run import listen
+from shotsmith.serve.listening import listen
 
 World = tuple[list[Example], list[Example]]
 

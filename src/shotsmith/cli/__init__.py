@@ -27,6 +27,7 @@ from shotsmith.cli import (
     show,
     stages,
     store,
+    view,
     world,
 )
 from shotsmith.errors import InputError, PluginError, ShotsmithError
@@ -150,6 +151,7 @@ for verb in (
     diagnose.diagnose,
     report.report,
     show.show,
+    view.view,
 ):
     app.command()(verb)
 app.add_typer(world.app)

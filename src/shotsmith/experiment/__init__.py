@@ -19,6 +19,7 @@ from shotsmith.plugins import Table
 from shotsmith.progress import Progress
 from shotsmith.recipe import Recipe
 from shotsmith.runs import SPLITS, Run
+from shotsmith.runs.progress_note import NotedProgress
 from shotsmith.runs.stages import ORIGINS, STAGE_NAMES
 from shotsmith.selectors.beam_file import write_beams
 from shotsmith.selectors.beam_search import beam_search
@@ -97,9 +98,10 @@ def run(recipe: Recipe, run: Run, progress: Progress, until: str | None = None) 
     if until is not None and until not in STAGE_NAMES:
         raise InputError(f"no stage is called '{until}'; the stages are {', '.join(STAGE_NAMES)}")
     last = STAGE_NAMES.index(until) + 1 if until is not None else len(STAGE_NAMES)
-    with Parts(recipe, run, progress) as parts:
+    with NotedProgress(run.progress_file, progress) as noted, Parts(recipe, run, noted) as parts:
         for name in STAGE_NAMES[:last]:
             if not run.is_done(name):
+                noted.stage(name, lambda: parts.requests)
                 _do(parts, name)
 
 
@@ -110,7 +112,8 @@ def stage(run: Run, name: str, progress: Progress) -> None:
     missing = [earlier for earlier in STAGE_NAMES[: STAGE_NAMES.index(name)] if not run.is_done(earlier)]
     if missing:
         raise InputError(f"'{name}' needs '{missing[0]}' first: shotsmith run {run.recipe_file}", file=run.folder)
-    with Parts(run.recipe, run, progress) as parts:
+    with NotedProgress(run.progress_file, progress) as noted, Parts(run.recipe, run, noted) as parts:
+        noted.stage(name, lambda: parts.requests)
         _do(parts, name)
 
 

@@ -189,8 +189,9 @@ class Parts:
 
     def ask(self, requests: list[Request], origin: str) -> list[Completion | Failure]:
         """Completions in the order of the requests."""
+        completions = self.collector.ask(requests, self._paid_by(origin))
         self.requests += len(requests)
-        return self.collector.ask(requests, self._paid_by(origin))
+        return completions
 
     def sync(self) -> None:
         """Wait until the disk has every completion, and note their number: what is written next may rest on them."""

@@ -19,6 +19,7 @@ from shotsmith.errors import DataError, InputError, RecipeError
 from shotsmith.files import Row, append_row, read_json, read_rows, write_json, write_text
 from shotsmith.recipe import Recipe, dump_recipe, load_recipe
 from shotsmith.runs.lock import LOCK_FILE, is_locked, locked, was_locked
+from shotsmith.runs.progress_note import NOTE_FILE
 from shotsmith.runs.stages import LAST_STAGE, StageLog
 
 Split = Literal["train", "val", "test"]
@@ -102,6 +103,11 @@ class Run:
     def memory_file(self) -> Path:
         """The most memory that each stage has held, in bytes, attempts that were killed included."""
         return self.folder / "memory.json"
+
+    @property
+    def progress_file(self) -> Path:
+        """What a process that works in the folder says of its progress; see `shotsmith.runs.progress_note`."""
+        return self.folder / NOTE_FILE
 
     @property
     def world(self) -> Path:

@@ -13,8 +13,9 @@ from shotsmith.files import write_json
 from shotsmith.recipe.urls import hiding_credentials
 from shotsmith.visible import visible_line
 
-_FILE = "attempt.json"
-_MADE_WITH_A_RUN = frozenset({"memory.json", _FILE, "recipe.yaml", "environment.json", ".lock"})
+ATTEMPT_FILE = "attempt.json"
+"""Its name in a run folder."""
+_MADE_WITH_A_RUN = frozenset({"memory.json", ATTEMPT_FILE, "recipe.yaml", "environment.json", ".lock"})
 """What a folder holds in which nothing has been done."""
 
 How = Literal["failed", "interrupted", "killed", "finished"]
@@ -41,7 +42,7 @@ def attempt(folder: Path, made: Sequence[Path] = ()) -> Iterator[None]:
 
     Where it fails before anything was done, the folders `made` for it are removed again.
     """
-    file = folder / _FILE
+    file = folder / ATTEMPT_FILE
     write_json(file, {"how": "killed", "error": None})  # what holds unless something else can be noted
     ended = Ended("finished")
     try:
@@ -62,7 +63,7 @@ def attempt(folder: Path, made: Sequence[Path] = ()) -> Iterator[None]:
 def last_attempt(folder: Path) -> Ended | None:
     """How the last attempt ended; None where none was made, or by a version that did not note it."""
     try:
-        noted = json.loads((folder / _FILE).read_text(encoding="utf-8"))
+        noted = json.loads((folder / ATTEMPT_FILE).read_text(encoding="utf-8"))
         return Ended(noted["how"], noted["error"])
     except (OSError, ValueError, TypeError, KeyError):
         return None

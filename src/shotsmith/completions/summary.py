@@ -177,7 +177,7 @@ def _of_run(run: Run, summarise: Callable[[Store, str], _Summary | None]) -> _Su
     if not file.exists():
         return None
     try:
-        with Store.open(file) as store:
+        with Store.open_to_read(file) as store:
             return summarise(store, origin_prefix(run))
     except StoreError:
         return None

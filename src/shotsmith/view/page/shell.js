@@ -139,7 +139,7 @@ const shotsmith = (() => {
   /** The JSON of a path such as "runs/NAME/live" (below /api/). `body`, where given, is sent as a POST. */
   async function get(path, body) {
     if (!live) return fromScript(path);
-    const request = { headers: { Accept: "application/json" }, cache: "no-store" };
+    const request = { headers: { Accept: "application/json" }, cache: "no-cache" };
     if (body !== undefined) {
       Object.assign(request, { method: "POST", body: JSON.stringify(body) });
       request.headers["Content-Type"] = "application/json";

@@ -137,7 +137,7 @@ class Page:
         return told["result"].get("value")
 
     def wait_for(self, script: str, also: Callable[[Any], bool] = bool, seconds: float = SECONDS) -> Any:
-        """The value of an expression as soon as it holds (is true in Python, or what `also` says)."""
+        """The value of an expression as soon as it is true in Python (an element of the page is not: write !!) and `also` holds."""
         end = time.monotonic() + seconds
         while True:
             value = self.evaluate(script)

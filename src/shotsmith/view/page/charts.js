@@ -3,7 +3,7 @@
 
 (() => {
   const { element, svg, number } = shotsmith;
-  const size = { width: 340, height: 196, left: 46, right: 12, top: 10, bottom: 24 };
+  const size = { width: 340, height: 196, left: 46, gap: 8, right: 12, top: 10, bottom: 24 };
 
   /** About `count` round numbers that span low to high. */
   function ticks(low, high, count) {
@@ -34,12 +34,12 @@
     const [low, high] = range(all.map(([, y]) => y));
     const firstX = Math.min(0, ...all.map(([x]) => x));
     const lastX = Math.max(last, firstX + 1, ...all.map(([x]) => x));
-    const x = (value) => size.left + ((value - firstX) / (lastX - firstX)) * (size.width - size.left - size.right);
+    const x = (value) => size.left + size.gap + ((value - firstX) / (lastX - firstX)) * (size.width - size.left - size.gap - size.right);
     const y = (value) => size.height - size.bottom - ((value - low) / (high - low)) * (size.height - size.top - size.bottom);
     const across = ticks(low, high, 4);
     const along = ticks(firstX, lastX, 6);
     const output = element("output", null, said);
-    const chart = svg("svg", { class: "chart", viewBox: `0 0 ${size.width} ${size.height}`, role: "img", tabindex: "0", "data-own-arrows": true, "aria-label": `${title}. ${said}` });
+    const chart = svg("svg", { class: "chart", viewBox: `0 0 ${size.width} ${size.height}`, role: "img", tabindex: "0", "data-own-arrows": true, "data-keep": title, "aria-label": `${title}. ${said}` });
     for (const tick of across.found) {
       chart.append(svg("line", { class: "grid", x1: size.left, x2: size.width - size.right, y1: y(tick), y2: y(tick) }),
         svg("text", { x: size.left - 6, y: y(tick) + 4, "text-anchor": "end" }, number(tick, digitsOf(across.step))));

@@ -35,6 +35,16 @@
     return known;
   }
 
+  /** Put new nodes in the place of others; what had the focus has it again (by its data-keep), or is open again. */
+  function replace(place, nodes) {
+    const focused = place.contains(document.activeElement) ? document.activeElement.closest("[data-keep]")?.dataset.keep : undefined;
+    const open = new Set([...place.querySelectorAll("details[open]")].map((one) => one.dataset.name));
+    place.hidden = !nodes.length;
+    place.replaceChildren(...nodes);
+    for (const one of place.querySelectorAll("details")) one.open = open.has(one.dataset.name);
+    if (focused !== undefined) [...place.querySelectorAll("[data-keep]")].find((one) => one.dataset.keep === focused)?.focus({ preventScroll: true });
+  }
+
   shotsmith.panel("live", {
     title: "live.title",
     show(root, { run, runs }) {
@@ -54,9 +64,7 @@
           const now = `${shotsmith.language()} ${JSON.stringify(key)}`;
           if (drawn[name] === now) continue;
           drawn[name] = now;
-          const made = nodes();
-          places[name].hidden = !made.length;
-          places[name].replaceChildren(...made);
+          replace(places[name], nodes());
         }
       }
 

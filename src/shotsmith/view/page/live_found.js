@@ -69,7 +69,7 @@
 
   /** Which phase is drawn, and which runs. */
   function choices(state, found, phase, hidden) {
-    const radio = (value, label, checked, type, change, colour) => element("label", { class: colour }, element("input", { type, name: type === "radio" ? "phase" : `run-${value}`, checked, onchange: change }), element("span", null, colour ? element("i", { class: "swatch" }) : null, label));
+    const radio = (value, label, checked, type, change, colour) => element("label", { class: colour }, element("input", { type, name: type === "radio" ? "phase" : `run-${value}`, "data-keep": `choice-${value}`, checked, onchange: change }), element("span", null, colour ? element("i", { class: "swatch" }) : null, label));
     const sets = [];
     if (found.length > 1) sets.push(element("fieldset", null, element("legend", null, text("live.phase")), found.map((one) => radio(one, text(`live.phase.${one}`), one === phase, "radio", () => { state.choice.phase = one; state.redraw(); }))));
     if (state.all.length > 1) sets.push(element("fieldset", null, element("legend", null, text("live.runs")), state.all.map((one, at) => radio(one.run.name, element("bdi", null, one.run.name), !hidden.includes(one.run.name), "checkbox", () => {
@@ -100,10 +100,11 @@
   };
 
   function finding(one) {
+    const name = `finding-${one.key}`;
     return element("div", { class: `finding ${one.severity}` },
       element("h3", null, one.title, " ", element("span", { class: "chip" }, text(`live.severity.${one.severity}`))),
       element("p", null, prose(one.evidence, 1000)),
-      element("details", null, element("summary", null, text("live.findings.more")),
+      element("details", { data: { name } }, element("summary", { "data-keep": name }, text("live.findings.more")),
         element("p", null, one.meaning), element("p", null, one.advice),
         one.overrides.length ? element("pre", null, element("code", null, one.overrides.map((override) => `--set ${override}`).join("\n"))) : null));
   }
@@ -124,7 +125,7 @@
           heading("live.outcome"),
           element("p", { class: "quiet" }, text("live.outcome.intro", { metric: outcome.metric, confidence: number(100 * outcome.confidence, 0) })),
           element("ul", { class: "bars" }, bars.map((one) => bar(one, one.cells[mean], highest))),
-          element("details", null, element("summary", null, text("live.outcome.by_shots")), byShots(outcome)),
+          element("details", { data: { name: "shots" } }, element("summary", { "data-keep": "shots" }, text("live.outcome.by_shots")), byShots(outcome)),
           outcome.report ? element("p", { class: "quiet" }, text("live.outcome.report"), " ", element("code", null, outcome.report)) : null,
         ].filter(Boolean);
       },

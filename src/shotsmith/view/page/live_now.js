@@ -27,10 +27,10 @@
     return said === key ? (unit === "it" ? "" : unit) : said;
   };
 
-  /** How a run has ended, for the chip beside its name: running, done, failed, stopped, created. */
+  /** How a run has ended, for the chip beside its name: running, done, failed, killed, stopped, created. */
   function stateOf(live) {
     if (live.status !== "stopped") return live.status === "running" && live.process?.silent ? "silent" : live.status;
-    return live.stopped?.how === "failed" ? "failed" : live.stopped?.how === "finished" ? "paused" : "stopped";
+    return { failed: "failed", killed: "killed", finished: "paused" }[live.stopped?.how] ?? "stopped";
   }
   shotsmith.runState = stateOf;
 
@@ -52,7 +52,7 @@
     const { process } = state.own.live;
     if (!shotsmith.live || !process) return null;
     if (state.stopping) return element("span", { class: "quiet", role: "status" }, text("live.stop.waiting"));
-    const button = element("button", { type: "button", class: "danger stop", disabled: Boolean(process.obstacle), onclick: () => stop(state) }, text("live.stop.button"));
+    const button = element("button", { type: "button", class: "danger stop", "data-keep": "stop", disabled: Boolean(process.obstacle), onclick: () => stop(state) }, text("live.stop.button"));
     if (!process.obstacle) return button;
     return [button, element("span", { class: "quiet" }, text(`live.stop.${process.obstacle}`, process))];
   }

@@ -78,7 +78,8 @@ const shotsmith = (() => {
   /** A number in the language's digits groups; a dash where there is none. */
   function number(value, digits = 1) {
     if (value === null || value === undefined || !Number.isFinite(value)) return "–";
-    return value.toLocaleString(language(), { minimumFractionDigits: digits, maximumFractionDigits: digits });
+    const rounded = Number(value.toFixed(Math.min(digits, 20))) === 0 ? 0 : value; // no -0
+    return rounded.toLocaleString(language(), { minimumFractionDigits: digits, maximumFractionDigits: digits });
   }
 
   // Languages and colours.

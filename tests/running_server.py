@@ -15,9 +15,9 @@ SECONDS = 30.0
 
 
 @contextlib.contextmanager
-def running(app: Any) -> Iterator[str]:
-    """Its URL, up to the end of the block; what is under way then is finished."""
-    with socket.create_server(("127.0.0.1", 0), backlog=512) as held:
+def running(app: Any, port: int = 0) -> Iterator[str]:
+    """Its URL, up to the end of the block; what is under way then is finished. Port 0 is a free one."""
+    with socket.create_server(("127.0.0.1", port), backlog=512) as held:
         server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=5))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [held]}, daemon=True)
         thread.start()

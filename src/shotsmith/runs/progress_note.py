@@ -123,7 +123,7 @@ class NotedProgress:
                 temporary.write_text(json.dumps(self.note(), ensure_ascii=False), encoding="utf-8")
         except WriteError as error:
             if not self._has_warned:
-                logger.warning("the progress of the run cannot be noted: %s", error)
+                logger.warning("the progress of the run is not noted: %s", error)
             self._has_warned = True
 
 

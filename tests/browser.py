@@ -137,7 +137,10 @@ class Page:
         return told["result"].get("value")
 
     def wait_for(self, script: str, also: Callable[[Any], bool] = bool, seconds: float = SECONDS) -> Any:
-        """The value of an expression as soon as it is true in Python (an element of the page is not: write !!) and `also` holds."""
+        """The value of an expression as soon as `also` holds of it, by default that it is true in Python.
+
+        An element of the page is not: write `!!document.querySelector(...)`.
+        """
         end = time.monotonic() + seconds
         while True:
             value = self.evaluate(script)

@@ -144,9 +144,9 @@ def test_work_goes_on_where_no_note_can_be_written(
             time.sleep(0.1)
             advance(1)
         assert noted.note()["tasks"] == []
-    assert [record.message for record in caplog.records] == [
-        f"the progress of the run is not noted: {tmp_path / 'progress.json'}: cannot be written: No space left on device"
-    ]
+    (record,) = caplog.records
+    assert record.message.startswith("the progress of the run is not noted: ")
+    assert record.message.endswith("progress.json: cannot be written: No space left on device")
 
 
 def test_progress_is_passed_on(tmp_path: Path) -> None:

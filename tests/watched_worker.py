@@ -12,10 +12,24 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from shotsmith.runs import Run
+
+Client = Callable[..., Any]
+"""Makes a client of the page of some runs."""
+Made = Callable[..., Run]
+"""Makes a run."""
+
+
+def epoch_row(epoch: int, seed: int = 0, phase: str = "grpo", **figures: float) -> dict[str, Any]:
+    """A row of metrics."""
+    row = {"seed": seed, "phase": phase, "epoch": epoch, "val_reward": 1.0 + 0.1 * epoch, "time/seconds": 10.0}
+    if epoch:
+        row |= {"reward": 1.0, "ppo_loss": -0.01, "kl": 0.1 * epoch, "entropy": 3.0, "frac_reward_zero_std": 0.2}
+    return row | figures
 
 
 class Worker:
@@ -30,7 +44,7 @@ class Worker:
         return self.process.pid
 
     def tell(self, what: str, *arguments: object) -> None:
-        """Let it do something, and wait until it has: see `_act`."""
+        """Let it do something, and wait until it has: an action of `_main` with its arguments."""
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps([what, *arguments]) + "\n")
         self.process.stdin.flush()
@@ -69,32 +83,36 @@ def working(run: Run, *, ignores_interrupts: bool = False) -> Iterator[Worker]:
 
 def _main(folder: Path, interrupts: str) -> None:
     from shotsmith.attempts import attempt
-    from shotsmith.progress import Silent
+    from shotsmith.progress import Advance, Silent
     from shotsmith.runs.progress_note import NotedProgress
 
     signal.signal(signal.SIGINT, signal.SIG_IGN if interrupts == "ignore" else signal.default_int_handler)
     run = Run.open(folder)
-    with run.lock(), attempt(folder), NotedProgress(run.progress_file, Silent(), seconds=0.05) as noted:
-        with contextlib.ExitStack() as tasks:
-            advances = []
-            sys.stdout.write("locked\n")
-            sys.stdout.flush()
-            for line in iter(sys.stdin.readline, ""):
-                what, *arguments = json.loads(line)
-                if what == "stage":
-                    noted.stage(*arguments)
-                elif what == "task":
-                    advances.append(tasks.enter_context(noted.task(*arguments)))
-                elif what == "advance":
-                    advances[-1](*arguments)
-                elif what == "epoch":
-                    run.record_epoch(*arguments)
-                elif what == "record":
-                    run.record(*arguments)
-                elif what == "fail":
-                    raise RuntimeError(*arguments)
-                sys.stdout.write("done\n")
-                sys.stdout.flush()
+    noting = NotedProgress(run.progress_file, Silent(), seconds=0.05)
+    with run.lock(), attempt(folder), noting as noted, contextlib.ExitStack() as tasks:
+        advances: list[Advance] = []
+        actions: dict[str, Callable[..., object]] = {
+            "stage": noted.stage,
+            "task": lambda *task: advances.append(tasks.enter_context(noted.task(*task))),
+            "advance": lambda amount: advances[-1](amount),
+            "epoch": run.record_epoch,
+            "record": run.record,
+            "fail": _fail,
+        }
+        _say("locked")
+        for line in iter(sys.stdin.readline, ""):
+            what, *arguments = json.loads(line)
+            actions[what](*arguments)
+            _say("done")
+
+
+def _fail(message: str) -> None:
+    raise RuntimeError(message)
+
+
+def _say(answer: str) -> None:
+    sys.stdout.write(answer + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

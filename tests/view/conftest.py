@@ -24,7 +24,7 @@ def made(tmp_path: Path) -> Made:
     """Make a run that nothing has been done in yet."""
 
     def make(folder: str = "demo", **settings: object) -> Run:
-        recipe = parse_recipe({"name": folder[:40], "data": {"world": {}}, "grpo": {"epochs": 4}, **settings})
+        recipe = parse_recipe({"name": "demo", "data": {"world": {}}, "grpo": {"epochs": 4}, **settings})
         return Run.create(tmp_path / folder, recipe)
 
     return make

@@ -134,7 +134,7 @@ def test_a_finished_run(finished: Run, client: Client) -> None:
 
 def test_what_is_said_is_said_in_the_language_asked_for(finished: Run, client: Client) -> None:
     served = client(finished)
-    finished.record_epoch(epoch_row(5, frac_reward_zero_std=0.99, **{"group/frac_signal": 0.01}))
+    finished.record_epoch(epoch_row(5, adv_std=0.01))
     chinese, english = (served.get(f"/api/runs/finished/live/findings?lang={lang}").json() for lang in ("zh", "en"))
     assert english["findings"] and len(english["findings"]) == len(chinese["findings"])
     assert english["findings"][0]["title"] != chinese["findings"][0]["title"]

@@ -45,8 +45,8 @@ def test_a_run_that_is_made_anew_is_read_again(made: Made, tmp_path: Path) -> No
 def test_the_list_names_runs_their_folders_and_states(made: Made, finished: Run, client: Client) -> None:
     run = made("übung 1")
     assert client(run, finished).get("/api/runs").json() == [
-        {"name": "übung 1", "title": "übung 1", "folder": str(run.folder), "status": "created"},
-        {"name": "finished", "title": "finished", "folder": str(finished.folder), "status": "done"},
+        {"name": "übung 1", "title": "demo", "folder": str(run.folder), "status": "created"},
+        {"name": "finished", "title": "demo", "folder": str(finished.folder), "status": "done"},
     ]
     assert client(run).get("/api/runs/%C3%BCbung%201/live").json()["status"] == "created"
     assert client(run).get("/api/runs/finished/live").status_code == 404

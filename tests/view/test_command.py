@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from queue import SimpleQueue
 
 import httpx2
 import pytest
@@ -59,9 +60,9 @@ def test_a_port_that_is_taken_is_refused(made: Made) -> None:
 def test_the_page_is_opened_unless_told_otherwise(
     made: Made, option: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened: list[str] = []
-    monkeypatch.setattr("webbrowser.open", opened.append)
+    opened: SimpleQueue[str] = SimpleQueue()
+    monkeypatch.setattr("webbrowser.open", opened.put)
     monkeypatch.setattr("shotsmith.serve.listening.run_until_signal", lambda *_args, **_more: None)
     told = CliRunner().invoke(app, ["view", str(made().folder), *option])
     assert told.exit_code == 0
-    assert [line.split()[0] for line in told.stdout.splitlines()] == opened
+    assert told.stdout.split()[0] == opened.get(timeout=20)

@@ -77,7 +77,7 @@
           if (own.live.status !== "running") state.stopping = false;
           if (!left) shotsmith.tell(null);
         } catch (error) {
-          if (!left) shotsmith.tell(error.status === undefined ? text("shell.away") : visible(error.message));
+          if (!left) shotsmith.tell(error.status === undefined && shotsmith.live ? text("shell.away") : visible(error.message));
         }
         if (left) return;
         draw();

@@ -169,24 +169,24 @@ def test_the_page_says_that_the_server_is_away_and_finds_it_again(chromium: Chro
 def test_runs_are_laid_over_each_other_and_chosen_with_the_keyboard(
     chromium: Chromium, finished: Run, made: Made
 ) -> None:
-    run = made("other", seeds=[0, 1])
-    for seed in (0, 1):
+    run = made("other", seeds=[0, 1, 2])
+    for seed in (0, 1, 2):
         for epoch in range(4):
             run.record_epoch(epoch_row(epoch, seed, val_reward=0.5 + seed + 0.1 * epoch))
     with running(app_of(finished, run)) as url, chromium.page(url) as page:
         lines = "document.querySelectorAll('.curves figure:first-child .line').length"
-        page.wait_for(f"{lines} === 4")  # one, and two seeds with their mean
+        page.wait_for(f"{lines} === 5")  # one, and three seeds with their mean
         page.evaluate("document.querySelector('input[name=run-other]').focus()")
         page.press(" ")
         page.wait_for(f"{lines} === 1")
         assert page.evaluate("document.activeElement.name") == "run-other", "the focus stays where it was"
         page.press(" ")
-        page.wait_for(f"{lines} === 4")
+        page.wait_for(f"{lines} === 5")
         page.evaluate("document.querySelector('.runs a:last-child').click()")
         page.wait_for(
             "location.hash === '#/other/live' && document.querySelector('.folder')?.innerText.endsWith('/other')"
         )
-        page.wait_for(f"{lines} === 4")
+        page.wait_for(f"{lines} === 5")
         assert_quiet(page, url)
 
 

@@ -18,7 +18,9 @@
   function range(values) {
     const low = Math.min(...values);
     const high = Math.max(...values);
-    const room = high > low ? (high - low) * 0.08 : Math.abs(high) * 0.1 || 1;
+    // Values that differ by rounding only are equal: ticks between them would have no end.
+    const size = Math.max(Math.abs(low), Math.abs(high));
+    const room = high - low > size * 1e-9 ? (high - low) * 0.08 : size * 0.1 || 1;
     return [low - room, high + room];
   }
 

@@ -68,7 +68,7 @@
         }
       }
 
-      own.changed = draw;
+      own.changed = () => setTimeout(draw); // apart, so that a fault in drawing is not taken for one of the server
 
       async function poll() {
         try {

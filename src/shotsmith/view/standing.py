@@ -80,7 +80,7 @@ def _training_left(run: Run, epochs: Sequence[Row], now: float) -> float | None:
 def epochs_left(run: Run, epochs: Sequence[Row]) -> Mapping[str, int]:
     """By phase, the epochs that are planned and not done, over all seeds. A phase that a later one follows is over."""
     done = {(row["seed"], row["phase"]): row["epoch"] for row in epochs}
-    left = dict.fromkeys(PHASES, 0)
+    left: dict[str, int] = dict.fromkeys(PHASES, 0)
     for seed in run.recipe.seeds:
         begun = [number for number, phase in enumerate(PHASES) if (seed, phase) in done]
         last = begun[-1] if begun else 0

@@ -55,8 +55,8 @@
       for (const [px, py] of one.points) {
         const isBest = one.best === px;
         if (isBest) group.append(svg("circle", { class: "ring", cx: x(px), cy: y(py), r: 6.5 }));
-        const shown = one.points.length <= 60 || isBest;
-        const mark = svg("circle", { class: "mark", cx: x(px), cy: y(py), r: one.points.length === 1 || isBest ? 3.2 : shown ? 2.4 : 0 });
+        const alone = one.points.length === 1 || isBest;
+        const mark = svg("circle", { class: "mark", cx: x(px), cy: y(py), r: alone ? 3.2 : one.faint || one.points.length > 24 ? 0 : 2.4 });
         if (!one.faint) marks.push({ mark, px, py, name: one.name });
         group.append(mark);
       }

@@ -59,7 +59,8 @@
     const found = (one.curves?.best ?? []).filter((best) => best.phase === phase);
     if (!found.length) return "";
     const best = found.reduce((a, b) => (b.val_reward > a.val_reward ? b : a));
-    return text("live.best", { value: number(best.val_reward, 3), epoch: best.epoch });
+    const said = text("live.best", { value: number(best.val_reward, 3), epoch: best.epoch });
+    return found.length > 1 ? `${said}, ${text("live.seed", { seed: best.seed })}` : said;
   }
 
   function lastOf(one, phase, curve) {

@@ -119,7 +119,7 @@
 
   function task({ label, unit, done, total, rate: speed, seconds_left: left }) {
     const share = total ? Math.min(1, done / total) : 0;
-    const told = [`${number(done, 0)} / ${number(total, 0)} ${unitOf(unit, true)}`, rate(speed, unitOf(unit, false) || "1"), left === null || done >= total ? null : text("live.left", { time: duration(left) })];
+    const told = [`${number(done, 0)} / ${number(total, 0)} ${unitOf(unit, true)}`, rate(speed, unitOf(unit, false) || "1"), left === null || left < 1 || done >= total ? null : text("live.left", { time: duration(left) })];
     return element("div", { class: "task" },
       element("p", null, element("bdi", { class: "label" }, label), " ", element("span", { class: "quiet" }, told.filter(Boolean).join(" · "))),
       element("div", { class: "bar", role: "progressbar", "aria-label": label, "aria-valuemin": 0, "aria-valuemax": total, "aria-valuenow": done },

@@ -13,7 +13,10 @@ from starlette.testclient import TestClient
 from watched_worker import Client, Made, epoch_row, working
 
 from shotsmith.attempts import attempt
+from shotsmith.completions.store import Store
+from shotsmith.records import Failure
 from shotsmith.runs import Run
+from shotsmith.view.live import FAILURES_SECONDS
 from shotsmith.view.standing import SILENT_SECONDS, epochs_left
 
 
@@ -164,6 +167,23 @@ def test_only_what_has_changed_is_told_and_computed_again(finished: Run, client:
     assert again.json()["versions"]["curves"] != first.json()["versions"]["curves"]
     assert len(served.get("/api/runs/finished/live/curves").json()["rows"]) == 6
     assert computed == ["curves", "findings", "outcome", "curves"]
+
+
+def test_prompts_that_fail_are_told_before_an_epoch_is_done(made: Made, client: Client, monkeypatch) -> None:
+    run = made()
+    served = client(run)
+    path = "/api/runs/demo/live/findings"
+    now = 1000.0
+    monkeypatch.setattr("shotsmith.view.live.time.time", lambda: now)
+    with working(run) as worker, Store.open(run.completions) as store:
+        worker.tell("stage", "train")
+        assert served.get(path).json()["failed_prompts"] is None
+        store.put_many([(f"{number:064x}", Failure("HTTP 500")) for number in range(3)], "seed-0/grpo/epoch-001")
+        before = live(served)["versions"]["findings"]
+        now += FAILURES_SECONDS
+        assert live(served)["versions"]["findings"] != before
+        told = served.get(path).json()["failed_prompts"]
+        assert (told["failed"], told["asked"], told["reason"]) == (3, 3, "HTTP 500")
 
 
 def content(folder: Path) -> dict[str, object]:

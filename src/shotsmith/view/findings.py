@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from shotsmith.checkpoints.ranking import rank
-from shotsmith.completions.summary import failed_prompts_of
 from shotsmith.diagnosis.diagnose import diagnose
 from shotsmith.diagnosis.evidence import evidence_of_run
 from shotsmith.evaluation.majority_vote import MAJORITY_VOTE
@@ -41,18 +40,13 @@ def curves(run: Run, epochs: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def findings(run: Run, language: Language) -> dict[str, Any]:
-    """What the diagnosis finds so far, most severe first, and the prompts that failed."""
-    found = diagnose(evidence_of_run(run))
-    failed = failed_prompts_of(run)
-    return {
-        "findings": [
-            {"key": one.key, "severity": one.severity, "overrides": one.overrides}
-            | {part: language.say(f"finding.{one.key}.{part}", **one.values) for part in PARTS}
-            for one in found
-        ],
-        "failed_prompts": failed and failed.as_json(),
-    }
+def findings(run: Run, language: Language) -> list[dict[str, Any]]:
+    """What the diagnosis finds so far, most severe first."""
+    return [
+        {"key": one.key, "severity": one.severity, "overrides": one.overrides}
+        | {part: language.say(f"finding.{one.key}.{part}", **one.values) for part in PARTS}
+        for one in diagnose(evidence_of_run(run))
+    ]
 
 
 def outcome(run: Run, language: Language) -> dict[str, Any]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 
 from shotsmith.attempts import ATTEMPT_FILE
+from shotsmith.completions.summary import failed_prompts_of
 from shotsmith.errors import ShotsmithError
 from shotsmith.files import Row
 from shotsmith.reports.language import LANGUAGES
@@ -18,6 +20,9 @@ from shotsmith.view.opened import run_of
 from shotsmith.view.remembered import Remembered, stamps, version
 from shotsmith.view.standing import standing
 from shotsmith.view.stopping import interrupt
+
+FAILURES_SECONDS = 15.0
+"""How often the prompts that failed are counted while a run is at work; the store changes with every batch."""
 
 Lang = Annotated[str, Query(pattern=f"^({'|'.join(LANGUAGES)})$")]
 
@@ -46,10 +51,11 @@ def router(runs: Mapping[str, Run]) -> APIRouter:
 
     @routes.get("/findings")
     def findings(name: str, lang: Lang = "en") -> dict[str, Any]:
-        """What the diagnosis finds so far."""
+        """What the diagnosis finds so far, and the prompts that failed."""
         run, language = run_of(runs, name), LANGUAGES[lang]
-        key = _keys(run)["findings"]
-        return kept.get((name, "findings", lang), key, lambda: telling.findings(run, language))
+        files, moment = _keys(run)["findings"]
+        found = kept.get((name, "findings", lang), files, lambda: telling.findings(run, language))
+        return {"findings": found, "failed_prompts": kept.get((name, "failed"), (files, moment), lambda: failed(run))}
 
     @routes.get("/outcome")
     def outcome(name: str, lang: Lang = "en") -> dict[str, Any]:
@@ -73,11 +79,18 @@ def _keys(run: Run) -> dict[str, Any]:
     """By part of the page, what changes when the files do that it is computed from."""
     measured = (run.recipe_file, run.metrics_file)
     ended = (run.stages_file, run.folder / ATTEMPT_FILE)
+    moment = time.time() // FAILURES_SECONDS if run.status() == "running" else 0
     return {
         "curves": stamps(measured),
-        "findings": stamps((*measured, *ended, run.results, run.summary, run.evaluations_file)),
+        "findings": (stamps((*measured, *ended, run.results, run.summary, run.evaluations_file)), moment),
         "outcome": stamps((*measured, run.summary, run.stages_file, run.report_html)),
     }
+
+
+def failed(run: Run) -> dict[str, Any] | None:
+    """The prompts of the run that failed; None where none did."""
+    found = failed_prompts_of(run)
+    return found and found.as_json()
 
 
 def _unless_known(request: Request, told: Mapping[str, Any]) -> Response:

@@ -90,7 +90,7 @@ def _keys(run: Run) -> dict[str, Any]:
 def failed(run: Run) -> dict[str, Any] | None:
     """The prompts of the run that failed; None where none did."""
     found = failed_prompts_of(run)
-    return found and found.as_json()
+    return None if found is None else found.as_json()
 
 
 def _unless_known(request: Request, told: Mapping[str, Any]) -> Response:

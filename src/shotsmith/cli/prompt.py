@@ -11,8 +11,6 @@ from shotsmith.cli.options import Json, Overrides, print_json
 
 if TYPE_CHECKING:
     from shotsmith.recipe import Recipe
-    from shotsmith.vlms.prompting.budget import Fitted
-    from shotsmith.vlms.prompting.shown import ShownPrompt
 
 
 def prompt(
@@ -37,7 +35,7 @@ def prompt(
     from shotsmith.cli.terminal import listening
     from shotsmith.errors import InputError
     from shotsmith.experiment.parts import Parts
-    from shotsmith.experiment.prompting import prompt_of, sent
+    from shotsmith.experiment.prompting import PromptSender, prompt_of
     from shotsmith.runs import SPLITS, Run
 
     if split not in SPLITS:
@@ -50,8 +48,8 @@ def prompt(
             if not has_all:
                 parts.make_data()
             fitted = prompt_of(parts, split, query, shots, selector)
-            shown = sent(parts, fitted.request)
-    told = _told(fitted, shown, split=split, selector=selector, ids=ids)
+            shown = PromptSender(recipe.vlm).shown(fitted, ids=ids)
+    told = {"split": split, "selector": selector, **shown}
     if as_json:
         print_json(told)
     else:
@@ -63,27 +61,6 @@ def _recipe(source: Path, overrides: list[str] | None) -> Recipe:
     from shotsmith.runs import Run
 
     return load_recipe(Run.open(source).recipe_file if source.is_dir() else source, overrides or ())
-
-
-def _told(
-    fitted: Fitted, shown: ShownPrompt | list[dict[str, object]], *, split: str, selector: str, ids: bool
-) -> dict[str, Any]:
-    head: dict[str, Any] = {
-        "split": split,
-        "selector": selector,
-        "query": fitted.request.query.id,
-        "demonstrations": [example.id for example in fitted.request.demonstrations],
-        "left_out": fitted.left_out,
-        "without_image": fitted.without_image,
-    }
-    if isinstance(shown, list):
-        return head | {"messages": shown}
-    images = [
-        {"file": str(one.file), "width": one.width, "height": one.height, "grid": one.grid, "tokens": one.tokens}
-        for one in shown.images
-    ]
-    told = head | {"text": shown.text, "tokens": len(shown.ids), "most_tokens": shown.most_tokens, "images": images}
-    return told | {"ids": list(shown.ids)} if ids else told
 
 
 def _print(told: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from shotsmith.embeddings.embedded import Embedded
 from shotsmith.embeddings.pools import draw_random_pools
 from shotsmith.errors import InputError
 from shotsmith.experiment.parts import Parts
-from shotsmith.records import Request
+from shotsmith.recipe import VLMSettings
 from shotsmith.runs import Split
 from shotsmith.selectors.protocol import Tasks
 from shotsmith.selectors.training_free import TRAINING_FREE
@@ -18,7 +19,7 @@ from shotsmith.vlms.pretrained.lengths import most_prompt_tokens
 from shotsmith.vlms.pretrained.loading import load_processor_and_prompt, model_folder
 from shotsmith.vlms.prompting.budget import Fitted
 from shotsmith.vlms.prompting.prompts import load_prompt
-from shotsmith.vlms.prompting.shown import ShownPrompt, show_prompt
+from shotsmith.vlms.prompting.shown import show_prompt
 
 _BLIND = ("random", "zero_shot")
 """Selectors that look at no embeddings."""
@@ -45,14 +46,42 @@ def prompt_of(parts: Parts, split: Split, number: int, shots: int, selector: str
     return replace(tasks, budget=parts.budget).fitted(0, sequence)
 
 
-def sent(parts: Parts, request: Request) -> ShownPrompt | list[dict[str, object]]:
-    """The prompt of the local VLM, whose weights are not loaded for it; the messages for a server."""
-    settings = parts.recipe.vlm
-    if settings.local_model is None:
-        return load_prompt(settings.prompt).messages(request)
-    folder = model_folder(settings.local_model, weights=False)
-    processor, prompt = load_processor_and_prompt(folder, settings)
-    return show_prompt(processor, prompt, request, most_prompt_tokens(folder, settings))
+class PromptSender:
+    """Shows prompts as a recipe's VLM is sent them. The VLM's processor is loaded once, its weights never."""
+
+    def __init__(self, settings: VLMSettings) -> None:
+        """Raises InputError where the recipe names a processor or template that is not there."""
+        self._most_tokens: int | None = None
+        self._processor: Any = None
+        if settings.local_model is None:
+            self._prompt = load_prompt(settings.prompt)
+        else:
+            folder = model_folder(settings.local_model, weights=False)
+            self._processor, self._prompt = load_processor_and_prompt(folder, settings)
+            self._most_tokens = most_prompt_tokens(folder, settings)
+
+    def shown(self, fitted: Fitted, *, ids: bool = False) -> dict[str, Any]:
+        """A prompt as plain values: its text, its length in tokens, its images with their grids and tokens.
+
+        A VLM behind a server is sent `messages` instead. `ids` adds the token ids. Raises DataError for an image that
+        cannot be decoded.
+        """
+        request = fitted.request
+        head: dict[str, Any] = {
+            "query": request.query.id,
+            "demonstrations": [example.id for example in request.demonstrations],
+            "left_out": fitted.left_out,
+            "without_image": fitted.without_image,
+        }
+        if self._processor is None:
+            return head | {"messages": self._prompt.messages(request)}
+        prompt = show_prompt(self._processor, self._prompt, request, self._most_tokens)
+        images = [
+            {"file": str(one.file), "width": one.width, "height": one.height, "grid": one.grid, "tokens": one.tokens}
+            for one in prompt.images
+        ]
+        told = head | {"text": prompt.text, "tokens": len(prompt.ids), "most_tokens": prompt.most_tokens}
+        return told | {"images": images} | ({"ids": list(prompt.ids)} if ids else {})
 
 
 def _task(parts: Parts, split: Split, number: int, *, blind: bool) -> Tasks:

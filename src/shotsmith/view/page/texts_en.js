@@ -20,7 +20,6 @@ shotsmith.texts("en", {
   "shell.key.back": "back",
   "shell.key.help": "this list",
   "live.title": "Progress",
-<<<<<<< HEAD
   "live.runs": "Runs",
   "live.state.running": "running",
   "live.state.silent": "no sign of life",
@@ -103,7 +102,6 @@ shotsmith.texts("en", {
   "live.outcome.by_shots": "By number of shots",
   "live.outcome.report": "Report:",
   "live.shots": "{shots}-shot",
-=======
   "queries.title": "Queries",
   "queries.loading": "Loading …",
   "queries.not_evaluated": "This run is not evaluated yet: its test queries appear here once it is.",
@@ -201,5 +199,4 @@ shotsmith.texts("en", {
   "queries.unknown": "The run has not asked the VLM this.",
   "queries.state.stored": "stored",
   "queries.state.asked": "asked now",
->>>>>>> 37247cd (Show the test queries of a run as a page: filter, search, open, ask what if)
 });

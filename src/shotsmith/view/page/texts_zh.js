@@ -20,7 +20,6 @@ shotsmith.texts("zh", {
   "shell.key.back": "返回",
   "shell.key.help": "本列表",
   "live.title": "进度",
-<<<<<<< HEAD
   "live.runs": "运行",
   "live.state.running": "运行中",
   "live.state.silent": "没有动静",
@@ -103,7 +102,6 @@ shotsmith.texts("zh", {
   "live.outcome.by_shots": "按 shot 数",
   "live.outcome.report": "报告：",
   "live.shots": "{shots}-shot",
-=======
   "queries.title": "查询",
   "queries.loading": "正在载入……",
   "queries.not_evaluated": "该运行尚未评估；评估后测试查询会显示在此处。",
@@ -201,5 +199,4 @@ shotsmith.texts("zh", {
   "queries.unknown": "该运行未向 VLM 提过此问题。",
   "queries.state.stored": "已保存",
   "queries.state.asked": "刚询问",
->>>>>>> 37247cd (Show the test queries of a run as a page: filter, search, open, ask what if)
 });

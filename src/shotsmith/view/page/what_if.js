@@ -26,7 +26,7 @@
     fill(place, async () => promptOf(await api(path(drawn.run, `queries/${drawn.query.id}/prompt?sequence=${one.sequence.join(",")}`))));
 
   function promptOf(told) {
-    const shortened = (told.left_out || told.without_image) && element("p", { class: "quiet" }, text("queries.budget", { left_out: told.left_out, without: told.without_image }));
+    const shortened = told.left_out + told.without_image > 0 && element("p", { class: "quiet" }, text("queries.budget", { left_out: told.left_out, without: told.without_image }));
     if (told.messages) return element("div", { class: "prompt" }, shortened, element("p", { class: "quiet" }, text("queries.messages")), element("pre", { tabindex: "0" }, JSON.stringify(told.messages, null, 2)));
     const ofImages = told.images.reduce((sum, image) => sum + image.tokens, 0);
     const head = element("p", { class: "quiet" }, text("queries.tokens", { tokens: number(told.tokens, 0), images: number(ofImages, 0) }), told.most_tokens ? " " + text("queries.context", { most: number(told.most_tokens, 0) }) : null);

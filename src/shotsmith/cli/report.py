@@ -31,19 +31,29 @@ Out = Annotated[
 ]
 
 
+Explore = Annotated[
+    bool,
+    typer.Option(
+        "--explorer", help="Write the folder explorer/ too: every test query, on a page that opens without a server."
+    ),
+]
+
+
 def report(
     source: Source,
     against: Against = None,
     lang: Lang = "en",
     form: Form = None,
     out: Out = None,
+    explorer: Explore = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Write a report: Markdown, and one HTML page that opens offline. Neither VLM nor encoder is loaded.
 
     English goes to report.md and report.html, Chinese to report.zh.md and report.zh.html; of a log they are called
-    after it.
+    after it. The explorer takes up to 64 MB for queries and pictures; `shotsmith view` shows the same page without a
+    limit.
 
     Example: shotsmith report runs/demo --against runs/demo-slower --lang zh
     """
@@ -62,11 +72,32 @@ def report(
     written = write_report(folder, data, lang, formats, stem)
     if source.is_dir():
         _record(source, time.perf_counter() - started)
-    paths = {name: str(path) for name, path in written.items()}
+    told: dict[str, object] = {name: str(path) for name, path in written.items()}
+    lines = list(map(str, written.values()))
+    if explorer:
+        told["explorer"], line = _explorer(source, folder)
+        lines.append(line)
     if as_json:
-        print_json(paths)
+        print_json(told)
     elif not quiet:
-        typer.echo(visible("\n".join(paths.values())))
+        typer.echo(visible("\n".join(lines)))
+
+
+def _explorer(source: Path, folder: Path) -> tuple[dict[str, object], str]:
+    """Write the explorer of a run; what it came to, for scripts and as a line. Raises InputError for a log."""
+    if not source.is_dir():
+        raise InputError("takes a run's folder: a training log has no test queries", field="--explorer")
+    try:
+        from shotsmith.view.static_form import FOLDER, write_explorer
+    except ModuleNotFoundError as error:
+        raise InputError(f"{error.name} is not installed: pip install 'shotsmith[serve]'") from error
+    from shotsmith.runs import Run
+
+    made = write_explorer(Run.open(source), folder / FOLDER)
+    listed_only = f", {made.left_out:,} more are listed only" if made.left_out else ""
+    line = f"{made.index} ({made.bytes / 1e6:.1f} MB, {made.queries:,} queries{listed_only})"
+    counts = {"bytes": made.bytes, "queries": made.queries, "left_out": made.left_out}
+    return {"index": str(made.index), **counts}, line
 
 
 def _one_of(known: Collection[str], value: str, option: str) -> None:

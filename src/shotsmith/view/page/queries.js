@@ -291,6 +291,11 @@
       this.chosen.replaceChildren(button("", this.columns.count), ...changes.map((one) => button(one, counts[one])));
     }
 
+    /** Whether the query can be opened: the static form holds a part of them. */
+    isKept(row) {
+      return this.told.kept?.[row] !== 0;
+    }
+
     drawRow(row) {
       const { told } = this.columns;
       const { a, b } = this.columns;
@@ -302,8 +307,8 @@
       };
       return element(
         "a",
-        { class: `row ${change ?? "open"}`, href: address(this.run, "queries", { ...this.context.params, id }), "aria-current": this.context.params.id === String(id) ? "true" : null },
-        told.images[row] ? picture(this.run, "test", id, 0) : element("span", { class: "no-picture" }),
+        { class: `row ${change ?? "open"}${this.isKept(row) ? "" : " not-kept"}`, href: address(this.run, "queries", { ...this.context.params, id }), "aria-current": this.context.params.id === String(id) ? "true" : null },
+        told.images[row] && this.isKept(row) ? picture(this.run, "test", id, 0) : element("span", { class: "no-picture" }),
         element("span", { class: "what" },
           element("bdi", { class: "question", dir: "auto" }, this.columns.question(row)),
           element("span", { class: "answers" }, answer(a, this.columns.before[row]), element("span", { class: "to", "aria-label": text("queries.then") }, "→"), answer(b, this.columns.after[row]))),
@@ -333,7 +338,8 @@
       const back = element("a", { class: "back", href: address(this.run, "queries", { ...this.context.params, id: undefined }) }, text("queries.back"));
       const place = element("article", { "aria-busy": "true" }, element("p", { class: "quiet" }, text("queries.loading")));
       this.place.replaceChildren(back, place);
-      shotsmith.drawQuery(place, { run: this.run, told: this.told, view });
+      if (this.isKept(this.told.id.indexOf(Number(view.id)))) shotsmith.drawQuery(place, { run: this.run, told: this.told, view });
+      else place.replaceChildren(element("p", null, text("queries.not_kept")));
       if (getComputedStyle(this.list.closest(".listed")).display === "none") scrollTo(0, 0);
     }
 
@@ -360,7 +366,8 @@
         element("div", { class: "scroll" }, element("table", null,
           element("thead", null, element("tr", null, element("th", { class: "text", scope: "col" }, text("queries.kind")), heads.map((one) => element("th", { scope: "col" }, names[one] ?? text(`queries.head.${one}`))))),
           element("tbody", null, line(text("queries.all"), null), told.kinds.length > 1 && kinds.map((kind) => line(told.kinds[kind] || text("queries.no_kind"), kind))))),
-        element("p", { class: "quiet" }, text("queries.hint")));
+        element("p", { class: "quiet" }, text("queries.hint")),
+        told.kept?.includes(0) && element("p", { class: "quiet" }, text("queries.kept", { count: number(told.kept.filter(Boolean).length, 0) })));
     }
   }
 

@@ -35,7 +35,8 @@
   /** An entry of the bank: pictures, question and the answer that a prompt shows. */
   function card(run, id, one, hidden = false) {
     return [
-      one.images > 0 && element("div", { class: hidden ? "pictures hidden" : "pictures", title: hidden ? text("queries.without_image") : null }, Array.from({ length: one.images }, (_, place) => picture(run, "bank", id, place))),
+      one.images > 0 && one.kept === false && element("span", { class: "no-picture" }, text("queries.picture_not_kept")),
+      one.images > 0 && one.kept !== false && element("div", { class: hidden ? "pictures hidden" : "pictures", title: hidden ? text("queries.without_image") : null }, Array.from({ length: one.images }, (_, place) => picture(run, "bank", id, place))),
       element("p", { class: "asked" }, prose(one.question, 160)),
       element("p", { class: "given" }, prose(one.answer, 80)),
       element("p", { class: "id" }, `#${id}`),
@@ -59,12 +60,13 @@
     const of = (selector) => tries.filter((one) => one.selector === selector).sort((one, other) => (one.seed ?? 0) - (other.seed ?? 0) || one.draw - other.draw);
     const pair = [...new Set([view.a, view.b])];
     const others = told.selectors.map((one) => one.name).filter((name) => !pair.includes(name) && of(name).length);
-    const drawn = { run, told, view, query, strips: new Map() };
-    place.replaceChildren(
+    const drawn = { run, told, view, query, strips: new Map(), note: element("p", { class: "quiet score-note" }) };
+    place.replaceChildren(...[
       head(drawn),
+      live && drawn.note,
       ...pair.map((name) => block(drawn, name, of(name), true)),
       others.length && element("section", { class: "others" }, element("h3", null, text("queries.others")), others.map((name) => block(drawn, name, of(name), false))),
-    );
+    ].filter((one) => one instanceof Node));
     place.removeAttribute("aria-busy");
     if (live) addScores(drawn);
   };
@@ -141,7 +143,9 @@
   async function addScores(drawn) {
     if (!drawn.told.selectors.some((one) => ["supervised", "rce", "grpo"].includes(one.name))) return;
     try {
-      drawn.scores = (await api(path(drawn.run, `queries/${drawn.query.id}/scores`))).scores;
+      const told = await api(path(drawn.run, `queries/${drawn.query.id}/scores`));
+      drawn.scores = told.scores;
+      drawn.note.replaceChildren(text("queries.score.of", { ...told.policy, phase: nameOf(drawn.told, told.policy.phase) }));
     } catch {
       return; // without embeddings or checkpoints in the run folder there are no probabilities
     }

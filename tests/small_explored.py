@@ -40,7 +40,10 @@ class Told:
     bank: int = 24
     question: Callable[[int], str] = lambda number: f"what is in picture {number}?"
     answer: Callable[[int], str] = lambda number: f"thing {number % 5}"
-    completion: Callable[[int, str, int], str] = lambda query, selector, shots: f"thing {(query + len(selector)) % 5}"
+    completion: Callable[[int, str, int], str] = lambda query, selector, shots: (
+        f"thing {(query + (query * 5 + len(selector) * shots) % 3) % 5}"
+    )
+    """Of a query, selector and number of shots: right, partly right or wrong."""
     kind: Callable[[int], str] = lambda number: KINDS[number % 2]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 from safetensors.numpy import save_file
 
@@ -19,6 +20,7 @@ from shotsmith.data.splits import choose_queries
 from shotsmith.embeddings.embedded import Embedded
 from shotsmith.evaluation.results import Result, write_results
 from shotsmith.files import write_json
+from shotsmith.metrics.vqa import vqa_accuracy
 from shotsmith.policies.pointer import build_policy
 from shotsmith.recipe import Recipe, parse_recipe
 from shotsmith.records import Completion, Example, Request
@@ -51,7 +53,7 @@ def explored_run(folder: Path, told: Told = Told(), settings: Mapping[str, Any] 
     """Make the run in `folder`/run, its data beside it. `settings` are further sections of its recipe."""
     train = _official(folder, "train", told.bank, 1000, told)
     test = _official(folder, "test", told.queries, 1, told)
-    recipe = _recipe(train | test | {"val_share": 0.2}, settings or {})
+    recipe = _recipe(told.queries, train | test | {"val_share": 0.2}, settings or {})
     run = Run.create(folder / "run", recipe)
     splits = load_splits(recipe.data)
     rng = np.random.default_rng(0)
@@ -66,10 +68,13 @@ def explored_run(folder: Path, told: Told = Told(), settings: Mapping[str, Any] 
     queries = tuple(splits.test[row] for row in rows)
     tasks = Tasks(queries, splits.bank, None, embedded["test"].rows(np.array(rows)), embedded["train"])
     results: list[Result] = []
+    said: dict[tuple[int, tuple[int, ...]], str] = {}  # one prompt has one completion, whoever chose it
     for shots in SHOTS:
         for selector, seed, draw, sequences in _chosen(run, tasks, shots):
             for query, sequence in zip(queries, sequences, strict=True):
-                results.append(_result(query, selector, seed, shots, draw, sequence, told))
+                text = told.completion(query.id + draw + (seed or 0), selector, shots)
+                text = said.setdefault((query.id, sequence), text)
+                results.append(_result(query, selector, seed, shots, draw, sequence, text))
     first = next(row for row, one in enumerate(results) if one.selector == "mixed")
     results[first] = _failed(results[first])
     write_results(run.results, results)
@@ -104,8 +109,8 @@ def _official(folder: Path, name: str, count: int, first: int, told: Told) -> di
     return {f"{name}_{kind}": file for kind, file in (files | {"images": str(pictures)}).items()}
 
 
-def _recipe(okvqa: Mapping[str, Any], settings: Mapping[str, Any]) -> Recipe:
-    data = {"okvqa": dict(okvqa), "train_queries": 8, "val_queries": 2, "test_queries": 500}
+def _recipe(queries: int, okvqa: Mapping[str, Any], settings: Mapping[str, Any]) -> Recipe:
+    data = {"okvqa": dict(okvqa), "train_queries": 8, "val_queries": 2, "test_queries": queries}
     return parse_recipe(
         {"name": "explored", "seeds": [0, 1], "data": data, "evaluation": {"shots": list(SHOTS)}, **settings}
     )
@@ -127,6 +132,10 @@ def _chosen(run: Run, tasks: Tasks, shots: int) -> list[tuple[str, int | None, i
     ]
     for seed in (0, 1):
         policy = build_policy(run.recipe.policy, 2 * WIDTH, seed)
+        noise = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for parameter in policy.parameters():
+                parameter += 0.02 * torch.randn(parameter.shape, generator=noise)
         found.append(("grpo", seed, 0, PolicySelector("grpo", policy).select(tasks, shots)))
         if shots == SHOTS[0]:
             manifest = Manifest(
@@ -147,10 +156,9 @@ def _chosen(run: Run, tasks: Tasks, shots: int) -> list[tuple[str, int | None, i
 
 
 def _result(
-    query: Example, selector: str, seed: int | None, shots: int, draw: int, sequence: Sequence[int], told: Told
+    query: Example, selector: str, seed: int | None, shots: int, draw: int, sequence: Sequence[int], text: str
 ) -> Result:
-    text = told.completion(query.id + draw + (seed or 0), selector, shots)
-    value = min(1.0, query.answers.count(text) * 0.3)
+    value = vqa_accuracy(text, query.answers)
     kind = query.question_type
     return Result(query.id, selector, seed, shots, draw, tuple(sequence), text, value, value, kind)
 

@@ -5,6 +5,9 @@
   const { api, element, live, number, prose, text, visible } = shotsmith;
   const { answerOf, figure, nameOf, path, picture } = shotsmith.queries;
 
+  /** Whether a policy of the run has results. */
+  const isTrained = (told) => told.selectors.some((one) => ["supervised", "rce", "grpo"].includes(one.name));
+
   /** A probability as a percentage, with more digits where it is small. */
   function share(value) {
     if (value === null || value === undefined) return "–";
@@ -26,7 +29,7 @@
         element("span", { class: "place" }, place + 1),
         one ? card(run, id, one, hidden) : element("p", { class: "nothing" }, text("queries.gone", { id })),
         out && element("p", { class: "quiet" }, text("queries.left_out")),
-        scores && element("p", { class: "score", title: text("queries.score.what") }, element("span", { class: "bar" }, element("i", { style: { width: `${Math.round((scores[place] ?? 0) * 100)}%` } })), share(scores[place])),
+        scores && element("p", { class: scores.length ? "score" : "score waiting", title: text("queries.score.what") }, element("span", { class: "bar" }, element("i", { style: { width: `${Math.round((scores[place] ?? 0) * 100)}%` } })), share(scores[place])),
         controls?.(place));
     });
     return element("ol", { class: "strip" }, cards);
@@ -60,7 +63,7 @@
     const of = (selector) => tries.filter((one) => one.selector === selector).sort((one, other) => (one.seed ?? 0) - (other.seed ?? 0) || one.draw - other.draw);
     const pair = [...new Set([view.a, view.b])];
     const others = told.selectors.map((one) => one.name).filter((name) => !pair.includes(name) && of(name).length);
-    const drawn = { run, told, view, query, strips: new Map(), note: element("p", { class: "quiet score-note" }) };
+    const drawn = { run, told, view, query, strips: new Map(), note: element("p", { class: "quiet score-note" }, isTrained(told) ? "\u00a0" : null) };
     place.replaceChildren(...[
       head(drawn),
       live && drawn.note,
@@ -105,7 +108,7 @@
     const { run, told, query } = drawn;
     const place = element("div", { class: "shown" });
     const draw = (scores) => place.replaceChildren(strip(run, one.sequence, query.examples, { scores, leftOut: one.left_out, bare: one.without_image }));
-    draw(null);
+    draw(live && isTrained(told) ? [] : null); // their room is kept, so that nothing moves when they come
     drawn.strips.set(one.at, draw);
     const which = [one.seed !== null && told.selectors.length && text("queries.seed", { seed: one.seed }), one.draw > 0 && text("queries.draw", { draw: one.draw + 1 })].filter(Boolean);
     return element("div", { class: "attempt" },
@@ -121,7 +124,7 @@
     const place = element("div", { class: "more-of-it" });
     const panes = {
       prompt: () => shotsmith.drawPrompt(place, drawn, one),
-      choices: drawn.told.selectors.some((some) => ["supervised", "rce", "grpo"].includes(some.name)) && one.sequence.length ? () => shotsmith.drawChoices(place, drawn, one) : null,
+      choices: isTrained(drawn.told) && one.sequence.length ? () => shotsmith.drawChoices(place, drawn, one) : null,
       change: () => shotsmith.drawWhatIf(place, drawn, one),
     };
     const buttons = Object.entries(panes).filter(([, open]) => open).map(([name, open]) => {
@@ -141,20 +144,20 @@
 
   /** The policy's probabilities come after the rest: a policy is loaded for them. */
   async function addScores(drawn) {
-    if (!drawn.told.selectors.some((one) => ["supervised", "rce", "grpo"].includes(one.name))) return;
+    if (!isTrained(drawn.told)) return;
     try {
       const told = await api(path(drawn.run, `queries/${drawn.query.id}/scores`));
       drawn.scores = told.scores;
       drawn.note.replaceChildren(text("queries.score.of", { ...told.policy, phase: nameOf(drawn.told, told.policy.phase) }));
     } catch {
-      return; // without embeddings or checkpoints in the run folder there are no probabilities
+      drawn.scores = []; // without embeddings or checkpoints in the run folder there are no probabilities
     }
     showScores(drawn);
   }
 
   function showScores({ scores, strips }) {
     if (!scores) return;
-    for (const [at, draw] of strips) if (scores[at]) draw(scores[at]);
+    for (const [at, draw] of strips) draw(scores[at] ?? null);
     strips.clear();
   }
 })();

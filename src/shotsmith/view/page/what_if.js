@@ -163,6 +163,7 @@
       this.turn += 1;
       const own = this.turn;
       const { drawn, sequence } = this;
+      this.answer.setAttribute("aria-busy", "true");
       const body = { query: drawn.query.id, sequence };
       let told;
       try {
@@ -176,6 +177,7 @@
         told = { state: "failed", failure: error.message };
       }
       if (own !== this.turn) return;
+      this.answer.removeAttribute("aria-busy");
       this.answer.replaceChildren(...this.answered(told), element("details", { class: "prompt-of-it" }, element("summary", null, text("queries.open.prompt"))));
       const details = this.answer.querySelector(".prompt-of-it");
       details.addEventListener("toggle", () => {

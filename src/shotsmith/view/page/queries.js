@@ -162,6 +162,12 @@
 
     /** Counts of changes and mean figures, of all queries or of one kind. */
     summary(kind = null) {
+      this.summaries ??= new Map();
+      if (!this.summaries.has(kind)) this.summaries.set(kind, this.summed(kind));
+      return this.summaries.get(kind);
+    }
+
+    summed(kind) {
       const found = { count: 0, before: 0, after: 0, fixed: 0, broken: 0, unchanged: 0 };
       for (let row = 0; row < this.count; row += 1) {
         if (this.change[row] === null || (kind !== null && this.told.kind[row] !== kind)) continue;
@@ -280,7 +286,7 @@
         this.list.scrollTop = 0;
         this.virtual.refresh(this.rows.length);
       }
-      this.drawOpened(view, same && before.id === view.id);
+      this.drawOpened(view, same);
     }
 
     drawChanges(view) {
@@ -316,25 +322,29 @@
       );
     }
 
-    drawOpened(view, same) {
+    drawOpened(view, kept) {
       this.root.classList.toggle("has-opened", view.id !== undefined);
-      for (const row of this.list.querySelectorAll("[data-row]")) {
+      // Rows that were drawn before know neither the query opened now nor all parameters of the address.
+      for (const row of kept ? this.list.querySelectorAll("[data-row]") : []) {
         const own = view.id !== undefined && String(this.told.id[this.rows[row.dataset.row]]) === view.id;
         if (own) row.setAttribute("aria-current", "true");
         else row.removeAttribute("aria-current");
-        // The links of rows carry all parameters of the address.
         row.href = address(this.run, "queries", { ...this.context.params, id: this.told.id[this.rows[row.dataset.row]] });
       }
       if (view.id === undefined) {
         const left = this.last;
         this.last = undefined;
-        this.place.replaceChildren(this.overview());
+        if (this.overviewOf !== this.columns) this.place.replaceChildren(this.overview());
+        this.overviewOf = this.columns;
         const at = left === undefined ? -1 : this.rows.findIndex((row) => String(this.told.id[row]) === left);
         if (at >= 0) this.virtual.focus(at);
         return;
       }
-      if (same && this.last === view.id) return;
+      const asked = JSON.stringify([view.id, view.a, view.b, view.shots]);
+      if (this.last === view.id && this.asked === asked) return;
+      this.asked = asked;
       this.last = view.id;
+      this.overviewOf = null;
       const back = element("a", { class: "back", href: address(this.run, "queries", { ...this.context.params, id: undefined }) }, text("queries.back"));
       const place = element("article", { "aria-busy": "true" }, element("p", { class: "quiet" }, text("queries.loading")));
       this.place.replaceChildren(back, place);

@@ -158,50 +158,47 @@ def interactions(page: Page, queries: int) -> dict[str, list[float]]:
     return found | {"filter": filtered, "order": ordered, "pair": paired}
 
 
+def thread_seconds(page: Page) -> float:
+    """CPU seconds of the page's thread since they were enabled, whatever else the machine does."""
+    metrics = page.send("Performance.getMetrics")["metrics"]
+    return next(float(one["value"]) for one in metrics if one["name"] == "TaskDuration")
+
+
+def measure(queries: int) -> tuple[dict[str, float], bool]:
+    """Seconds, megabytes and milliseconds by name; and whether scrolling and searching stay below what is allowed."""
+    figures: dict[str, float] = {"queries": queries, "selectors": len(SELECTORS)}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with running(make_app({"run": make_run(folder, queries)})) as url, browser(folder) as chromium:
+            for part, path in (("list", ""), ("answers", "/shots/4"), ("opened query", "/17")):
+                first, again, size = loaded(f"{url}/api/runs/run/queries{path}")
+                figures |= {f"{part}: MB": size / 1e6, f"{part}: s": first, f"{part} again: s": again}
+            start = time.perf_counter()
+            with chromium.page(f"{url}/#/run/queries") as page:
+                page.wait_for("!!document.querySelector('.queries [data-row] img')")
+                figures["page: s"] = time.perf_counter() - start
+                page.send("Performance.enable", {"timeDomain": "threadTicks"})
+                milliseconds = interactions(page, queries)
+                count = sum(map(len, milliseconds.values()))
+                figures["page's thread: CPU ms an interaction"] = 1e3 * thread_seconds(page) / count
+                assert page.console == [], page.console
+    for name, values in milliseconds.items():
+        figures |= {f"{name}: median ms": statistics.median(values), f"{name}: most ms": max(values)}
+        figures[f"{name}: 9 of 10 within ms"] = statistics.quantiles(values, n=10)[-1]
+    fast = all(figures[f"{name}: 9 of 10 within ms"] < MILLISECONDS_ALLOWED for name in ("scroll", "search"))
+    return figures, fast
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--queries", type=int, default=5000)
     parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        run = make_run(folder, arguments.queries)
-        with running(make_app({"run": run})) as url, browser(folder) as chromium:
-            parts = {
-                part: loaded(f"{url}/api/runs/run/queries{path}")
-                for part, path in (("list", ""), ("answers", "/shots/4"), ("opened", "/17"))
-            }
-            start = time.perf_counter()
-            with chromium.page(f"{url}/#/run/queries") as page:
-                page.wait_for("!!document.querySelector('.queries [data-row] img')")
-                opening = time.perf_counter() - start
-                milliseconds = interactions(page, arguments.queries)
-                assert page.console == [], page.console
-    found = {
-        "queries": arguments.queries,
-        "selectors": len(SELECTORS),
-        "loaded": {part: {"first_s": one, "again_s": two, "bytes": size} for part, (one, two, size) in parts.items()},
-        "page_s": opening,
-        "milliseconds": {
-            name: {
-                "median": statistics.median(values),
-                "p90": statistics.quantiles(values, n=10)[-1],
-                "most": max(values),
-            }
-            for name, values in milliseconds.items()
-        },
-    }
-    if arguments.json:
-        print(json.dumps(found))
-    else:
-        for part, told in found["loaded"].items():  # type: ignore[attr-defined]
-            print(f"{part:8} {told['bytes'] / 1e6:6.2f} MB, {told['first_s']:.2f} s, again {told['again_s']:.3f} s")
-        print(f"page there after {opening:.1f} s")
-        for name, told in found["milliseconds"].items():  # type: ignore[attr-defined]
-            print(f"{name:8} median {told['median']:4.0f} ms, 90 % {told['p90']:4.0f} ms, most {told['most']:4.0f} ms")
-    times = found["milliseconds"]
-    slow = {name for name in ("scroll", "search") if times[name]["p90"] > MILLISECONDS_ALLOWED}  # type: ignore[index]
-    sys.exit(f"above {MILLISECONDS_ALLOWED:.0f} ms: {', '.join(sorted(slow))}" if slow else 0)
+    options = parser.parse_args()
+    figures, fast = measure(options.queries)
+    for name, value in figures.items():
+        print(f"{name:28} {value:10.3f}", file=sys.stderr if options.json else sys.stdout)
+    told = f"scrolling and searching within {MILLISECONDS_ALLOWED:.0f} ms, 9 times of 10: {fast}"
+    print(json.dumps({"figures": figures, "equal": fast}) if options.json else told)
 
 
 if __name__ == "__main__":

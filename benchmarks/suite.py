@@ -49,6 +49,7 @@ BENCHMARKS = (
     Benchmark("fuzz_formats", quick=("--variants", "20")),
     Benchmark("fuzz_checkpoints", quick=("--variants", "20")),
     Benchmark("report_speed", quick=("--rows", "400")),
+    Benchmark("view_speed", quick=("--queries", "200")),
     Benchmark("store", quick=("--completions", "20000", "--keys", "100")),
     Benchmark("open_data", quick=("--questions", "2000")),
     Benchmark("pools", quick=("--examples", "2000", "--queries", "50", "--width", "32")),

@@ -62,6 +62,8 @@ def test_the_scripts_hold_what_the_server_answers(run: Run, folder: Path) -> Non
     for query in data.queries:
         assert kept(folder, f"runs/run/queries/{query.id}") == json.loads(json.dumps(opened(data, query.id)))
         assert (folder / "pictures" / f"test-{query.id}-0.webp").exists()
+    written = sorted(file.stem for file in (folder / "pictures").iterdir())
+    assert sorted(kept(folder, "runs/run/pictures")) == written
     assert kept(folder, "runs") == [{"name": "run", "title": "explored", "folder": "explored", "status": "created"}]
 
 
@@ -98,9 +100,13 @@ def test_what_does_not_fit_is_listed_and_said_not_to_be_there(run: Run, tmp_path
         file for file in (tmp_path / "explorer" / "data").iterdir() if file.name.startswith("runs_2frun_2fqueries")
     ]
     assert len(queries) == made.queries + 3
-    left = listed["id"][listed["kept"].index(0)]
+    left, there = (listed["id"][listed["kept"].index(one)] for one in (0, 1))
     with chromium.page(f"{made.index.as_uri()}#/run/queries?id={left}") as page:
         page.wait_for("document.querySelector('.opened article')?.innerText.includes('listed only')")
+        page.evaluate(f"location.hash = '#/run/queries?id={there}'")
+        page.wait_for("!!document.querySelector('.opened details.selector')")
+        page.evaluate("document.querySelectorAll('.opened details').forEach((one) => { one.open = true; })")
+        page.wait_for("document.querySelector('.opened .others').innerText.includes('picture not saved')")
         assert page.console == []
 
 

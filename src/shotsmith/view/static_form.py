@@ -69,8 +69,7 @@ def write_explorer(run: Run, folder: Path, most_bytes: int = MOST_BYTES) -> Expl
         writer = _Writer(temporary, make_app({name: run}), name)
         writer.write_page()
         opened = writer.write_queries(data, most_bytes)
-        for path in _OTHER_PANELS:
-            writer.copy(path.format(name=quote(name, safe="")))
+        writer.write_others(most_bytes)
         size = sum(file.stat().st_size for file in temporary.rglob("*") if file.is_file())
     return Explorer(folder / "index.html", size, opened, len(data.queries) - opened)
 
@@ -86,7 +85,8 @@ class _Writer:
         self._folder = folder
         self._app = app
         self._name = quote(name, safe="")
-        self._pictures: set[tuple[str, int]] = set()
+        self._pictures: set[tuple[str, int, int]] = set()
+        """Split, example and number of those that are written."""
         self._bytes = 0
         """Of opened queries and pictures."""
 
@@ -98,12 +98,11 @@ class _Writer:
         index = self._folder / "index.html"
         live = index.read_text(encoding="utf-8")
         index.write_text(live.replace('data-form="live"', 'data-form="static"'), encoding="utf-8")
-        self.write("runs", [{**one, "folder": one["title"]} for one in self._get("runs") or []])
+        self.write("runs", [{**one, "folder": one["title"]} for one in self._get("runs")])
 
     def write_queries(self, data: RunData, most_bytes: int) -> int:
         """The list, and as many queries as there is room for; returns their number."""
         listed = self._get(f"runs/{self._name}/queries")
-        assert listed is not None
         answered = {shots: self._get(f"runs/{self._name}/queries/shots/{shots}") for shots in listed["shots"]}
         for shots, columns in answered.items():
             self.write(f"runs/{self._name}/queries/shots/{shots}", columns)
@@ -111,7 +110,6 @@ class _Writer:
         opened: dict[int, Any] = {}
         for place in _in_turn(listed, answered[view["shots"]]):
             query = self._get(f"runs/{self._name}/queries/{listed['id'][place]}")
-            assert query is not None
             example = data.queries[data.number_of(query["id"])]
             self._bytes += len(json.dumps(query))
             shown = {
@@ -130,23 +128,27 @@ class _Writer:
                 if self._bytes < most_bytes:
                     self._draw(data, "bank", _entries(data, [int(number)]), "small")
         for query in opened.values():
-            self._write_opened(query)
+            self.write(f"runs/{self._name}/queries/{query['id']}", query)
         listed["kept"] = [int(place in opened) for place in range(len(listed["id"]))]
         self.write(f"runs/{self._name}/queries", listed)
         return len(opened)
 
-    def _write_opened(self, query: dict[str, Any]) -> None:
-        """A query, whose entries say so where their pictures are not kept."""
-        for number, one in query["examples"].items():
-            if one is not None and one["images"] and ("bank", int(number)) not in self._pictures:
-                one["kept"] = False
-        self.write(f"runs/{self._name}/queries/{query['id']}", query)
+    def write_others(self, most_bytes: int) -> None:
+        """The other panels; entries of the bank can be opened where their pictures are kept, and there is room."""
+        for path in _OTHER_PANELS:
+            self._copy(path.format(name=self._name))
+        for split, number, place in sorted(self._pictures):
+            if (split, place) == ("bank", 0) and self._bytes < most_bytes:
+                self._copy(f"runs/{self._name}/demonstrations/{number}")
+        kept = [f"{split}-{number}-{place}" for split, number, place in sorted(self._pictures)]
+        self.write(f"runs/{self._name}/pictures", kept)
 
-    def copy(self, path: str) -> None:
+    def _copy(self, path: str) -> None:
         """What the server answers to a path; nothing where it answers with an error, such as for what is absent."""
-        value = self._get(path)
-        if value is not None:
+        status, value = asyncio.run(_answer(self._app, f"/api/{path}"))
+        if status == 200:
             self.write(path, value)
+            self._bytes += len(json.dumps(value))
 
     def write(self, path: str, value: object) -> None:
         """A script that brings the value."""
@@ -158,16 +160,20 @@ class _Writer:
     def _draw(self, data: RunData, split: str, examples: Sequence[Example], size: Size) -> None:
         """Pictures of examples, once each. Raises DataError where one is missing or damaged."""
         for example in examples:
-            if (split, example.id) in self._pictures:
-                continue
             for number, file in enumerate(example.images):
+                if (split, example.id, number) in self._pictures:
+                    continue
+                self._pictures.add((split, example.id, number))
                 picture = self._folder / "pictures" / f"{split}-{example.id}-{number}.webp"
                 picture.parent.mkdir(exist_ok=True)
                 self._bytes += picture.write_bytes(encoded(file, size))
-            self._pictures.add((split, example.id))
 
     def _get(self, path: str) -> Any:
-        return asyncio.run(_answer(self._app, f"/api/{path}"))
+        """What the server answers to a path. Raises InputError where that is an error."""
+        status, told = asyncio.run(_answer(self._app, f"/api/{path}"))
+        if status != 200:
+            raise InputError(told["error"]["message"])
+        return told
 
 
 def _entries(data: RunData, numbers: Sequence[int] | set[int]) -> list[Example]:
@@ -190,11 +196,8 @@ def _in_turn(listed: Mapping[str, Any], answered: Mapping[str, Any]) -> Iterator
     yield from last
 
 
-async def _answer(app: FastAPI, path: str) -> Any:
-    """The JSON that the application answers to a GET; None for an error that says what is absent.
-
-    Raises InputError for what is damaged.
-    """
+async def _answer(app: FastAPI, path: str) -> tuple[int, Any]:
+    """Status and JSON that the application answers to a GET."""
     place, _, query = path.partition("?")
     scope = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "scheme": "http"}
     scope |= {"path": unquote(place), "raw_path": place.encode(), "query_string": query.encode(), "root_path": ""}
@@ -210,10 +213,7 @@ async def _answer(app: FastAPI, path: str) -> Any:
         body += message.get("body", b"")
 
     await app(scope, receive, send)
-    told = json.loads(body) if body else None
-    if status == 422:
-        raise InputError(told["error"]["message"])
-    return told if status == 200 else None
+    return status, json.loads(body)
 
 
 def _own(folder: Path) -> set[str]:

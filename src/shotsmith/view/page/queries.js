@@ -18,14 +18,27 @@
       : `pictures/${split}-${example}-${place}.webp`;
   }
 
-  /** A picture; one that cannot be shown leaves a box that says so. */
+  const saved = new Map();
+
+  /** Of the static form: the names of the pictures that are saved with it. */
+  function savedOf(run) {
+    if (!saved.has(run)) saved.set(run, api(path(run, "pictures")).then((names) => new Set(names), () => new Set()));
+    return saved.get(run);
+  }
+
+  /** A picture; one that cannot be shown, or is not saved with the page, leaves a box that says so. */
   function picture(run, split, example, place, size = "small") {
-    const image = element("img", {
-      src: pictureOf(run, split, example, place, size),
-      alt: "",
-      loading: "lazy",
-      decoding: "async",
+    if (live) return imageOf(run, split, example, place, size);
+    const box = element("span", { class: "no-picture" });
+    savedOf(run).then((names) => {
+      if (names.has(`${split}-${example}-${place}`)) box.replaceWith(imageOf(run, split, example, place, size));
+      else box.textContent = text("queries.picture_not_kept");
     });
+    return box;
+  }
+
+  function imageOf(run, split, example, place, size) {
+    const image = element("img", { src: pictureOf(run, split, example, place, size), alt: "", loading: "lazy", decoding: "async" });
     image.addEventListener("error", () => {
       image.replaceWith(element("span", { class: "no-picture" }, text("queries.no_picture")));
     });

@@ -38,8 +38,7 @@
   /** An entry of the bank: pictures, question and the answer that a prompt shows. */
   function card(run, id, one, hidden = false) {
     return [
-      one.images > 0 && one.kept === false && element("span", { class: "no-picture" }, text("queries.picture_not_kept")),
-      one.images > 0 && one.kept !== false && element("div", { class: hidden ? "pictures hidden" : "pictures", title: hidden ? text("queries.without_image") : null }, Array.from({ length: one.images }, (_, place) => picture(run, "bank", id, place))),
+      one.images > 0 && element("div", { class: hidden ? "pictures hidden" : "pictures", title: hidden ? text("queries.without_image") : null }, Array.from({ length: one.images }, (_, place) => picture(run, "bank", id, place))),
       element("p", { class: "asked" }, prose(one.question, 160)),
       element("p", { class: "given" }, prose(one.answer, 80)),
       element("p", { class: "id" }, `#${id}`),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -115,16 +116,26 @@ def read_results(path: Path) -> list[Result]:
     wanted = [one for one in fields(Result) if one.name != "scores"]
     if missing := [one.name for one in wanted if one.default is MISSING and one.name not in table.column_names]:
         raise DataError("is missing", file=path, field=missing[0])
-    known = [name for name in (*(one.name for one in wanted), *_OTHERS) if name in table.column_names]
-    return [_result(row) for row in table.select(known).to_pylist()]
+    # Columns without any value are most of a file: one stands there for every metric.
+    filled = {name for name in table.column_names if table.column(name).null_count < table.num_rows}
+    names = [one.name for one in wanted if one.default is MISSING or one.name in filled]
+    metrics = [name for name in _OTHERS if name in filled]
+    columns = {name: table.column(name).to_pylist() for name in (*names, *metrics)}
+    columns["sequence"] = list(map(tuple, columns["sequence"]))
+    figures: Iterable[tuple[float | None, ...]] = zip(*(columns[name] for name in metrics), strict=True)
+    if not metrics:
+        figures = repeat((), table.num_rows)
+    rows = zip(*(columns[name] for name in names), strict=True)
+    return [
+        Result(**dict(zip(names, row, strict=True)), scores=_given(metrics, figure))
+        for row, figure in zip(rows, figures, strict=True)
+    ]
+
+
+def _given(metrics: Sequence[str], figures: Sequence[float | None]) -> dict[str, float]:
+    return {name: figure for name, figure in zip(metrics, figures, strict=True) if figure is not None}
 
 
 def _row(result: Result) -> dict[str, Any]:
     named = {one.name: getattr(result, one.name) for one in fields(Result) if one.name != "scores"}
     return named | dict(result.scores)
-
-
-def _result(row: Mapping[str, Any]) -> Result:
-    scores = {name: row[name] for name in _OTHERS if row.get(name) is not None}
-    named = {name: value for name, value in row.items() if name not in _OTHERS}
-    return Result(**(named | {"sequence": tuple(row["sequence"]), "scores": scores}))

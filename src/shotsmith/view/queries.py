@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
@@ -45,6 +46,7 @@ class Opened:
         self._thread = VLMThread()
         self._answerers: dict[str, Answerer] = {}
         self._policies: dict[tuple[str, Phase, int], PolicyChoices] = {}
+        self._columns: dict[tuple[str, int | None], tuple[RunData, bytes]] = {}
 
     def answerer(self, name: str, data: RunData) -> Answerer:
         """What answers the questions of a run."""
@@ -52,6 +54,14 @@ class Opened:
         if known is None or known.data is not data:
             known = self._answerers[name] = Answerer(data, self._thread)
         return known
+
+    def columns(self, name: str, data: RunData, shots: int | None, make: Callable[[], object]) -> Response:
+        """The list of queries, or the answers at a number of shots; large, and written as JSON once."""
+        known = self._columns.get((name, shots))
+        if known is None or known[0] is not data:
+            known = data, json.dumps(make(), allow_nan=False, separators=(",", ":")).encode()
+            self._columns[name, shots] = known
+        return Response(known[1], media_type="application/json")
 
     def policy(self, name: str, data: RunData, phase: Phase | None, seed: int | None) -> PolicyChoices:
         """A policy of a run; the last phase with results and the first seed by default. Raises InputError."""
@@ -74,14 +84,16 @@ def router(runs: Mapping[str, Run]) -> APIRouter:
         return run_data(run_of(runs, name))
 
     @routes.get("/queries")
-    def listed(name: str) -> dict[str, Any]:
+    def listed(name: str) -> Response:
         """List all test queries, as columns."""
-        return listing(data_of(name))
+        data = data_of(name)
+        return kept.columns(name, data, None, lambda: listing(data))
 
     @routes.get("/queries/shots/{shots}")
-    def at_shots(name: str, shots: int) -> dict[str, Any]:
+    def at_shots(name: str, shots: int) -> Response:
         """Say what every selector answered at one number of shots, as columns."""
-        return answered(data_of(name), shots)
+        data = data_of(name)
+        return kept.columns(name, data, shots, lambda: answered(data, shots))
 
     @routes.get("/queries/{query}")
     def one(name: str, query: Id) -> dict[str, Any]:

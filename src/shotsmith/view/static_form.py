@@ -199,7 +199,13 @@ def _in_turn(listed: Mapping[str, Any], answered: Mapping[str, Any]) -> Iterator
 async def _answer(app: FastAPI, path: str) -> tuple[int, Any]:
     """Status and JSON that the application answers to a GET."""
     place, _, query = path.partition("?")
-    scope = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "scheme": "http"}
+    scope: dict[str, Any] = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+    }
     scope |= {"path": unquote(place), "raw_path": place.encode(), "query_string": query.encode(), "root_path": ""}
     scope |= {"headers": [(b"host", b"localhost")], "client": None, "server": None}
     status, body = 500, b""

@@ -41,7 +41,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"training", "checkpoints"}),
     frozenset({"evaluation"}),
     frozenset({"planning"}),
-    frozenset({"diagnosis"}),
+    frozenset({"diagnosis", "worth"}),
     frozenset({"reports"}),
     frozenset({"experiment"}),
     frozenset({"library"}),

@@ -232,6 +232,23 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
     return tuple(adjusted)
 
 
+def benjamini_hochberg(p_values: Sequence[float]) -> tuple[float, ...]:
+    """The p-values adjusted for a false discovery rate (Benjamini and Hochberg, 1995), in the order given.
+
+    Calling those at or below alpha real keeps the expected share of false claims among them at or below alpha where
+    the tests are independent or positively dependent. Raises InputError for values outside 0 to 1.
+    """
+    if not all(0 <= p <= 1 for p in p_values):
+        raise InputError(f"p-values lie between 0 and 1: {list(p_values)[:10]}")
+    adjusted = [1.0] * len(p_values)
+    smallest = 1.0
+    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
+    for rank, position in reversed(list(enumerate(order, start=1))):
+        smallest = min(smallest, p_values[position] * len(p_values) / rank)
+        adjusted[position] = smallest
+    return tuple(adjusted)
+
+
 def _table(values: npt.ArrayLike) -> Floats:
     table = np.atleast_2d(np.asarray(values, dtype=np.float64))
     if table.ndim != 2 or table.shape[0] == 0:

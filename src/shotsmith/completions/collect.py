@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from shotsmith.completions.prompts import PromptLog
 from shotsmith.completions.store import Store, request_key
 from shotsmith.errors import InputError
 from shotsmith.files import is_utf8
@@ -44,10 +45,14 @@ class PendingRequest(NamedTuple):
 class Collector:
     """Completes requests from the store, and sends what the store lacks to the VLM."""
 
-    def __init__(self, store: Store, vlm: VLM, progress: Progress | None = None) -> None:
+    def __init__(
+        self, store: Store, vlm: VLM, progress: Progress | None = None, log: PromptLog | None = None
+    ) -> None:
+        """`log` is given every prompt that is asked for, the stored ones included."""
         self.store = store
         self.vlm = vlm
         self._progress = progress or Silent()
+        self._log = log
 
     def ask(self, requests: Sequence[Request], origin: str) -> list[Completion | Failure]:
         """Return completions in the order of the requests, each with exactly the parts its request asks for.
@@ -58,6 +63,8 @@ class Collector:
         then is kept. Raises InputError before sending anything if a prompt exceeds the VLM's context.
         """
         keys = [request_key(request, self.vlm.identity) for request in requests]
+        if self._log is not None:
+            self._log.add(keys, requests, origin)
         known = self.store.get_many(keys)
         pending: list[PendingRequest] = []
         if missing := _missing(zip(keys, requests, strict=True), known):

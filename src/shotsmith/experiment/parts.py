@@ -15,6 +15,7 @@ import torch
 from transformers.utils import logging as transformers_logging
 
 from shotsmith.completions.collect import Collector
+from shotsmith.completions.prompts import PromptLog
 from shotsmith.completions.store import Store
 from shotsmith.completions.summary import failed_prompts
 from shotsmith.data.answers import check_answers
@@ -59,6 +60,7 @@ class Parts:
         self.requests = 0
         """Requests made so far, answered by the store or by the VLM."""
         self._store: Store | None = None
+        self._prompts: PromptLog | None = None
         self._work = Work()
         self._tasks: dict[Split, Tasks] = {}
 
@@ -69,6 +71,8 @@ class Parts:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._store is not None:
             self._store.close()
+        if self._prompts is not None:
+            self._prompts.close()
 
     def make_data(self) -> None:
         """Write the built-in data set, where the recipe asks for one and it is not there; check it where it is.
@@ -177,7 +181,8 @@ class Parts:
         self._check_prompts(vlm)
         if isinstance(vlm, Counting):
             self._work = vlm.work
-        return Collector(self._store, vlm, self.progress)
+        self._prompts = PromptLog(self.run.prompts)
+        return Collector(self._store, vlm, self.progress, self._prompts)
 
     def work(self) -> Work:
         """What a VLM in this process has done so far; nothing where there is none."""

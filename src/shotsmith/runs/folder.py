@@ -142,6 +142,11 @@ class Run:
         """The completions store."""
         return self.folder / "completions.sqlite"
 
+    @property
+    def prompts(self) -> Path:
+        """The log of prompts: what was shown to which query."""
+        return self.folder / "prompts.sqlite"
+
     def phase(self, seed: int, phase: Phase) -> Path:
         """The checkpoints of one phase of one seed."""
         return self.folder / f"seed-{seed}" / phase

@@ -57,8 +57,6 @@ class AskedRun:
     """Results of the evaluation on test queries; none before it."""
     scale: float
     """What scores are multiplied by to be reported: 100 for an accuracy."""
-    top: float
-    """The highest score of one answer."""
 
     @property
     def bank(self) -> tuple[Example, ...]:
@@ -140,14 +138,14 @@ def read_asked(run: Run) -> AskedRun:
     first = next(iter(measures.values()))
     logged = list({prompt.key: prompt for prompt in read_prompts(run.prompts)}.values())
     completions = _completions(run, logged)
-    asked = AskedRun(run, splits, (), 0, results, METRICS[first.name].scale, first.highest(("",)))
+    asked = AskedRun(run, splits, (), 0, results, METRICS[first.name].scale)
     _check_results(asked)
     prompts = [
         found
         for prompt in logged
         if (found := _asked_prompt(asked, measures, prompt, completions.get(prompt.key))) is not None
     ]
-    return AskedRun(run, splits, tuple(prompts), len(logged) - len(prompts), results, asked.scale, asked.top)
+    return AskedRun(run, splits, tuple(prompts), len(logged) - len(prompts), results, asked.scale)
 
 
 def _completions(run: Run, logged: list[Prompt]) -> Mapping[str, Completion]:

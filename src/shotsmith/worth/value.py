@@ -56,13 +56,14 @@ class Value:
 
 
 def values(
-    prompts: Sequence[AskedPrompt], *, top: float = 1.0, unit: Callable[[int], int] = lambda row: row
+    prompts: Sequence[AskedPrompt], *, unit: Callable[[int], int] = lambda row: row
 ) -> dict[int, Value]:
     """Estimate the value of every entry that some query was asked with and without, by its row of the bank.
 
-    `top` is the highest score. `unit` maps a row to what is judged: itself, or a group of entries; a prompt shows a
+    `unit` maps a row to what is judged: itself, or a group of entries; a prompt shows a
     group if it shows any of it. Negative units are not judged.
     """
+    top = max((prompt.score for prompt in prompts), default=0.0) or 1.0
     strata: dict[tuple[int, int], list[AskedPrompt]] = defaultdict(list)
     for prompt in prompts:
         if prompt.shown:

@@ -56,17 +56,25 @@ def look_features(embedded: Embedded, groups: Rows, seed: int = 0) -> Features:
     return _features([(wide, 2.0)], groups, LANDMARKS // 2, seed)
 
 
-def smoothed(features: Features, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The mean of `values` [n] around each example by its features; `values` are those of the first n examples."""
-    count = len(values)
-    phi, folds = features.values[:count], features.folds[:count]
-    mean = float(values.mean())
-    found = np.empty(count)
-    for fold in range(FOLDS):
-        inside = folds == fold
-        weights = _solve(phi[~inside].T @ phi[~inside], phi[~inside].T @ (values[~inside] - mean).astype(np.float32))
-        found[inside] = mean + phi[inside] @ weights
-    return found
+class Smoother:
+    """Finds the mean of values around each example by its features, from examples of other folds."""
+
+    def __init__(self, features: Features) -> None:
+        phi, self._folds = features.values, features.folds
+        self._phi = phi
+        grams = [phi[self._folds == fold].T @ phi[self._folds == fold] for fold in range(FOLDS)]
+        total = np.asarray(sum(grams)) + RIDGE * np.eye(phi.shape[1], dtype=np.float32)
+        self._inverses = [np.linalg.inv(total - gram) for gram in grams]
+
+    def __call__(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """The local mean of `values` [N]."""
+        mean = float(values.mean())
+        found = np.empty(len(values))
+        for fold, inverse in enumerate(self._inverses):
+            inside = self._folds == fold
+            target = self._phi[~inside].T @ (values[~inside] - mean).astype(np.float32)
+            found[inside] = mean + self._phi[inside] @ (inverse @ target)
+        return found
 
 
 @dataclass(frozen=True, slots=True)

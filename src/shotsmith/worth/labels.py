@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from shotsmith.worth.consensus import Answers, Features, Support, smoothed, support
+from shotsmith.worth.consensus import Answers, Features, Smoother, Support, support
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
@@ -87,6 +87,7 @@ def judge_labels(
     prior = wrong = np.full(count, _START)
     logit = from_copies = np.zeros(count)
     suggested = np.zeros(count, np.int64)
+    smoothed = Smoother(look)
     weights = np.ones(len(answers), np.float32)
     for _ in range(ROUNDS):
         found = support(joint, known, weights, planted)
@@ -94,7 +95,7 @@ def judge_labels(
             logit = _evidence(found, planted >= 0, 1 - wrong)
             from_copies = _evidence_of_copies(copies, wrong)
             wrong = _sigmoid(_logit(prior) + logit + from_copies)
-            prior = np.clip(smoothed(look, wrong), _LOWEST_PRIOR, 1 - _LOWEST_PRIOR)
+            prior = np.clip(smoothed(wrong), _LOWEST_PRIOR, 1 - _LOWEST_PRIOR)
         weights[:count] = 1 - wrong
         suggested = found.suggested
     return Labels(wrong, prior, logit, from_copies, tuple(known.names[number] for number in suggested))

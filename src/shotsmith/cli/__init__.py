@@ -11,6 +11,7 @@ import typer.core
 import typer.main
 
 from shotsmith.cli import (
+    bank,
     compare,
     diagnose,
     evaluate,
@@ -151,6 +152,7 @@ for verb in (
     diagnose.diagnose,
     report.report,
     show.show,
+    bank.bank,
     view.view,
 ):
     app.command()(verb)

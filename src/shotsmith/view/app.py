@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from shotsmith import __version__
 from shotsmith.errors import ShotsmithError
 from shotsmith.runs import Run
-from shotsmith.view import live, queries
+from shotsmith.view import demonstrations, live, queries
 from shotsmith.view.guard import Guard
 
 PAGE = Path(__file__).parent / "page"
@@ -39,7 +39,7 @@ def make_app(runs: Mapping[str, Run], host: str = "127.0.0.1") -> FastAPI:
         """List the runs of this page."""
         return [described(name, run) for name, run in runs.items()]
 
-    for panel in (live, queries):
+    for panel in (live, queries, demonstrations):
         app.include_router(panel.router(runs))
 
     @app.get("/", response_class=FileResponse)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +26,9 @@ from shotsmith.records import Completion, Example
 from shotsmith.runs import SPLITS, Run, Split
 
 Rows = npt.NDArray[np.int64]
+
+LEAVE_ONE_OUT = "leave_one_out"
+"""Origin of prompts that were asked to judge entries; they are no evidence of what a run shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +108,23 @@ class AskedRun:
             return own, "train and val"
         return tuple({(p.query, p.shown): p for p in self._evaluated()}.values()), "test"
 
+    def query_scores(self, trained: str | None) -> dict[int, float]:
+        """The score of queries by id: of training and validation queries the mean over their prompts with
+        demonstrations, of test queries that of the trained selector, over numbers of shots and seeds."""
+        scores: defaultdict[int, list[float]] = defaultdict(list)
+        for prompt in self.prompts:
+            if prompt.split != "test" and prompt.shown:
+                scores[prompt.query].append(prompt.score)
+        metric = self.metric
+        for result in self.results:
+            value = result.value(metric)
+            if result.selector == trained and value is not None:
+                scores[result.query_id].append(value)
+        return {query: float(np.mean(some)) for query, some in scores.items()}
+
     def _evaluated(self) -> list[AskedPrompt]:
         found = []
-        metric = self._metric
+        metric = self.metric
         for result in self.results:
             value = result.value(metric)
             if result.selector != ORACLE and value is not None and result.text is not None:
@@ -114,8 +132,9 @@ class AskedRun:
                 found.append(AskedPrompt("test", result.query_id, shown, result.text, value))
         return found
 
-    @property
-    def _metric(self) -> str:
+    @cached_property
+    def metric(self) -> str:
+        """The leading metric of the data."""
         return measure_of_run(self.run, self.splits, "test").name
 
 
@@ -132,11 +151,12 @@ def read_asked(run: Run) -> AskedRun:
     """
     if not run.is_done("data"):
         raise InputError(f"has no data yet: shotsmith run {run.recipe_file}", file=run.folder)
-    splits = load_splits(run.recipe.data, run.world, skipped=run.skipped, image_ids=run.image_ids)
+    splits = load_splits(run.recipe.data, run.world, check=False, skipped=run.skipped, image_ids=run.image_ids)
     results = tuple(read_results(run.results)) if run.results.exists() else ()
     measures = {split: measure_of_run(run, splits, split) for split in SPLITS if splits.named()[split]}
     first = next(iter(measures.values()))
-    logged = list({prompt.key: prompt for prompt in read_prompts(run.prompts)}.values())
+    log = [prompt for prompt in read_prompts(run.prompts) if not prompt.origin.endswith(LEAVE_ONE_OUT)]
+    logged = list({prompt.key: prompt for prompt in log}.values())
     completions = _completions(run, logged)
     asked = AskedRun(run, splits, (), 0, results, METRICS[first.name].scale)
     _check_results(asked)
@@ -159,8 +179,9 @@ def _completions(run: Run, logged: list[Prompt]) -> Mapping[str, Completion]:
 def _asked_prompt(
     asked: AskedRun, measures: Mapping[Split, Measure], prompt: Prompt, completion: Completion | None
 ) -> AskedPrompt | None:
-    if prompt.query not in asked.query_of or (stranger := next((n for n in prompt.shown if n not in asked.row_of), None)):
-        number = prompt.query if prompt.query not in asked.query_of else stranger
+    strangers = [number for number in prompt.shown if number not in asked.row_of]
+    if prompt.query not in asked.query_of or strangers:
+        number = strangers[0] if prompt.query in asked.query_of else prompt.query
         raise DataError(f"names example {number}, which the data do not hold", file=asked.run.prompts)
     split, query = asked.query_of[prompt.query]
     text = None if completion is None else measures[split].prediction(query, completion)
@@ -172,6 +193,6 @@ def _asked_prompt(
 
 def _check_results(asked: AskedRun) -> None:
     for result in asked.results:
-        if strangers := set(result.sequence) - asked.row_of.keys():
+        if strangers := [number for number in result.sequence if number not in asked.row_of]:
             problem = f"shows example {min(strangers)}, which is not in the bank"
             raise DataError(problem, file=asked.run.results, row=result.query_id, field="sequence")

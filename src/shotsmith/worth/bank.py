@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -69,19 +70,19 @@ class BankWorth:
     groups: tuple[Group, ...]
     regions: tuple[Region, ...]
 
-    @property
+    @cached_property
     def useful(self) -> list[int]:
         """Entries with a value above 0 at the false discovery rate, those with the highest lower bound first."""
         rows = [row for row, value in self.values.items() if value.value > 0 and _is_clear(value)]
         return sorted(rows, key=lambda row: (-_low(self.values[row]), row))
 
-    @property
+    @cached_property
     def harmful(self) -> list[int]:
         """Entries with a value below 0 at the false discovery rate, those with the lowest upper bound first."""
         rows = [row for row, value in self.values.items() if value.value < 0 and _is_clear(value)]
         return sorted(rows, key=lambda row: (_high(self.values[row]), row))
 
-    @property
+    @cached_property
     def mend(self) -> list[int]:
         """Entries whose label is likely wrong, the most certain first, and among equals those shown most."""
         if self.labels is None:
@@ -90,32 +91,33 @@ class BankWorth:
         rows = np.flatnonzero(wrong >= LIKELY).tolist()
         return sorted(rows, key=lambda row: (-round(float(wrong[row]), 3), -self.shown[row].total, row))
 
-    @property
+    @cached_property
     def drop(self) -> list[int]:
         """Harmful entries whose label is not likely wrong: there is nothing to mend."""
         return [row for row in self.harmful if self.labels is None or self.labels.wrong[row] < LIKELY]
 
-    @property
+    @cached_property
     def most_shown(self) -> list[int]:
         """Entries that were shown, the most often first."""
         rows = [row for row, shown in enumerate(self.shown) if shown.total]
         return sorted(rows, key=lambda row: (-self.shown[row].total, row))
 
-    @property
+    @cached_property
     def never_shown(self) -> list[int]:
         """Entries that neither training nor any selector has shown."""
         return [row for row, shown in enumerate(self.shown) if not shown.total and not shown.selectors]
 
-    @property
+    @cached_property
     def contradictory(self) -> list[int]:
         """The lowest rows of near-duplicates that give different answers."""
         return self.duplicates.contradictory(self.asked.bank)
 
-    @property
+    @cached_property
     def collect(self) -> list[Region]:
         """Regions of queries with a low accuracy and few entries near them."""
         return [region for region in self.regions if region.lacking]
 
+    @cached_property
     def flags(self) -> list[tuple[str, ...]]:
         """What to say of each entry in a word: mend, harmful, useful, duplicate, contradictory, never_shown."""
         found: list[list[str]] = [[] for _ in self.asked.bank]

@@ -114,8 +114,11 @@ def support(features: Features, answers: Answers, weights: Floats, planted: Rows
     for fold in range(FOLDS):
         rows = np.flatnonzero((folds == fold) & (numbers >= 0))
         grams.append((phi[rows] * weights[rows, None]).T @ phi[rows])
+        order = rows[np.argsort(numbers[rows], kind="stable")]
+        present, starts = np.unique(numbers[order], return_index=True)
         target = np.zeros((phi.shape[1], width), np.float32)
-        np.add.at(target.T, numbers[rows], phi[rows] * weights[rows, None])
+        if len(order):
+            target[:, present] = np.add.reduceat(phi[order] * weights[order, None], starts).T
         targets.append(target)
     gram, target = sum(grams), sum(targets)
     found = [np.zeros(count, np.float32) for _ in range(4)]

@@ -71,15 +71,18 @@ def values(
     compared: dict[int, list[_Compared]] = defaultdict(list)
     for (query, _), members in strata.items():
         scores = np.array([prompt.score for prompt in members])
+        mean, variance = float(scores.mean()), float(scores.var(ddof=1)) if len(members) > 1 else 0.0
         shown: dict[int, list[int]] = defaultdict(list)
         for place, prompt in enumerate(members):
             for judged in {unit(row) for row in prompt.shown}:
                 shown[judged].append(place)
         levels = tuple(np.rint(scores * _LEVELS / top).astype(int).tolist())
+        exchanged = () if len(set(levels)) == 1 else tuple(sorted(levels))
         for judged, places in shown.items():
             if judged >= 0 and len(places) < len(members):
-                compared[judged].append(_Compared(query, scores, levels, tuple(places)))
-    found = {judged: _estimate(some) for judged, some in compared.items()}
+                observed = sum(levels[place] for place in places), float(scores[places].sum()) - len(places) * mean
+                compared[judged].append(_Compared(query, len(members), len(places), *observed, variance, exchanged))
+    found = {judged: _estimate(some, top) for judged, some in compared.items()}
     adjusted = benjamini_hochberg([p for *_, p in found.values()])
     return {
         judged: Value(value, low, high, p, q, len({one.query for one in compared[judged]}), _with(compared[judged]))
@@ -92,31 +95,31 @@ class _Compared:
     """One stratum in which some prompts show what is judged and others do not."""
 
     query: int
-    scores: Floats
+    prompts: int
+    shown: int
+    """How many of the prompts show it."""
+    level: int
+    """The sum of their levels (twentieths of the highest score)."""
+    excess: float
+    """The sum of their scores beyond what as many prompts of the stratum have on average."""
+    variance: float
+    """Of the scores of the stratum."""
     levels: tuple[int, ...]
-    """The scores in twentieths of the highest."""
-    places: tuple[int, ...]
-    """Which of the prompts show it."""
+    """All levels of the stratum, ascending; empty where they are equal, as nothing can be exchanged then."""
 
     @property
     def weight(self) -> float:
-        total, with_it = len(self.scores), len(self.places)
-        return with_it * (total - with_it) / total
-
-    @property
-    def excess(self) -> float:
-        """The sum of the scores of prompts with it, beyond what as many prompts of the stratum have on average."""
-        return float(self.scores[list(self.places)].sum() - len(self.places) * self.scores.mean())
+        return self.shown * (self.prompts - self.shown) / self.prompts
 
 
 def _with(compared: Sequence[_Compared]) -> int:
-    return sum(len(one.places) for one in compared)
+    return sum(one.shown for one in compared)
 
 
-def _estimate(compared: Sequence[_Compared]) -> tuple[float, float | None, float | None, float]:
+def _estimate(compared: Sequence[_Compared], top: float) -> tuple[float, float | None, float | None, float]:
     weight = sum(one.weight for one in compared)
     value = sum(one.excess for one in compared) / weight
-    exchanged = sum(one.weight * float(one.scores.var(ddof=1)) for one in compared) / weight**2
+    exchanged = sum(one.weight * one.variance for one in compared) / weight**2
     by_query: dict[int, float] = defaultdict(float)
     for one in compared:
         by_query[one.query] += one.excess - value * one.weight
@@ -126,7 +129,7 @@ def _estimate(compared: Sequence[_Compared]) -> tuple[float, float | None, float
         return value, None, None, p
     between = sum(excess**2 for excess in by_query.values()) / weight**2 * count / (count - 1)
     margin = float(stats.t.isf(0.025, count - 1)) * max(exchanged, between) ** 0.5
-    return value, value - margin, value + margin, p
+    return value, max(value - margin, -top), min(value + margin, top), p  # no difference is larger than the range
 
 
 def _permutation_p(compared: Sequence[_Compared]) -> float:
@@ -134,9 +137,9 @@ def _permutation_p(compared: Sequence[_Compared]) -> float:
     observed = 0
     total = np.ones(1)
     for one in compared:
-        if len(set(one.levels)) > 1:
-            observed += sum(one.levels[place] for place in one.places)
-            total = np.convolve(total, _sums(tuple(sorted(one.levels)), len(one.places)))
+        if one.levels:
+            observed += one.level
+            total = np.convolve(total, _sums(one.levels, one.shown))
     below, above = float(total[: observed + 1].sum()), float(total[observed:].sum())
     return min(1.0, 2 * min(below, above))
 

@@ -16,7 +16,7 @@ from shotsmith.view.opened import run_of
 from shotsmith.view.remembered import Remembered, stamps
 from shotsmith.worth.asked import AskedPrompt
 from shotsmith.worth.bank import BankWorth, bank_worth
-from shotsmith.worth.coverage import projection
+from shotsmith.worth.layout import layout
 from shotsmith.worth.told import LISTS, entry, overview
 
 MOST_SHOWN = 200
@@ -39,7 +39,8 @@ def router(runs: Mapping[str, Run]) -> APIRouter:
             recent.remove(name)
         recent.append(name)
         for other in recent[:-_OPENED]:
-            kept.get((other, "worth"), None, lambda: None)
+            for part in ("worth", "listed"):
+                kept.get((other, part), None, lambda: None)
         del recent[:-_OPENED]
         store = run.recipe.store or run.completions
         files = (run.recipe_file, run.stages_file, run.results, run.prompts, store)
@@ -49,7 +50,7 @@ def router(runs: Mapping[str, Run]) -> APIRouter:
     def demonstrations(name: str) -> dict[str, Any]:
         """List the bank: columns, the lists of what to do, groups, regions and the map."""
         worth = worth_of(name)
-        return {**overview(worth, 0), "lists": _lists(worth), "columns": columns(worth), "map": mapped(worth)}
+        return kept.get((name, "listed"), id(worth), lambda: listed(worth))
 
     @routes.get("/{number}")
     def demonstration(name: str, number: int) -> dict[str, Any]:
@@ -60,6 +61,11 @@ def router(runs: Mapping[str, Run]) -> APIRouter:
         return opened(worth, worth.asked.row_of[number])
 
     return routes
+
+
+def listed(worth: BankWorth) -> dict[str, Any]:
+    """All of the panel but opened entries."""
+    return {**overview(worth, 0), "lists": _lists(worth), "columns": columns(worth), "map": mapped(worth)}
 
 
 def _lists(worth: BankWorth) -> dict[str, list[int]]:
@@ -124,7 +130,7 @@ def mapped(worth: BankWorth) -> dict[str, Any] | None:
             parts.append(asked.embedded[split].rows(np.array(rows, dtype=np.int64)))
     if bank is None:
         return None
-    places = projection([bank, *parts])
+    places = layout([bank, *parts])
     others = np.concatenate([np.zeros((0, 2)), *places[1:]])
     texts = _Texts()
     return {

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from shotsmith.embeddings.embedded import Embedded
 from shotsmith.errors import DataError
 from shotsmith.metrics.vqa import normalise
-from shotsmith.runs import PHASES, Run
+from shotsmith.runs import PHASES, Run, Split
 from shotsmith.worth.asked import AskedRun, read_asked
 from shotsmith.worth.consensus import joint_features, look_features
 from shotsmith.worth.coverage import Region, near_entries, regions
@@ -139,10 +139,9 @@ def bank_worth(run: Run) -> BankWorth:
     prompts, judged_on = asked.judged
     phases = {result.selector for result in asked.results}
     trained = next((phase for phase in reversed(PHASES) if phase in phases), None)
-    bank_embedded = asked.embedded.get("bank")
-    duplicates = near_duplicates(asked.bank, bank_embedded)
+    duplicates = near_duplicates(asked.bank, asked.embedded.get("bank"))
     copies = _copies(asked)
-    labels = None if bank_embedded is None else _labels(asked, bank_embedded, duplicates, copies)
+    labels = labels_of(asked, duplicates, copies)
     look = None if labels is None else labels.prior >= LIKELY
     scaled = {row: _scaled(value, asked.scale) for row, value in values(prompts).items()}
     groups = [
@@ -163,10 +162,21 @@ def bank_worth(run: Run) -> BankWorth:
     )
 
 
-def _labels(asked: AskedRun, embedded: Embedded, duplicates: Duplicates, copies: npt.NDArray[np.int64]) -> Labels | None:
-    """Judge the labels with the help of the training and validation queries that are not in the bank."""
+def labels_of(
+    asked: AskedRun,
+    duplicates: Duplicates,
+    copies: npt.NDArray[np.int64],
+    trusted: Sequence[Split] = ("train", "val"),
+) -> Labels | None:
+    """Judge the labels with the help of the `trusted` queries that are not in the bank.
+
+    None without embeddings, and where `judge_labels` can say nothing.
+    """
+    embedded = asked.embedded.get("bank")
+    if embedded is None:
+        return None
     parts, answers = [embedded], [example.answer for example in asked.bank]
-    for split in ("train", "val"):
+    for split in trusted:
         rows = [
             row for row, one in enumerate(asked.splits.named()[split]) if one.id not in asked.row_of and one.answers
         ]

@@ -1,4 +1,4 @@
-"""How well a bank covers what is asked: a map of queries and entries, and regions that lack examples."""
+"""How well a bank covers what is asked: entries near queries, and regions of queries that lack examples."""
 
 from __future__ import annotations
 
@@ -43,24 +43,6 @@ class Region:
     lacking: bool
     """Whether the accuracy is below that of all queries (by the whole interval) and there are fewer near entries than
     at the median query."""
-
-
-def projection(embedded: Sequence[Embedded]) -> list[Floats]:
-    """Project joined embeddings onto their two directions of largest variance, scaled to -1 .. 1; one array each.
-
-    The directions are principal components of all of them together. Their signs are fixed by the largest loading.
-    """
-    joined = [one.joined.astype(np.float64) for one in embedded]
-    everything = np.concatenate(joined)
-    mean = everything.mean(axis=0)
-    _, directions = np.linalg.eigh(np.cov((everything - mean).T, bias=True))
-    axes = directions[:, ::-1][:, :2]
-    axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
-    if axes.shape[1] < 2:
-        axes = np.concatenate([axes, np.zeros_like(axes)], axis=1)
-    places = [(one - mean) @ axes for one in joined]
-    size = max(float(np.abs(np.concatenate(places)).max()), 1e-12)
-    return [place / size for place in places]
 
 
 def near_entries(queries: Embedded, bank: Embedded, usable: npt.NDArray[np.bool_]) -> Rows:

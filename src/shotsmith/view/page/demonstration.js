@@ -5,7 +5,7 @@
   const { address, api, element, number, prose, text, visible } = shotsmith;
   const shared = shotsmith.demonstrations;
   const signedScore = (value) => (value === null || value === undefined ? "–" : number(value, 0));
-  const percent = (share) => (share === null || share === undefined ? "–" : `${number(100 * share, 0)} %`);
+  const { percent } = shared;
 
   /** What to do, in a few sentences; each leads to its list. */
   shared.advice = (panel) => {
@@ -32,7 +32,7 @@
   };
 
   function nameOf(group) {
-    return group.attribute === "look" ? text("demonstrations.group.look") : `${text(`demonstrations.group.${group.attribute}`)} ${group.name.slice(0, 80)}`;
+    return group.attribute === "look" ? text("demonstrations.group.look") : `${text(`demonstrations.group.${group.attribute}`)}: ${group.name.slice(0, 80)}`;
   }
 
   function table(heads, rows) {
@@ -58,12 +58,16 @@
         table(["demonstrations.head.group", "demonstrations.head.entries", "demonstrations.head.wrong", "demonstrations.head.value"].map((key) => text(key)), rows)));
     }
     if (regions.length) {
-      const rows = regions.slice(0, 30).map((region) => ({
+      const row = (region) => ({
         strong: region.lacking,
         cells: [prose(region.questions[0], 120), number(region.queries, 0), `${number(region.accuracy, 0)} [${number(region.low, 0)}, ${number(region.high, 0)}]`, number(region.near, 1)],
-      }));
+      });
+      const heads = ["asks", "queries", "score", "near"].map((key) => text(`demonstrations.head.${key}`));
+      const first = regions.filter((one) => one.lacking).slice(0, 10);
+      const rest = regions.filter((one) => !first.includes(one)).slice(0, 30);
       found.push(element("section", null, element("h3", null, text("demonstrations.regions")), element("p", { class: "quiet" }, text("demonstrations.regions.what")),
-        table(["demonstrations.head.asks", "demonstrations.head.queries", "demonstrations.head.score", "demonstrations.head.near"].map((key) => text(key)), rows)));
+        first.length ? table(heads, first.map(row)) : null,
+        rest.length ? element("details", null, element("summary", null, text("demonstrations.regions.rest", { count: rest.length })), table(heads, rest.map(row))) : null));
     }
     return found;
   };

@@ -15,6 +15,13 @@
   shared.picture = (run, id, pictures, size = "small", split = "bank") =>
     pictures ? shotsmith.queries.picture(run, split, id, 0, size) : element("span", { class: "no-picture" });
 
+  /** A share in percent; what is nearly certain is not called certain. */
+  shared.percent = (share) => {
+    if (share === null || share === undefined) return "–";
+    if (share > 0.99 && share <= 1) return "> 99 %";
+    return share > 0 && share < 0.01 ? "< 1 %" : `${number(100 * share, 0)} %`;
+  };
+
   const signed = (value) => `${value > 0 ? "+" : ""}${number(value, 1)}`;
 
   /** A value with its interval in words. */
@@ -225,7 +232,7 @@
         element("span", { class: "what" }, element("bdi", { class: "question", dir: "auto" }, bank.text("question", row).slice(0, 300)), said),
         element("span", { class: "count", title: text("demonstrations.shown_times", { train: columns.train[row], val: columns.val[row], test: columns.test[row] }) }, number(bank.shown[row], 0)),
         element("span", { class: "worth" }, shared.valueBar(bank.value(row), bank.reach), element("small", null, columns.value[row] === null ? "–" : signed(columns.value[row]))),
-        element("span", { class: `label${mend ? " bad" : ""}` }, wrong === undefined ? "" : `${number(100 * wrong, 0)} %`),
+        element("span", { class: `label${mend ? " bad" : ""}` }, wrong === undefined ? "" : shared.percent(wrong)),
       );
       this.link(made, row);
       return made;

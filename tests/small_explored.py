@@ -101,7 +101,7 @@ def _official(folder: Path, name: str, count: int, first: int, told: Told) -> di
         for n in numbers
     ]
     for n in numbers:
-        colour = n * 37 % 256, n * 91 % 256, n * 53 % 256
+        colour = n * 37 % 256, n * 91 % 256, (n * 53 + n // 256) % 256
         Image.new("RGB", (40, 30), colour).save(pictures / f"COCO_{name}2014_{n:012d}.png")
     for kind, value in (("questions", questions), ("annotations", annotations)):
         (folder / f"{name}_{kind}.json").write_text(json.dumps({"data_subtype": f"{name}2014", kind: value}))

@@ -24,6 +24,8 @@ from shotsmith.worth.value import Value, values
 
 SIGNIFICANT = 0.05
 """False discovery rate of the lists of helpful and harmful entries."""
+MOST_TWINS = 10
+"""Entries of a group of near-duplicates up to which none of them may vouch for another's label."""
 MOST_TRUSTED = 10_000
 """Training and validation queries that say what answers should be; more add time and little else."""
 
@@ -188,9 +190,19 @@ def labels_of(
     joined = Embedded(
         np.concatenate([part.images for part in parts]), np.concatenate([part.questions for part in parts])
     )
-    groups = np.concatenate([duplicates.groups, np.arange(count, len(answers))])
-    joint, look = joint_features(joined, groups), look_features(embedded, duplicates.groups)
+    few = _of_few(duplicates, count)
+    groups = np.concatenate([few, np.arange(count, len(answers))])
+    joint, look = joint_features(joined, groups), look_features(embedded, few)
     return judge_labels(joint, look, answers, embedded.questions, copies)
+
+
+def _of_few(duplicates: Duplicates, count: int) -> npt.NDArray[np.int64]:
+    """The group of each entry, without groups of many: where whole kinds look alike, they are each other's evidence."""
+    groups = np.arange(count)
+    for first, rows in duplicates.members.items():
+        if len(rows) <= MOST_TWINS:
+            groups[list(rows)] = first
+    return groups
 
 
 def _copies(asked: AskedRun) -> npt.NDArray[np.int64]:

@@ -126,7 +126,9 @@ def _evidence(found: Support, is_planted: npt.NDArray[np.bool_], right: Floats) 
     targets = np.concatenate([np.zeros(len(own)), np.ones(int(is_planted.sum()))])
     weights = np.concatenate([right / right.sum(), np.full(int(is_planted.sum()), 1 / is_planted.sum())])
     constant, slope = _logistic(scores, targets, weights * len(own))
-    return np.asarray(constant + min(slope, 0.0) * own, dtype=np.float64)
+    if slope >= 0:  # planted errors have no less support than the answers as they are: there is no consensus
+        return np.zeros(len(own))
+    return np.asarray(constant + slope * own, dtype=np.float64)
 
 
 def _evidence_of_copies(copies: npt.NDArray[np.int64], wrong: Floats) -> Floats:

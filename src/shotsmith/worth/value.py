@@ -12,7 +12,7 @@ query). Intervals use Student's distribution with one degree of freedom fewer th
 entries shown to few queries.
 
 p-values are of the permutation test that exchanges the prompts of each stratum, two-sided. Scores are rounded to
-twentieths of the highest score, for which the distribution is exact in strata of up to 32 prompts; larger strata enter
+twentieths of their range, for which the distribution is exact in strata of up to 32 prompts; larger strata enter
 with a normal distribution of the same mean and variance. Lists of helpful and harmful entries hold what remains at a
 false discovery rate of 5 % after the procedure of Benjamini and Hochberg over all entries that can be tested.
 """
@@ -63,7 +63,9 @@ def values(
     `unit` maps a row to what is judged: itself, or a group of entries; a prompt shows a
     group if it shows any of it. Negative units are not judged.
     """
-    top = max((prompt.score for prompt in prompts), default=0.0) or 1.0
+    scored = [prompt.score for prompt in prompts]
+    lowest, highest = min([0.0, *scored]), max([0.0, *scored])
+    reach = highest - lowest or 1.0
     strata: dict[tuple[int, int], list[AskedPrompt]] = defaultdict(list)
     for prompt in prompts:
         if prompt.shown:
@@ -76,13 +78,13 @@ def values(
         for place, prompt in enumerate(members):
             for judged in {unit(row) for row in prompt.shown}:
                 shown[judged].append(place)
-        levels = tuple(np.rint(scores * _LEVELS / top).astype(int).tolist())
+        levels = tuple(np.rint((scores - lowest) * _LEVELS / reach).astype(int).tolist())
         exchanged = () if len(set(levels)) == 1 else tuple(sorted(levels))
         for judged, places in shown.items():
             if judged >= 0 and len(places) < len(members):
                 observed = sum(levels[place] for place in places), float(scores[places].sum()) - len(places) * mean
                 compared[judged].append(_Compared(query, len(members), len(places), *observed, variance, exchanged))
-    found = {judged: _estimate(some, top) for judged, some in compared.items()}
+    found = {judged: _estimate(some, reach) for judged, some in compared.items()}
     adjusted = benjamini_hochberg([p for *_, p in found.values()])
     return {
         judged: Value(value, low, high, p, q, len({one.query for one in compared[judged]}), _with(compared[judged]))
@@ -99,7 +101,7 @@ class _Compared:
     shown: int
     """How many of the prompts show it."""
     level: int
-    """The sum of their levels (twentieths of the highest score)."""
+    """The sum of their levels (twentieths of the range of scores)."""
     excess: float
     """The sum of their scores beyond what as many prompts of the stratum have on average."""
     variance: float
@@ -116,7 +118,7 @@ def _with(compared: Sequence[_Compared]) -> int:
     return sum(one.shown for one in compared)
 
 
-def _estimate(compared: Sequence[_Compared], top: float) -> tuple[float, float | None, float | None, float]:
+def _estimate(compared: Sequence[_Compared], reach: float) -> tuple[float, float | None, float | None, float]:
     weight = sum(one.weight for one in compared)
     value = sum(one.excess for one in compared) / weight
     exchanged = sum(one.weight * one.variance for one in compared) / weight**2
@@ -129,7 +131,7 @@ def _estimate(compared: Sequence[_Compared], top: float) -> tuple[float, float |
         return value, None, None, p
     between = sum(excess**2 for excess in by_query.values()) / weight**2 * count / (count - 1)
     margin = float(stats.t.isf(0.025, count - 1)) * max(exchanged, between) ** 0.5
-    return value, max(value - margin, -top), min(value + margin, top), p  # no difference is larger than the range
+    return value, max(value - margin, -reach), min(value + margin, reach), p  # no difference is larger than the range
 
 
 def _permutation_p(compared: Sequence[_Compared]) -> float:

@@ -92,7 +92,7 @@ def neighbours(worth: BankWorth) -> Floats:
 
 
 def figures(name: str, worth: BankWorth, wrong: Flags) -> Mapping[str, float]:
-    """Precision of the lists and of all that is accused, recall, and the area under the ROC curve; in percent."""
+    """Precision of the lists, of all that is accused, and of as many as are wrong, and recall; in percent."""
     found = {f"{name}/chance": 100 * float(wrong.mean())}
     for way, score, accused in scores(worth):
         order = np.argsort(-score, kind="stable")
@@ -100,7 +100,7 @@ def figures(name: str, worth: BankWorth, wrong: Flags) -> Mapping[str, float]:
             order = np.array([*worth.mend, *np.setdiff1d(order, worth.mend)], dtype=np.int64)
         for size in LISTED:
             found[f"{name}/{way}/precision_{size}"] = 100 * float(wrong[order[:size]].mean())
-        found[f"{name}/{way}/auc"] = 100 * _area(score, wrong)
+        found[f"{name}/{way}/precision_as_many"] = 100 * float(wrong[order[: int(wrong.sum())]].mean())
         if accused is not None and accused.any():
             found[f"{name}/{way}/flagged"] = float(accused.sum())
             found[f"{name}/{way}/precision"] = 100 * float(wrong[accused].mean())
@@ -110,14 +110,6 @@ def figures(name: str, worth: BankWorth, wrong: Flags) -> Mapping[str, float]:
         found[f"{name}/look/entries"] = float(worst.entries)
         found[f"{name}/look/wrong_claimed"] = 100 * (worst.wrong or 0.0)
     return found
-
-
-def _area(score: Floats, wrong: Flags) -> float:
-    from scipy.stats import rankdata
-
-    ranks = rankdata(score)
-    count = int(wrong.sum())
-    return float((ranks[wrong].sum() - count * (count + 1) / 2) / (count * (len(wrong) - count)))
 
 
 def drawn_run(folder: Path, seed: int, bank: int) -> Run:

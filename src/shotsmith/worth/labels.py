@@ -41,9 +41,9 @@ _START = 0.1
 _SPARE = 0.01
 """d: support that any answer has, so that no evidence is infinite."""
 _NEAREST = 100
-_ALIKE = 0.3
+_ALIKE = 0.5
 """Correlation assumed between copies of one entry: ten say less than ten times what one says."""
-_MOST = 3.0
+_MOST = 1.0
 """The largest logit that copies contribute: an entry can be right and shown to the wrong queries."""
 _LOWEST_PRIOR = 0.01
 

@@ -107,11 +107,13 @@ def test_the_page_lists_searches_sorts_and_opens(chromium: Chromium, server: str
         page.press("Escape")
         page.wait_for("!!document.querySelector('canvas.map')")
         page.press("/")
-        page.evaluate("document.activeElement.value = 'thing 2'; document.activeElement.dispatchEvent(new Event('input'))")
-        page.wait_for("!document.querySelector('.tally').textContent.startsWith('67 of')")
-        assert page.evaluate(
-            "[...document.querySelectorAll('.rows .answers')].every((one) => one.textContent.includes('thing 2'))"
-        )
+        number = got(f"{server}/api/runs/a%20run/demonstrations")["columns"]["id"][4]
+        page.evaluate("shotsmith.current().params.list === 'mend' && document.querySelector('.segments .all').click()")
+        page.evaluate(f"document.querySelector('[data-search]').value = 'THING {number}'")
+        page.evaluate("document.querySelector('[data-search]').dispatchEvent(new Event('input'))")
+        page.wait_for(f"document.querySelector('.tally').textContent === '1 of {ROWS} demonstrations'")
+        assert page.evaluate("document.querySelectorAll('.rows .row').length") == 1
+        page.evaluate("document.querySelector('[data-search]').blur()")
         assert page.console == [] and page.foreign_requests(server) == []
 
 

@@ -67,7 +67,11 @@ def banked_run(folder: Path, told: Told | None = None) -> Banked:
     for query in bank[:20]:
         others = [example for example in bank[20:] if example.id != query.id]
         keys, requests = [], []
-        for entry, right in ((bank[20 + USEFUL], True), (bank[20 + HARMFUL], False), *zip(others[30:40], [True, False] * 5)):
+        for entry, right in (
+            (bank[20 + USEFUL], True),
+            (bank[20 + HARMFUL], False),
+            *zip(others[30:40], [True, False] * 5, strict=True),
+        ):
             request = Request(query, (entry,))
             keys.append(request_key(request, IDENTITY))
             requests.append(request)

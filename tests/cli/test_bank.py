@@ -51,7 +51,9 @@ def test_a_file_has_a_row_for_every_entry(banked: Banked, tmp_path: Path, ending
     file = tmp_path / f"bank.{ending}"
     said(str(banked.run.folder), "--out", str(file), "--quiet")
     text = file.read_text(encoding="utf-8")
-    rows = list(csv.DictReader(text.splitlines())) if ending == "csv" else [json.loads(one) for one in text.splitlines()]
+    rows = (
+        list(csv.DictReader(text.splitlines())) if ending == "csv" else [json.loads(one) for one in text.splitlines()]
+    )
     assert len(rows) == 256
     flagged = [row for row in rows if "mend" in row["flags"]]
     assert {int(row["id"]) for row in flagged} <= banked.wrong and all(row["suggested"] for row in flagged)

@@ -44,7 +44,11 @@ def test_every_prompt_that_is_asked_for_is_logged_once_per_origin(tmp_path: Path
     found = read_prompts(file)
     key = request_key(REQUESTS[0], "one")
     assert [one for one in found if one.origin == "evaluation"] == [Prompt(key, "evaluation", 1, (2, 3))]
-    assert sorted((one.query, one.shown) for one in found if one.origin == "train") == [(-4, (3,)), (1, ()), (1, (2, 3))]
+    assert sorted((one.query, one.shown) for one in found if one.origin == "train") == [
+        (-4, (3,)),
+        (1, ()),
+        (1, (2, 3)),
+    ]
 
 
 def test_a_run_without_a_log_has_no_prompts(tmp_path: Path) -> None:
@@ -62,7 +66,7 @@ def test_a_log_is_read_while_it_is_written(tmp_path: Path) -> None:
 def test_a_damaged_log_is_named(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "prompts.sqlite"
     file.write_bytes(content)
-    with pytest.raises(StoreError, match="prompts.sqlite"):
+    with pytest.raises(StoreError, match=r"prompts\.sqlite"):
         read_prompts(file)
-    with pytest.raises(StoreError, match="prompts.sqlite"):
+    with pytest.raises(StoreError, match=r"prompts\.sqlite"):
         PromptLog(file)

@@ -6,7 +6,6 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -121,11 +120,16 @@ def test_the_page_lists_searches_sorts_and_opens(chromium: Chromium, server: str
 def test_the_map_opens_what_is_clicked(chromium: Chromium, server: str) -> None:
     with chromium.page(f"{server}/#/a%20run/demonstrations") as page:
         opened(page)
-        page.wait_for("!!document.querySelector('canvas.map') && document.querySelector('canvas.map').clientHeight > 50")
+        page.wait_for(
+            "!!document.querySelector('canvas.map') && document.querySelector('canvas.map').clientHeight > 50"
+        )
         page.evaluate(
             """(async () => {
             const canvas = document.querySelector('canvas.map');
-            const fire = (type, x, y) => canvas.dispatchEvent(Object.assign(new MouseEvent(type, {bubbles: true, clientX: canvas.getBoundingClientRect().left + x, clientY: canvas.getBoundingClientRect().top + y})));
+            const fire = (type, x, y) => {
+              const {left, top} = canvas.getBoundingClientRect();
+              canvas.dispatchEvent(new MouseEvent(type, {bubbles: true, clientX: left + x, clientY: top + y}));
+            };
             for (let x = 5; x < canvas.clientWidth && !location.hash.includes('id='); x += 6)
               for (let y = 5; y < canvas.clientHeight && !location.hash.includes('id='); y += 6) fire('click', x, y);
             })()"""
@@ -146,10 +150,14 @@ def test_texts_of_others_do_nothing_on_the_page(
         columns = page.evaluate("fetch('api/runs/%3Cb%3Erun/demonstrations').then((one) => one.json())")
         for row in range(len(HOSTILE)):
             page.evaluate(f"location.hash = '#/%3Cb%3Erun/demonstrations?id={columns['columns']['id'][row]}'")
-            page.wait_for(f"!!document.querySelector('.entry')?.textContent.includes('{columns['columns']['id'][row]}')")
+            page.wait_for(
+                f"!!document.querySelector('.entry')?.textContent.includes('{columns['columns']['id'][row]}')"
+            )
             assert page.overflow() <= 0
         assert "owned" not in page.evaluate("document.title")
-        assert page.evaluate("document.querySelectorAll('#panel script, #panel img[onerror], #panel [src=x]').length") == 0
+        assert (
+            page.evaluate("document.querySelectorAll('#panel script, #panel img[onerror], #panel [src=x]').length") == 0
+        )
         assert page.console == [] and page.foreign_requests(hostile_server) == []
 
 
@@ -162,12 +170,14 @@ def test_twenty_thousand_entries_stay_smooth(chromium: Chromium, server: str) ->
             f"""(async () => {{
             const told = await shotsmith.api('runs/a%20run/demonstrations');
             const grown = (column) => Array.from({{length: {many}}}, (_, row) => column[row % {ROWS}]);
-            for (const [name, column] of Object.entries(told.columns)) if (name !== 'texts' && column) told.columns[name] = grown(column);
+            for (const [name, column] of Object.entries(told.columns))
+              if (name !== 'texts' && column) told.columns[name] = grown(column);
             told.columns.id = told.columns.id.map((_, row) => row);
             told.columns.pictures.fill(0);
             told.map.entries = Array.from({{length: 2 * {many}}}, (_, at) => told.map.entries[at % (2 * {ROWS})]);
             const fetched = window.fetch;
-            window.fetch = (...given) => (String(given[0]).endsWith('demonstrations') ? Promise.resolve(new Response(JSON.stringify(told))) : fetched(...given));
+            window.fetch = async (...given) =>
+              String(given[0]).endsWith('demonstrations') ? new Response(JSON.stringify(told)) : fetched(...given);
             location.hash = '#/a%20run/live';
             }})()"""
         )

@@ -11,8 +11,8 @@ from small_explored import explored_run
 
 from shotsmith.completions.prompts import PromptLog, read_prompts
 from shotsmith.errors import DataError, InputError
-from shotsmith.records import Example, Request
 from shotsmith.recipe import parse_recipe
+from shotsmith.records import Example, Request
 from shotsmith.runs import Run
 from shotsmith.worth.asked import LEAVE_ONE_OUT, read_asked
 from shotsmith.worth.bank import BankWorth, bank_worth, top_lists

@@ -15,7 +15,9 @@ from shotsmith.worth.groups import compare_groups
 from shotsmith.worth.layout import layout
 
 
-def example(number: int, question: str = "what?", answer: str = "x", image: str | None = None, kind: str = "") -> Example:
+def example(
+    number: int, question: str = "what?", answer: str = "x", image: str | None = None, kind: str = ""
+) -> Example:
     return Example(number, (Path(image or f"{number}.png"),), number, question, (answer,), kind)
 
 
@@ -87,7 +89,10 @@ def test_neighbours_stay_together_on_the_map_and_the_map_stays_the_same() -> Non
     rng = np.random.default_rng(0)
     place = np.repeat([0, 1, 2, 3], 30)
     images = np.eye(4, 8, dtype=np.float32)[place] + 0.05 * rng.normal(size=(120, 8)).astype(np.float32)
-    given = [Embedded(images[:100], np.ones((100, 1), np.float32)), Embedded(images[100:], np.ones((20, 1), np.float32))]
+    given = [
+        Embedded(images[:100], np.ones((100, 1), np.float32)),
+        Embedded(images[100:], np.ones((20, 1), np.float32)),
+    ]
     one, other = layout(given), layout(given)
     assert [len(some) for some in one] == [100, 20]
     places = np.concatenate(one)

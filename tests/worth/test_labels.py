@@ -72,7 +72,10 @@ def test_what_similar_examples_say_is_the_right_answer() -> None:
     bank = planted((0.0, 0.9))
     found = bank.judge()
     clean = planted((0.0, 0.0))
-    assert found is not None and (np.array(found.suggested)[bank.wrong] == np.array(clean.answers)[bank.wrong]).mean() > 0.9
+    assert (
+        found is not None
+        and (np.array(found.suggested)[bank.wrong] == np.array(clean.answers)[bank.wrong]).mean() > 0.9
+    )
 
 
 def test_copied_answers_that_were_wrong_speak_against_a_label_and_right_ones_for_it() -> None:

@@ -1,4 +1,4 @@
-"""The value of demonstrations: by hand, against least squares and full enumeration, under no effect, and its interval."""
+"""The value of demonstrations: by hand, against least squares and enumeration, without effect, and its interval."""
 
 from __future__ import annotations
 
@@ -121,7 +121,9 @@ def test_where_no_entry_matters_hardly_any_is_listed() -> None:
     rng = np.random.default_rng(0)
     listed = 0
     for _ in range(40):
-        asked = [prompt(query, (int(rng.integers(20)),), float(rng.random() < 0.5)) for query in range(30) for _ in range(8)]
+        asked = [
+            prompt(query, (int(rng.integers(20)),), float(rng.random() < 0.5)) for query in range(30) for _ in range(8)
+        ]
         listed += any(value.adjusted <= 0.05 for value in values(asked).values())
     assert listed <= 5
 

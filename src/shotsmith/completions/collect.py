@@ -45,9 +45,7 @@ class PendingRequest(NamedTuple):
 class Collector:
     """Completes requests from the store, and sends what the store lacks to the VLM."""
 
-    def __init__(
-        self, store: Store, vlm: VLM, progress: Progress | None = None, log: PromptLog | None = None
-    ) -> None:
+    def __init__(self, store: Store, vlm: VLM, progress: Progress | None = None, log: PromptLog | None = None) -> None:
         """`log` is given every prompt that is asked for, the stored ones included."""
         self.store = store
         self.vlm = vlm

@@ -35,12 +35,16 @@ def leave_one_out(parts: Parts, worth: BankWorth, rows: Sequence[int], per_entry
     without = _scores_without(parts, worth, pairs)
     found: dict[int, tuple[Value, float]] = {}
     for row in rows:
-        scored = [(p.score, score) for (r, p), score in zip(pairs, without, strict=True) if r == row and score is not None]
+        scored = [
+            (p.score, score) for (r, p), score in zip(pairs, without, strict=True) if r == row and score is not None
+        ]
         if len(scored) < 2:
             continue
         with_it, without_it = worth.asked.scale * np.array(scored).T
         difference = paired_difference(with_it, without_it)
-        value = Value(difference.difference, difference.low, difference.high, difference.p, 1.0, len(scored), len(scored))
+        value = Value(
+            difference.difference, difference.low, difference.high, difference.p, 1.0, len(scored), len(scored)
+        )
         found[row] = value, difference.p
     adjusted = benjamini_hochberg([p for _, p in found.values()])
     return {row: replace(value, adjusted=q) for (row, (value, _)), q in zip(found.items(), adjusted, strict=True)}
@@ -52,9 +56,7 @@ def _prompts(prompts: Sequence[AskedPrompt], row: int, most: int) -> list[AskedP
     return sorted(by_query.values(), key=lambda prompt: (prompt.split != "val", prompt.query))[:most]
 
 
-def _scores_without(
-    parts: Parts, worth: BankWorth, pairs: Sequence[tuple[int, AskedPrompt]]
-) -> list[float | None]:
+def _scores_without(parts: Parts, worth: BankWorth, pairs: Sequence[tuple[int, AskedPrompt]]) -> list[float | None]:
     tasks = {split: replace(parts.tasks(split), pools=None) for split in _splits(pairs)}
     places = {split: {query.id: place for place, query in enumerate(some.queries)} for split, some in tasks.items()}
     requests = []

@@ -1,9 +1,9 @@
 """What similar examples say the answer of an example should be, without asking the example itself.
 
 Answers are predicted by kernel ridge regression on the embeddings: the kernel of two examples is a Gaussian of the
-distance of their images times a Gaussian of the distance of their questions. It is approximated with landmarks (Nystroem
-features; Williams and Seeger 2001, NeurIPS 13) and cross-fitted: the examples are cut into folds, and those of a fold
-are predicted from the others alone. Near-duplicates share a fold, so that none vouches for the other.
+distance of their images times a Gaussian of the distance of their questions. It is approximated with landmarks
+(Nystroem features; Williams and Seeger 2001, NeurIPS 13) and cross-fitted: the examples are cut into folds, and those
+of a fold are predicted from the others alone. Near-duplicates share a fold, so that none vouches for the other.
 """
 
 from __future__ import annotations

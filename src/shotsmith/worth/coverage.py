@@ -107,7 +107,10 @@ def _k_means(vectors: Floats, count: int, generator: np.random.Generator) -> tup
     for _ in range(_ROUNDS):
         nearest = _squared(vectors, centres).argmin(axis=1)
         moved = np.array(
-            [vectors[nearest == number].mean(axis=0) if (nearest == number).any() else centres[number] for number in range(count)]
+            [
+                vectors[nearest == number].mean(axis=0) if (nearest == number).any() else centres[number]
+                for number in range(count)
+            ]
         )
         if np.allclose(moved, centres):
             break

@@ -38,11 +38,7 @@ class Duplicates:
 
     def contradictory(self, bank: Sequence[Example]) -> list[int]:
         """The groups whose entries give different answers, by lowest row."""
-        return [
-            first
-            for first, rows in self.members.items()
-            if len({normalise(bank[row].answer) for row in rows}) > 1
-        ]
+        return [first for first, rows in self.members.items() if len({normalise(bank[row].answer) for row in rows}) > 1]
 
 
 def near_duplicates(bank: Sequence[Example], embedded: Embedded | None, *, similar: float = SIMILAR) -> Duplicates:

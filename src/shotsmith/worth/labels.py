@@ -3,10 +3,10 @@
 Three kinds of evidence enter, none of which a user has to mark:
 
 - Consensus. Similar examples, of the bank and among the training and validation queries, say what the answer should be
-  (`shotsmith.worth.consensus`). The score of an entry is log((own + d) / (other + d)), the support for its answer against
-  that for the best other one. What a score means is learned from planted errors: entries with an answer that another
-  entry gives to a similar question. A logistic regression tells these from the entries as they are, and its logit is
-  the evidence.
+  (`shotsmith.worth.consensus`). The score of an entry is log((own + d) / (other + d)), the support for its answer
+  against that for the best other one. What a score means is learned from planted errors: entries with an answer that
+  another entry gives to a similar question. A logistic regression tells these from the entries as they are, and its
+  logit is the evidence.
 - Copies. The VLM was shown the entry, gave its answer, and that was wrong for the query, or right. The rates at which
   copies of right and of wrong labels turn out right are learned from all entries.
 - Looks. Sources differ in care, and their pictures often look alike. The share of wrong labels among entries of a

@@ -110,11 +110,13 @@ def sentences(worth: BankWorth) -> Sequence[str]:
         said.append("Labels were not judged: the bank is small, has no embeddings, or its answers seldom repeat.")
     for group in worth.groups:
         if group.worse:
-            name = "whose pictures look alike" if group.attribute == "look" else f"with {group.attribute} '{group.name}'"
+            name = (
+                "whose pictures look alike" if group.attribute == "look" else f"with {group.attribute} '{group.name}'"
+            )
             ids = ", ".join(str(worth.asked.bank[row].id) for row in group.examples[:4])
             said.append(
-                f"A source to check: {100 * (group.wrong or 0):.0f} % of {group.entries:,} entries {name} likely have a "
-                f"wrong answer, against {100 * (group.rest_wrong or 0):.0f} % of the others (for example {ids})."
+                f"A source to check: {100 * (group.wrong or 0):.0f} % of {group.entries:,} entries {name} likely have "
+                f"a wrong answer, against {100 * (group.rest_wrong or 0):.0f} % of the others (for example {ids})."
             )
     if worth.drop:
         said.append(

@@ -55,9 +55,7 @@ class Value:
     """Prompts with it, among those compared."""
 
 
-def values(
-    prompts: Sequence[AskedPrompt], *, unit: Callable[[int], int] = lambda row: row
-) -> dict[int, Value]:
+def values(prompts: Sequence[AskedPrompt], *, unit: Callable[[int], int] = lambda row: row) -> dict[int, Value]:
     """Estimate the value of every entry that some query was asked with and without, by its row of the bank.
 
     `unit` maps a row to what is judged: itself, or a group of entries; a prompt shows a

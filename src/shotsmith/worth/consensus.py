@@ -120,11 +120,11 @@ def support(features: Features, answers: Answers, weights: Floats, planted: Rows
         if len(order):
             target[:, present] = np.add.reduceat(phi[order] * weights[order, None], starts).T
         targets.append(target)
-    gram, target = sum(grams), sum(targets)
+    gram, target = np.sum(grams, axis=0), np.sum(targets, axis=0)
     found = [np.zeros(count, np.float32) for _ in range(4)]
     suggested = np.zeros(count, np.int64)
     for fold in range(FOLDS):
-        solved = _solve(np.asarray(gram - grams[fold]), np.asarray(target - targets[fold]))
+        solved = _solve(gram - grams[fold], target - targets[fold])
         for rows in _blocks(np.flatnonzero(folds[:count] == fold)):
             scores = np.maximum(phi[rows] @ solved, 0)
             for place, labels in ((0, numbers[rows]), (2, planted[rows])):

@@ -74,12 +74,13 @@ def regions(
         if len(rows) < FEWEST:
             continue
         rows = rows[np.argsort(distances[rows], kind="stable")]
+        members = [queries[row] for row in rows.tolist()]
         mean, error = float(scores[rows].mean()), float(scores[rows].std(ddof=1)) / len(rows) ** 0.5
-        common = Counter(queries[row].question for row in rows).most_common(3)
+        common = Counter(query.question for query in members).most_common(3)
         high, support = mean + 1.96 * error, float(near[rows].mean())
         found.append(
             Region(
-                tuple(queries[row].id for row in rows),
+                tuple(query.id for query in members),
                 *(mean, mean - 1.96 * error, high, support),
                 tuple(question for question, _ in common),
                 high < overall and support < usual,

@@ -88,8 +88,8 @@ def _compared(
         rows = np.flatnonzero(inside)
         if wrong is not None:
             rows = rows[np.argsort(-wrong[rows], kind="stable")]
-        shares = (None, None) if wrong is None else (float(wrong[inside].mean()), float(wrong[~inside].mean()))
-        groups.append(Group(attribute, name, len(rows), *shares, found.get(place), tuple(rows[:6].tolist())))
+        own, rest = (None, None) if wrong is None else (float(wrong[inside].mean()), float(wrong[~inside].mean()))
+        groups.append(Group(attribute, name, len(rows), own, rest, found.get(place), tuple(rows[:6].tolist())))
     return groups
 
 

@@ -89,4 +89,7 @@ def _naming(path: Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError, ValueError, AttributeError) as error:
-        raise StoreError(f"{path}: is no log of prompts, or damaged: {error}") from error
+        problem = (
+            f"{path}: is no log of prompts, or damaged ({error}); nothing but `shotsmith bank` and `view` needs it: "
+        )
+        raise StoreError(f"{problem}delete it to begin a new one") from error

@@ -54,6 +54,7 @@ BENCHMARKS = (
     Benchmark("open_data", quick=("--questions", "2000")),
     Benchmark("pools", quick=("--examples", "2000", "--queries", "50", "--width", "32")),
     Benchmark("compare_power", quick=("--simulations", "10")),
+    Benchmark("careless_source", ("--seeds", "7", "8"), quick=("--seeds", "7", "--bank", "500")),
     Benchmark("memory_growth", ("--epochs", "2")),
     Benchmark("crashes"),
     Benchmark("transfer"),

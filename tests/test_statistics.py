@@ -12,6 +12,7 @@ from shotsmith.errors import InputError
 from shotsmith.statistics import (
     Difference,
     Interval,
+    benjamini_hochberg,
     detection_power,
     holm,
     mean_interval,
@@ -333,6 +334,15 @@ def test_power_is_how_often_the_test_finds_the_difference():
 def test_power_refuses_what_no_sample_has(std, n, power):
     with pytest.raises(InputError, match=r"standard deviation|probability of 1"):
         smallest_detectable(std, n, power=power)
+
+
+def test_benjamini_and_hochberg_by_hand_and_as_scipy_has_it():
+    assert benjamini_hochberg([0.01, 0.04, 0.03, 0.005]) == pytest.approx((0.02, 0.04, 0.04, 0.02))
+    assert benjamini_hochberg([]) == ()
+    p_values = np.random.default_rng(0).random(200) ** 3
+    assert benjamini_hochberg(p_values.tolist()) == pytest.approx(stats.false_discovery_control(p_values))
+    with pytest.raises(InputError, match="between 0 and 1"):
+        benjamini_hochberg([0.5, 1.5])
 
 
 def test_holm_by_hand():

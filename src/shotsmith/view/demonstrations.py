@@ -157,9 +157,9 @@ def opened(worth: BankWorth, row: int) -> dict[str, Any]:
     """One entry with its near-duplicates, and what it was shown to."""
     asked = worth.asked
     example = asked.bank[row]
-    prompts = [prompt for prompt in asked.prompts if row in prompt.shown and prompt.split != "test"]
+    prompts = list(asked.prompts_by_row.get(row, ()))
     prompts.sort(key=lambda prompt: (prompt.split != "val", prompt.query, len(prompt.shown)))
-    results = [result for result in asked.results if example.id in result.sequence[result.left_out :]]
+    results = list(asked.results_by_row.get(row, ()))
     results.sort(key=lambda result: (result.selector != worth.trained, result.selector, result.query_id, result.shots))
     return {
         **entry(worth, row),

@@ -73,6 +73,25 @@ class AskedRun:
         return {example.id: row for row, example in enumerate(self.bank)}
 
     @cached_property
+    def prompts_by_row(self) -> Mapping[int, list[AskedPrompt]]:
+        """The logged prompts of training and validation queries that show an entry, by its row of the bank."""
+        found: defaultdict[int, list[AskedPrompt]] = defaultdict(list)
+        for prompt in self.prompts:
+            if prompt.split != "test":
+                for row in dict.fromkeys(prompt.shown):
+                    found[row].append(prompt)
+        return found
+
+    @cached_property
+    def results_by_row(self) -> Mapping[int, list[Result]]:
+        """The results on test queries that show an entry, by its row of the bank."""
+        found: defaultdict[int, list[Result]] = defaultdict(list)
+        for result in self.results:
+            for number in dict.fromkeys(result.sequence[result.left_out :]):
+                found[self.row_of[number]].append(result)
+        return found
+
+    @cached_property
     def query_of(self) -> Mapping[int, tuple[Split, Example]]:
         """Split and example of every query by id."""
         return {example.id: (split, example) for split in SPLITS for example in self.splits.named()[split]}

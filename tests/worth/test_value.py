@@ -34,6 +34,7 @@ def test_an_entry_that_easy_queries_are_shown_is_not_called_useful() -> None:
         2: (0.0, 1.0),
         3: (0.0, 1.0),
     }
+    assert all(value.low is None for value in values([*easy, *hard]).values())  # nothing varied: nothing is known
 
 
 def test_prompts_of_different_lengths_are_not_compared() -> None:

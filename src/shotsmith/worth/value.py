@@ -44,7 +44,8 @@ class Value:
 
     value: float
     low: float | None
-    """Lower end of the 95 % interval; None where the entry was compared within fewer than two queries."""
+    """Lower end of the 95 % interval; None where the entry was compared within fewer than two queries, and where all
+    prompts of each query scored the same."""
     high: float | None
     p: float
     adjusted: float
@@ -128,7 +129,10 @@ def _estimate(compared: Sequence[_Compared], reach: float) -> tuple[float, float
     if count < 2:
         return value, None, None, p
     between = sum(excess**2 for excess in by_query.values()) / weight**2 * count / (count - 1)
-    margin = float(stats.t.isf(0.025, count - 1)) * max(exchanged, between) ** 0.5
+    variance = max(exchanged, between)
+    if not variance:
+        return value, None, None, p
+    margin = float(stats.t.isf(0.025, count - 1)) * variance**0.5
     return value, max(value - margin, -reach), min(value + margin, reach), p  # no difference is larger than the range
 
 

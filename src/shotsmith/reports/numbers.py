@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
+
+_MOST_DECIMALS = 6
+_HUGE = 1e5
+
 
 def figure(value: object) -> str:
-    """A number as tables show it: five decimals while it is small, a dash where there is none."""
+    """A number with three or four significant digits, a dash where there is none."""
+    return figures([value])[0]
+
+
+def figures(values: Iterable[object]) -> list[str]:
+    """Numbers of one kind, such as a column of a table, all with as many decimals as the largest of them needs."""
+    known = list(values)
+    decimals = _decimals([abs(value) for value in known if isinstance(value, float) and math.isfinite(value)])
+    return [_written(value, decimals) for value in known]
+
+
+def _decimals(sizes: Iterable[float]) -> int:
+    """Three significant digits of what is below 1, four of what is above."""
+    largest = max((size for size in sizes if size < _HUGE), default=0.0)
+    if largest == 0:
+        return 0
+    power = math.floor(math.log10(largest))
+    return min(_MOST_DECIMALS, max(0, (2 if power < 0 else 3) - power))
+
+
+def _written(value: object, decimals: int) -> str:
     if value is None:
         return "-"
     if not isinstance(value, float):
         return str(value)
-    return f"{value:.5f}" if abs(value) < 10 else f"{value:.2f}" if abs(value) < 1e5 else f"{value:.1e}"
+    return f"{value:.{decimals}f}" if abs(value) < _HUGE else f"{value:.1e}"
 
 
 def duration(seconds: float) -> str:

@@ -1,6 +1,7 @@
 """The report's sentences, one file per language; what they say is decided elsewhere.
 
-A language is a table from keys to templates of `str.format`. To add one, write a sibling of `en.py` with the same
+A language is a table from keys to templates of `str.format`, with singular and plural (see `counting`). To add one,
+write a sibling of `en.py` with the same
 keys and enter it in `LANGUAGES`.
 """
 
@@ -13,6 +14,7 @@ from dataclasses import dataclass, replace
 from shotsmith.metrics.table import METRICS, OF_CAPTIONS
 from shotsmith.plugins import Table
 from shotsmith.reports.language.captions import of_captions
+from shotsmith.reports.language.counting import COUNTING
 from shotsmith.reports.language.en import TEXT as ENGLISH
 from shotsmith.reports.language.zh import TEXT as CHINESE
 from shotsmith.selectors.named import AT_BANK
@@ -47,12 +49,13 @@ class Language:
 
     def say(self, key: str, **values: object) -> str:
         """The sentence `key` with its values; those that are NAMES (of selectors, columns ...) are translated."""
-        said = self.text[key].format(**{name: self._translated(name, value) for name, value in values.items()})
+        translated = {name: self._translated(name, value) for name, value in values.items()}
+        said = COUNTING.format(self.text[key], **translated)
         return spaced(said) if self.code == "zh" else said
 
     def quote(self, key: str, **values: object) -> str:
         """The same, but the values are the words of others and stay as they are."""
-        return self.text[key].format(**values)
+        return COUNTING.format(self.text[key], **values)
 
     def state(self, statement: Statement) -> str:
         """Say a statement."""

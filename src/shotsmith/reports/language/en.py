@@ -3,114 +3,31 @@
 from __future__ import annotations
 
 from shotsmith.reports.language.findings_en import TEXT as FINDINGS
+from shotsmith.reports.language.names_en import TEXT as NAMES
 
 TEXT: dict[str, str] = {
     **FINDINGS,
+    **NAMES,
     # How things are strung together
     "sentence.gap": " ",
     "list.comma": ", ",
     "colon": ": ",
-    "interval": "{low:+.2f} to {high:+.2f}",
-    # Names
-    "name.zero_shot": "Zero-shot",
-    "name.random": "Random",
-    "name.image_similar": "Image-similar",
-    "name.text_similar": "Text-similar",
-    "name.mixed": "Mixed",
-    "name.mmices": "MMICES",
-    "name.diverse": "Diverse",
-    "name.fixed": "Fixed sequence",
-    "name.at_bank": "{name} (whole bank)",
-    "name.supervised": "Supervised",
-    "name.rce": "RCE",
-    "name.grpo": "GRPO",
-    "name.supervised_reversed": "Supervised, reversed",
-    "name.rce_reversed": "RCE, reversed",
-    "name.grpo_reversed": "GRPO, reversed",
-    "name.majority_vote": "Majority vote",
-    "name.oracle": "Oracle",
-    "name.mean": "mean",
-    "name.seed": "Seed",
-    "name.phase": "Phase",
-    "name.epoch": "Epoch",
-    "name.train_loss": "Train Loss",
-    "name.val_loss": "Val Loss",
-    "name.ppo_loss": "PPO Loss",
-    "name.kl": "KL",
-    "name.adv_std": "Adv Std",
-    "name.adv_max": "Adv Max",
-    "name.beta": "Beta",
-    "name.reward": "Reward",
-    "name.frac_reward_zero_std": "Zero-spread groups",
-    "name.entropy": "Entropy",
-    "name.val_reward": "Val Reward",
-    "name.data": "Data",
-    "name.embed": "Embeddings",
-    "name.pools": "Pools",
-    "name.beam": "Beam search",
-    "name.train": "Training",
-    "name.rank": "Ranking",
-    "name.evaluate": "Evaluation",
-    "name.report": "Report",
-    "change.fixed": "Fixed",
-    "change.broken": "Broken",
-    "change.unchanged": "Unchanged",
-    "name.image_similarity": "image similarity",
-    "name.text_similarity": "question similarity",
-    # Headings
-    "title": "Run {run}",
-    "eyebrow": "Shotsmith report",
-    "contents": "Contents",
-    "heading.ran": "What was trained",
-    "heading.configuration": "Configuration",
-    "heading.checkpoints": "The best epochs",
-    "heading.by.val_reward": "By reward on validation queries",
-    "heading.by.val_loss": "By validation loss",
-    "heading.best": "The best epoch in full",
-    "heading.test": "Accuracy on test queries",
-    "heading.other_metric": "The same in another metric: {metric}",
-    "heading.recall": "Where the points are lost",
-    "heading.recall_kinds": "The same for {policy}, by kind of question",
-    "heading.contrasts": "Differences",
-    "heading.contrasts_by_shots": "Differences by number of shots",
-    "heading.trends": "Trends",
-    "heading.against": "Comparison with the other run",
-    "heading.against.settings": "Settings that differ",
-    "heading.against.test": "Accuracy on the same queries",
-    "heading.against.by_shots": "The same by number of shots",
-    "heading.against.best": "The best epochs side by side",
-    "heading.against.trends": "Trends side by side",
-    "heading.diagnosis": "Diagnosis",
-    "heading.judgement": "Strengths and weaknesses",
-    "heading.strengths": "Strengths",
-    "heading.weaknesses": "Weaknesses and open questions",
-    "heading.next": "What to do next",
-    "heading.summary": "Summary",
-    "heading.gallery": "Gallery",
-    "heading.pointing": "How similar what the policy shows is",
-    "heading.cost": "Cost",
-    "heading.epochs": "Every epoch",
-    "heading.recipe": "The resolved recipe",
-    "heading.environment": "Environment",
+    "interval": "{low:+.1f} to {high:+.1f}",
     # Verdict
     "verdict.nothing": "Nothing has been trained yet.",
     "verdict.trained": "The policy is trained; the test queries have not been answered yet.",
-    "verdict.log": "A training log with the figures of {epochs} epochs between {first} and {last}. It holds no "
-    "answers to test queries, so that nothing can be "
-    "said of accuracy.",
+    "verdict.log": "A training log with the figures of {epochs} {epochs:epoch|epochs} between {first} and {last}. "
+    "It holds no answers to test queries, so that nothing can be said of accuracy.",
     "verdict.no_contrast": "The test queries are answered; no policy was compared with a free selector.",
-    "verdict.better": "{policy} reaches an accuracy of {accuracy:.1f} % on the test queries, {difference:.1f} points "
-    "more than {free}, the best selector that needs no training (interval {low:+.1f} to {high:+.1f}, p {p}).",
-    "verdict.worse": "Training did not pay: {policy} reaches an accuracy of {accuracy:.1f} % on the test "
-    "queries, {difference:+.1f} points against {free}, the best selector that needs no training (interval "
-    "{low:+.1f} to {high:+.1f}, p {p}).",
-    "verdict.open": "No clear difference from what is free: {policy} reaches an accuracy of {accuracy:.1f} % on the "
-    "test queries, {difference:+.1f} points against {free}, the best selector that needs no training (interval "
-    "{low:+.1f} to {high:+.1f}, p {p}).",
-    "verdict.use": "Use {free}: {best:.1f} % ({shots}-shot), without training.",
-    "verdict.use_zero_shot": "Show no demonstrations ({free}): {best:.1f} %, whatever the number of shots allowed "
-    "({shots} here).",
-    "verdict.use_vote": "Use {free}, which does not ask the VLM: {best:.1f} % ({shots}-shot).",
+    "verdict.better": "Use the trained selector: on the test queries {policy} is better than {free}, the best "
+    "selector that needs no training.",
+    "verdict.worse": "Training did not pay: on the test queries {policy} is worse than {free}, the best selector "
+    "that needs no training.",
+    "verdict.open": "No clear difference from what is free: the test queries do not tell {policy} from {free}, "
+    "the best selector that needs no training.",
+    "verdict.use": "Use {free} with {shots} {shots:shot|shots}, without training: {best:.1f} %.",
+    "verdict.use_zero_shot": "Show no demonstrations ({free}): {best:.1f} %.",
+    "verdict.use_vote": "Use {free} over {shots} {shots:shot|shots}, which does not ask the VLM: {best:.1f} %.",
     "verdict.same_answer": "Every answer to the test queries is '{text}', whatever was shown: nothing can be said of "
     "selectors. Read a prompt (shotsmith prompt RUN) before anything else.",
     "verdict.nothing_right": "Not one answer to the test queries is right, whatever was shown: nothing can be said of "
@@ -119,23 +36,23 @@ TEXT: dict[str, str] = {
     "verdict.no_headroom": "Training cannot pay on these data: even the oracle is only {difference:.1f} points above "
     "{free} ({low:+.1f} to {high:+.1f}).",
     # Headroom
-    "headroom.worth": "Worth training: the oracle is {difference:.1f} points [{low:.1f}, {high:.1f}] above the best "
-    "free selector, {free} ({accuracy:.1f} %, mean over shots). Where {free} is best "
-    "({best:.1f} %, {shots}-shot), it is {there:.1f} points above it.",
-    "headroom.not_worth": "Not worth it: the oracle is only {difference:.1f} points [{low:.1f}, {high:.1f}] above the "
-    "best free selector. Use {free}: {best:.1f} % ({shots}-shot).",
-    "headroom.unclear": "Unclear: the oracle is {difference:.1f} points [{low:.1f}, {high:.1f}] above the best free "
-    "selector, {free} ({accuracy:.1f} %, mean over shots), and {there:.1f} where {free} is best ({shots}-shot). Ask "
-    "more queries: --queries {more}.",
-    "headroom.nothing_right": "Not one of the answers to {queries} queries was right, whatever was shown: look at the "
-    "prompt template, the format of the answers and the metric before training (shotsmith prompt RECIPE).",
-    "headroom.same_answer": "Every answer to {queries} queries is '{text}', whatever was shown, so that no selector "
-    "can differ from another: look at the prompt template and at what the VLM is shown before training (shotsmith "
+    "headroom.worth": "Worth training: the oracle is {difference:.1f} points [{low:.1f}, {high:.1f}] above the "
+    "best free selector, {free} ({accuracy:.1f} %, mean over shots). Where {free} is best ({best:.1f} %, {shots} "
+    "{shots:shot|shots}), it is {there:.1f} points above it.",
+    "headroom.not_worth": "Not worth it: the oracle is only {difference:.1f} points [{low:.1f}, {high:.1f}] above "
+    "the best free selector. Use {free}: {best:.1f} % ({shots} {shots:shot|shots}).",
+    "headroom.unclear": "Unclear: the oracle is {difference:.1f} points [{low:.1f}, {high:.1f}] above the best "
+    "free selector, {free} ({accuracy:.1f} %, mean over shots), and {there:.1f} where {free} is best ({shots} "
+    "{shots:shot|shots}). Ask more queries: --queries {more}.",
+    "headroom.nothing_right": "Not one of the answers to {queries} {queries:query|queries} was right, whatever "
+    "was shown: look at the prompt template, the format of the answers and the metric before training (shotsmith "
     "prompt RECIPE).",
+    "headroom.same_answer": "Every answer to {queries} {queries:query|queries} is '{text}', whatever was shown, "
+    "so that no selector can differ from another: look at the prompt template and at what the VLM is shown before "
+    "training (shotsmith prompt RECIPE).",
     # Tiles
     "tile.accuracy": "{policy}, mean over shots",
     "tile.gain": "points over {free}",
-    "tile.supervised": "points over Supervised",
     "tile.free": "{free}, mean over shots",
     "tile.interval": "{low:.1f} to {high:.1f}",
     "tile.interval_signed": "{low:+.1f} to {high:+.1f}",
@@ -177,25 +94,25 @@ TEXT: dict[str, str] = {
     "meaning.val_reward": "Mean reward on validation queries",
     # Test
     "test.none": "The test queries have not been answered yet.",
-    "test.intro": "{metric} in percent, {n} test queries; brackets hold {confidence:.0f} % paired-bootstrap "
-    "intervals. All selectors choose from the same examples and are shown in the same prompt; each trained policy is "
-    "the epoch with the best validation reward. The oracle tries many sequences and looks at the answers: no selector "
-    "can be expected to reach it.",
+    "test.intro": "{metric} in percent on {n} test {n:query|queries}; brackets hold {confidence:.0f} % "
+    "paired-bootstrap intervals. All selectors choose from the same examples and are shown in the same prompt; "
+    "each trained policy is the epoch with the best validation reward. The oracle tries many sequences and looks "
+    "at the answers: no selector can be expected to reach it.",
     "test.column.selector": "Selector",
     "test.column.shots": "{shots} shots",
     "test.column.shot": "1 shot",
     "test.column.mean": "Mean",
     "test.chart": "Accuracy by number of shots",
-    "test.chart.mean": "Mean over shots with its interval",
     "test.evaluated": "{times} different sets of checkpoints were evaluated on these queries.",
-    "test.stops": "{policy} may stop by itself: on average it shows {numbers} demonstrations.",
-    "test.stops.part": "{shown:.2f} of {shots}",
-    "test.recall": "Where the points are lost: of the {oracle:.1f} % that are known to be possible, {selector} misses "
-    "{retrieval:.1f} points by retrieval (its {size} highest entries hold no sequence that would have been right) and "
-    "{choice:.1f} by choice (they do, and it shows another).",
-    "test.recall_pools": "Where the points are lost: of the {oracle:.1f} % that are known to be possible, {selector} "
-    "misses {retrieval:.1f} points by its pools (they hold no sequence that would have been right) and {choice:.1f} by "
-    "choice (they do, and it shows another). Of the whole bank, {size} entries a query were tried at most.",
+    "test.stops": "{policy} may stop by itself. Demonstrations that it shows on average: {numbers}.",
+    "test.stops.part": "{shown:.1f} of {shots}",
+    "test.recall": "Of the {oracle:.1f} % that are known to be possible, {selector} misses {retrieval:.1f} points "
+    "by retrieval (its {size} highest entries hold no sequence that would have been right) and {choice:.1f} by "
+    "choice (they do, and it shows another).",
+    "test.recall_pools": "Of the {oracle:.1f} % that are known to be possible, {selector} misses {retrieval:.1f} "
+    "points by its pools (they hold no sequence that would have been right) and {choice:.1f} by choice (they do, "
+    "and it shows another). Of the whole bank, {size} entries a query were tried at most.",
+    "test.same_figures": "{metric}: the same figures.",
     "recall.column.kind": "Kind of question",
     "recall.column.accuracy": "Accuracy",
     "recall.column.choice": "Missed by choice",
@@ -226,10 +143,10 @@ TEXT: dict[str, str] = {
     "against.log_settings": "A training log does not name all of its settings; those known of both and different are:",
     "configuration.log": "The settings that the log names, and what the code that wrote it always did.",
     "against.no_test": "The two have no answers to the same test queries at the same numbers of shots.",
-    "against.test_intro": "Accuracies in percent; the difference is {this} minus {other} in points, paired by query "
-    "(up to "
-    "{n} queries); p from permutation tests, corrected for their number (Holm). The last column is the smallest true "
-    "difference that so many queries would find with a probability of 80 % at a level of 5 %.",
+    "against.test_intro": "Accuracies in percent; the difference is {this} minus {other} in points, paired by "
+    "query (up to {n} {n:query|queries}); p from permutation tests, corrected for their number (Holm). The last "
+    "column is the smallest true difference that so many queries would find with a probability of 80 % at a level "
+    "of 5 %.",
     "against.column.selector": "Selector",
     "against.column.shots": "Shots",
     "against.column.difference": "Difference",
@@ -283,8 +200,8 @@ TEXT: dict[str, str] = {
     "{high:+.1f}, p {p}).",
     "contrast.open": "{a} and {b} cannot be told apart on average over the shots: {difference:+.1f} points "
     "({low:+.1f} to {high:+.1f}, p {p}).",
-    "contrast.below_at_shots": "At {shots} shots {a} is below {b}: {difference:+.1f} points ({low:+.1f} to "
-    "{high:+.1f}, p {p}).",
+    "contrast.below_at_shots": "At {shots} {shots:shot|shots} {a} is below {b}: {difference:+.1f} points ("
+    "{low:+.1f} to {high:+.1f}, p {p}).",
     "order.better": "The order it chose matters: the same demonstrations in reverse cost {difference:.1f} points "
     "({low:+.1f} to {high:+.1f}, p {p}).",
     "order.worse": "The same demonstrations in reverse would be better, by {reverse:.1f} points ({low:+.1f} to "
@@ -301,10 +218,10 @@ TEXT: dict[str, str] = {
     "what training gains of them ({gain:+.1f}) from nothing.",
     "signal.clear": "The groups carry a clear signal: Adv Std is {adv_std:.2f} on average.",
     "kl.near": "The policy stayed near its reference: KL at most {kl:.3f}, in epoch {epoch}.",
-    "val_reward.rose": "Validation reward rose from {first:.4f} to {last:.4f}; its best, {best:.4f}, came in epoch "
-    "{epoch}.",
+    "val_reward.rose": "Validation reward rose from {first:.4g} to {last:.4g}; its best, {best:.4g}, came in "
+    "epoch {epoch}.",
     "criteria.earlier_phase": "No epoch of {last_phase} reaches the validation reward of the best {phase} epoch, "
-    "{value:.4f}.",
+    "{value:.4g}.",
     # Next
     "next.train": "Finish the training; what is done already is skipped.",
     "next.prompt": "Read what the VLM is asked: its answers do not depend on what it is shown, or none is right.",
@@ -316,19 +233,21 @@ TEXT: dict[str, str] = {
     "next.tensorboard": "Look at the curves, step by step.",
     "next.recipe": "RECIPE.yaml stands for the recipe of your run.",
     # Summary
-    "summary.epochs": "{done} of {planned} planned epochs were trained (number of seeds: {seeds}).",
-    "summary.best": "The best epoch by {criterion} is epoch {epoch} of {phase}, seed {seed}: {value:.4f}.",
-    "summary.headroom": "Between the best free selector and the oracle lie {headroom:.1f} points; "
-    "{policy} gains {gain:.1f} of them.",
-    "summary.cost": "The run took {duration} and {calls:,} VLM calls; {hits:,} completions came from the store.",
-    "summary.failures": "{failures:,} completions failed; the queries concerned are left out where they would count.",
-    "summary.shortened": "Of {demonstrations:,} demonstrations chosen for test queries, the budget of a prompt left "
-    "out {left_out:,} and had {without_image:,} shown without their images.",
+    "summary.epochs": "{done} of {planned} planned {planned:epoch|epochs} were trained (number of seeds: {seeds}).",
+    "summary.best": "The best epoch by {criterion} is epoch {epoch} of {phase}, seed {seed}: {value:.4g}.",
+    "summary.cost": "The run took {duration} and {calls:,} VLM {calls:call|calls}; {hits:,} "
+    "{hits:completion|completions} came from the store.",
+    "summary.failures": "{failures:,} {failures:completion|completions} failed; the queries concerned are left "
+    "out where they would count.",
+    "summary.shortened": "Of {demonstrations:,} {demonstrations:demonstration|demonstrations} chosen for test "
+    "queries, the budget of a prompt left out {left_out:,} and had {without_image:,} shown without their images.",
+    "summary.settings": "{settings} main {settings:setting|settings}, the whole recipe and the environment.",
     # Gallery
     "gallery.none": "There are no answers to show yet.",
-    "gallery.intro": "{count} of {total} test queries at {shots} shots: what {before} and {after} showed the VLM, in "
-    "order, and what it answered. From {before} to {after} {fixed} of the {total} are fixed (the accuracy rises), "
-    "{broken} broken (it falls) and {unchanged} unchanged; the rows below are picked to show all three.",
+    "gallery.intro": "{total} test {total:query|queries} at {shots} {shots:shot|shots}: what {before} and {after} "
+    "showed the VLM, in order, and what it answered. From {before} to {after} {fixed} {fixed:is|are} fixed (the "
+    "accuracy rises), {broken} broken (it falls) and {unchanged} unchanged; {count} {count:is|are} picked to show "
+    "all three.",
     "gallery.filter": "Show",
     "gallery.all": "All",
     "gallery.visible": "{count} shown",
@@ -346,6 +265,7 @@ TEXT: dict[str, str] = {
     "gallery.column.before": "{selector}: answer (accuracy)",
     "gallery.column.shown": "What {selector} showed, in order",
     "gallery.column.change": "Change",
+    "gallery.more": "{count} more",
     # Pointing
     "pointing.none": "It is known only after the evaluation.",
     "pointing.intro": "What each query can be shown is ranked by similarity to it; the bars count how often a "
@@ -364,6 +284,33 @@ TEXT: dict[str, str] = {
     "cost.column.calls": "VLM calls",
     "cost.column.hits": "From the store",
     "cost.total": "Total",
-    "environment.line": "Python {python}, {platform}, {cpus} CPUs.",
+    "environment.line": "Python {python}, {platform}, {cpus} {cpus:CPU|CPUs}.",
     "environment.commit": "Commit {commit}.",
+    "alternative.other": "Without a trained selector, use {free} with {shots} {shots:shot|shots}: {best:.1f} %.",
+    "alternative.zero_shot": "Without a trained selector, show no demonstrations ({free}): {best:.1f} %.",
+    "alternative.vote": "Without a trained selector, use {free} over {shots} {shots:shot|shots}, which does not "
+    "ask the VLM: {best:.1f} %.",
+    "line.better": "{policy} {accuracy:.1f} % beats the best free selector ({free}, {of_free:.1f} %) by "
+    "{difference:.1f} points [{low:.1f}, {high:.1f}], mean over shots.",
+    "line.worse": "{policy} {accuracy:.1f} % does not beat the best free selector ({free}, {of_free:.1f} %): "
+    "{difference:+.1f} points [{low:+.1f}, {high:+.1f}], mean over shots. Training did not pay.",
+    "line.open": "{policy} {accuracy:.1f} % does not beat the best free selector ({free}, {of_free:.1f} %): "
+    "{difference:+.1f} points [{low:+.1f}, {high:+.1f}], mean over shots. No clear difference.",
+    "kinds.intro": "Accuracy in percent of {free} (hollow) and {policy} (filled), mean over shots, by the kind of "
+    "question that the data give; the largest gain first. Brackets hold the interval of the difference, which is "
+    "wide where queries are few.",
+    "kinds.queries": "{n} {n:query|queries}",
+    "kinds.column.kind": "Kind of question",
+    "kinds.column.n": "Queries",
+    "kinds.column.difference": "Difference",
+    "kinds.column.oracle": "Oracle",
+    "kinds.none": "The answers are not told apart by kind of question.",
+    "shown_most.intro": "At {shots} {shots:shot|shots} {policy} shows {distinct:,} of the {bank:,} examples of "
+    "the bank to {queries:,} test {queries:query|queries}. Most often it shows:",
+    "shown_most.count": "{count:,} {count:query|queries} ({share:.1f} %)",
+    "shown_most.column": "Example",
+    "shown_most.column.count": "Shown to",
+    "page.copy": "Copy",
+    "page.copied": "Copied",
+    "page.sideways": "Scroll sideways for more columns.",
 }

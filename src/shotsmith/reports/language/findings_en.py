@@ -56,7 +56,7 @@ TEXT: dict[str, str] = {
     "finding.signal_unmoved.advice": "See to the groups: whole ones, with rewards that differ.",
     "finding.setting_without_effect.title": "A setting changed nothing",
     "finding.setting_without_effect.evidence": "{setting} is {here} here and {there} in {other}, and all figures of "
-    "the {rows} epochs both have are equal.",
+    "the {rows} {rows:epoch|epochs} both have are equal.",
     "finding.setting_without_effect.meaning": "No code reads the setting, or another setting switches off what it is "
     "for. Whatever the two runs seem to say about it is not said by it.",
     "finding.setting_without_effect.advice": "Find out what {setting} depends on before comparing runs by it.",
@@ -88,22 +88,22 @@ TEXT: dict[str, str] = {
     "finding.kl_exploded.meaning": "The policy has left its reference behind, and with it what it had learned before.",
     "finding.kl_exploded.advice": "Hold it closer with a larger beta, and take smaller steps.",
     "finding.beta_at_floor.title": "Beta lies at its floor",
-    "finding.beta_at_floor.evidence": "Beta is {beta:g} in {at} of {epochs} epochs; its floor is {bound:g}.",
+    "finding.beta_at_floor.evidence": "Beta is {beta:g} in {at} of {epochs} {epochs:epoch|epochs}; its floor is {bound:g}.",
     "finding.beta_at_floor.meaning": "The controller has lowered beta as far as it may: KL costs next to nothing, "
     "and the beta set at the start is not the one in force.",
     "finding.beta_at_floor.advice": "Keep beta fixed, or let the controller move it slowly.",
     "finding.beta_at_ceiling.title": "Beta lies at its ceiling",
-    "finding.beta_at_ceiling.evidence": "Beta is {beta:g} in {at} of {epochs} epochs; its ceiling is {bound:g}.",
+    "finding.beta_at_ceiling.evidence": "Beta is {beta:g} in {at} of {epochs} {epochs:epoch|epochs}; its ceiling is {bound:g}.",
     "finding.beta_at_ceiling.meaning": "The controller has raised beta as far as it may: KL outweighs the rewards, "
     "and the policy is held where it is.",
     "finding.beta_at_ceiling.advice": "Keep beta fixed, or let the controller move it slowly.",
     # Steps
     "finding.figures_not_finite.title": "Figures that are no numbers",
-    "finding.figures_not_finite.evidence": "{count} figures are NaN or infinite, the first in epoch {epoch}.",
+    "finding.figures_not_finite.evidence": "{count} {count:figure is|figures are} NaN or infinite, the first in epoch {epoch}.",
     "finding.figures_not_finite.meaning": "From there on the weights may be spoilt; later epochs mean nothing.",
     "finding.figures_not_finite.advice": "Go back to an epoch before it, with a lower learning rate.",
     "finding.skipped_updates.title": "Updates were left out",
-    "finding.skipped_updates.evidence": "{phase}: {skipped} updates had no finite loss or gradient, the first in "
+    "finding.skipped_updates.evidence": "{phase}: {skipped} {skipped:update|updates} had no finite loss or gradient, the first in "
     "epoch {epoch}.",
     "finding.skipped_updates.meaning": "The steps are too large, or rewards or embeddings hold extreme values.",
     "finding.skipped_updates.advice": "Lower the learning rate; look for extreme rewards.",
@@ -114,7 +114,7 @@ TEXT: dict[str, str] = {
     "direction.",
     "finding.gradient_spikes.advice": "Lower the learning rate.",
     "finding.policy_unmoved.title": "The policy does not move",
-    "finding.policy_unmoved.evidence": "With {iterations} updates per batch the largest ratio to the old policy is "
+    "finding.policy_unmoved.evidence": "With {iterations} {iterations:update|updates} per batch the largest ratio to the old policy is "
     "{ratio:.6f}.",
     "finding.policy_unmoved.meaning": "After an update the policy should differ from the one before. Here the steps "
     "are too small to be seen, or nothing is trained.",
@@ -142,55 +142,55 @@ TEXT: dict[str, str] = {
     "weigh next to nothing, and the rest decide.",
     "finding.behaviour_ess_low.advice": "Sample from the policy that is being trained.",
     "finding.never_on_policy.title": "Trained on recorded rollouts alone",
-    "finding.never_on_policy.evidence": "All {epochs} epochs of GRPO used the same recorded rollouts.",
+    "finding.never_on_policy.evidence": "All {epochs} {epochs:epoch|epochs} of GRPO used the same recorded rollouts.",
     "finding.never_on_policy.meaning": "The policy never saw the outcome of its own choices. After a few epochs the "
     "rollouts describe a policy that is no more.",
     "finding.never_on_policy.advice": "Sample from the policy that is being trained, or train for a few epochs only.",
     # Validation
     "finding.val_loss_turned.title": "Validation loss rises again",
-    "finding.val_loss_turned.evidence": "{phase}: validation loss is lowest in epoch {epoch} ({best:.4f}) and "
-    "{last:.4f} in epoch {epochs}. After its lowest point it rises by {slope:.2g} per epoch (95 % interval {low:.2g} "
+    "finding.val_loss_turned.evidence": "{phase}: validation loss is lowest in epoch {epoch} ({best:.4g}) and "
+    "{last:.4g} in epoch {epochs}. After its lowest point it rises by {slope:.2g} per epoch (95 % interval {low:.2g} "
     "to {high:.2g}).",
     "finding.val_loss_turned.meaning": "The policy over-fits from there on: later epochs are worse on queries it was "
     "not trained on, as far as this loss tells.",
     "finding.val_loss_turned.advice": "Stop early. Where groups carry signal, smaller steps help too.",
     "finding.val_reward_turned.title": "Validation reward falls again",
-    "finding.val_reward_turned.evidence": "{phase}: validation reward is best in epoch {epoch} ({best:.4f}) and "
-    "{last:.4f} in epoch {epochs}. After its best it changes by {slope:.2g} per epoch (95 % interval {low:.2g} to "
+    "finding.val_reward_turned.evidence": "{phase}: validation reward is best in epoch {epoch} ({best:.4g}) and "
+    "{last:.4g} in epoch {epochs}. After its best it changes by {slope:.2g} per epoch (95 % interval {low:.2g} to "
     "{high:.2g}).",
     "finding.val_reward_turned.meaning": "The policy over-fits from there on.",
     "finding.val_reward_turned.advice": "Stop early. Where groups carry signal, smaller steps help too.",
     "finding.best_epoch_early.title": "The best epoch is one of the first",
-    "finding.best_epoch_early.evidence": "{phase}: by {column} epoch {epoch} of {epochs} is the best; {after} epochs "
-    "came after it.",
+    "finding.best_epoch_early.evidence": "{phase}: by {column} epoch {epoch} of {epochs} is the best; {after} "
+    "{after:epoch|epochs} came after it.",
     "finding.best_epoch_early.meaning": "What was learned was learned at once; the rest of the training brought "
     "nothing that this figure can see.",
     "finding.best_epoch_early.advice": "Do not train longer: stop early, and first see whether the groups carry "
     "signal.",
     "finding.criteria_disagree.title": "Validation loss and reward choose different epochs",
     "finding.criteria_disagree.evidence": "{phase}: validation loss would choose epoch {by_loss}, validation reward "
-    "epoch {by_reward} (means over seeds). Reward is {there:.4f} in the one and {best:.4f} in the other: {lost:.4f} "
+    "epoch {by_reward} (means over seeds). Reward is {there:.4g} in the one and {best:.4g} in the other: {lost:.3g} "
     "or {share:.0f} % would be lost.",
     "finding.criteria_disagree.meaning": "Validation loss is a cross-entropy on recorded rollouts. It rises when a "
     "policy leaves them, for better or worse, and need not rank epochs by accuracy.",
     "finding.criteria_disagree.advice": "Choose epochs by validation reward, as is the default.",
     "finding.ppo_loss_sign.title": "The sign of the PPO loss says nothing",
-    "finding.ppo_loss_sign.evidence": "PPO loss is positive in {positive} epochs and negative in {negative}, between "
-    "{lowest:.5f} and {highest:.5f}.",
+    "finding.ppo_loss_sign.evidence": "PPO loss is positive in {positive} {positive:epoch|epochs} and negative in {negative}, "
+    "between {lowest:.3g} and {highest:.3g}.",
     "finding.ppo_loss_sign.meaning": "Advantages are centred in their group: with ratios near 1, or with most "
     "advantages 0, the loss is 0 by construction, and what is left is noise. A positive value is no progress, a "
     "negative one no fault.",
     "finding.ppo_loss_sign.advice": "Watch validation reward, the share of groups with signal, and the gradient norm.",
     # Evaluation
     "finding.answers_all_wrong.title": "Not one answer is right",
-    "finding.answers_all_wrong.evidence": "None of {total} answers to {queries} test queries earned anything, whatever "
-    "was shown; the most frequent answer is '{text}' ({share:.0f} %).",
+    "finding.answers_all_wrong.evidence": "None of {total} answers to {queries} test {queries:query|queries} earned anything, "
+    "whatever was shown; the most frequent answer is '{text}' ({share:.0f} %).",
     "finding.answers_all_wrong.meaning": "No choice of demonstrations can explain this: the VLM is asked in a way it "
     "does not understand, answers in another form than the data's, or is measured by the wrong metric.",
     "finding.answers_all_wrong.advice": "Read a prompt and an answer (shotsmith prompt RUN), and check vlm.prompt (the "
     "template), the format of the answers (vlm.max_new_tokens, an instruction) and data.metric.",
     "finding.answers_all_same.title": "Every answer is the same",
-    "finding.answers_all_same.evidence": "All {total} answers to {queries} test queries are '{text}'.",
+    "finding.answers_all_same.evidence": "All {total} answers to {queries} test {queries:query|queries} are '{text}'.",
     "finding.answers_all_same.meaning": "The VLM does not react to query or demonstrations, so that no selector can "
     "differ from another and no group of rollouts carries a signal.",
     "finding.answers_all_same.advice": "Read a prompt (shotsmith prompt RUN): are the images and the question there, "
@@ -229,33 +229,34 @@ TEXT: dict[str, str] = {
     "finding.training_cannot_pay.advice": "Use {free}. On other data, ask shotsmith headroom before training.",
     "finding.repeated_demonstrations.title": "Demonstrations are repeated",
     "finding.repeated_demonstrations.evidence": "{selector} shows a demonstration twice in {count} of {total} "
-    "prompts ({share:.1f} %).",
+    "{total:prompt|prompts} ({share:.1f} %).",
     "finding.repeated_demonstrations.meaning": "A repeated demonstration says nothing new: these prompts are worth "
     "fewer shots than they count.",
     "finding.repeated_demonstrations.advice": "Look at the pools (are there enough candidates?) and at the masking "
     "of what is chosen already.",
     "finding.position_bias.title": "The policy prefers places of the pool",
     "finding.position_bias.evidence": "{selector} takes {share:.1f} % of its {choices} demonstrations from place "
-    "{place} of the pool, {expected:.1f} % being even (chi-square {chi2:.0f}, {degrees} degrees of freedom, p = "
+    "{place} of the pool, {expected:.1f} % being even (chi-square {chi2:.0f}, {degrees} {degrees:degree|degrees} of freedom, p = "
     "{p:.1g}).",
     "finding.position_bias.meaning": "Pools are in random order, so that a place means nothing. The policy has "
     "learned places, or its labels were places, instead of what stands there.",
     "finding.position_bias.advice": "Check what the supervised labels point at, and whether pools differ between "
     "queries.",
     "finding.more_shots_hurt.title": "More demonstrations do harm",
-    "finding.more_shots_hurt.evidence": "{selector}: with {more} instead of {fewer} shots the accuracy changes by "
-    "{difference:+.1f} points (95 % interval {low:+.1f} to {high:+.1f}, p = {p:.2g} after Holm, {queries} queries).",
+    "finding.more_shots_hurt.evidence": "{selector}: with {more} instead of {fewer} {fewer:shot|shots} the accuracy changes "
+    "by {difference:+.1f} points (95 % interval {low:+.1f} to {high:+.1f}, p = {p:.2g} after Holm, {queries} {queries:query|queries}).",
     "finding.more_shots_hurt.meaning": "The policy adds demonstrations that mislead. It may never have been trained "
     "on sequences this long, or has nothing better left in its pool.",
     "finding.more_shots_hurt.advice": "Train on every length it is tested with, or let the policy stop by itself.",
     "finding.failed_answers.title": "Test answers are missing",
-    "finding.failed_answers.evidence": "{failures} of {total} completions ({share:.1f} %) failed; the most "
+    "finding.failed_answers.evidence": "{failures} of {total} {total:completion|completions} ({share:.1f} %) failed; the most "
     "frequent reason: {reason}",
     "finding.failed_answers.meaning": "The queries concerned count neither for nor against; the accuracies are those "
     "of the others.",
     "finding.failed_answers.advice": "Mend the cause and evaluate again: only what is missing is asked for.",
     "finding.failed_rollouts.title": "Completions failed during training",
-    "finding.failed_rollouts.evidence": "{rollouts} rollouts and {validation} validation completions failed.",
+    "finding.failed_rollouts.evidence": "{rollouts} {rollouts:rollout|rollouts} and {validation} validation "
+    "{validation:completion|completions} failed.",
     "finding.failed_rollouts.meaning": "They left their groups and validation figures; no reward was made of them. "
     "Many failures of one kind bias what is left.",
     "finding.failed_rollouts.advice": "Look at the VLM's errors, and run again: what is stored is not asked for twice.",

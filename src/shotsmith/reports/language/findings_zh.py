@@ -134,14 +134,14 @@ TEXT: dict[str, str] = {
     "finding.never_on_policy.advice": "从正在训练的策略采样，或只训练少数几个 epoch。",
     # 验证
     "finding.val_loss_turned.title": "Val Loss 先降后升",
-    "finding.val_loss_turned.evidence": "{phase}：Val Loss 在 epoch {epoch} 最低（{best:.4f}），到 epoch {epochs} 为 "
-    "{last:.4f}。最低点之后每个 epoch 上升 {slope:.2g}（95 % 区间 {low:.2g} 至 {high:.2g}）。",
+    "finding.val_loss_turned.evidence": "{phase}：Val Loss 在 epoch {epoch} 最低（{best:.4g}），到 epoch {epochs} 为 "
+    "{last:.4g}。最低点之后每个 epoch 上升 {slope:.2g}（95 % 区间 {low:.2g} 至 {high:.2g}）。",
     "finding.val_loss_turned.meaning": "就这一 loss 而言，策略自此开始过拟合：越往后，在未训练过的 query 上越差。",
     "finding.val_loss_turned.advice": "提前停止；在带有信号的组上，减小步长也有帮助。",
     "finding.val_reward_turned.title": "Val Reward 先升后降",
-    "finding.val_reward_turned.evidence": "{phase}：Val Reward 在 epoch {epoch} 最高（{best:.4f}），到 epoch "
+    "finding.val_reward_turned.evidence": "{phase}：Val Reward 在 epoch {epoch} 最高（{best:.4g}），到 epoch "
     "{epochs} 为 "
-    "{last:.4f}。最高点之后每个 epoch 变化 {slope:.2g}（95 % 区间 {low:.2g} 至 {high:.2g}）。",
+    "{last:.4g}。最高点之后每个 epoch 变化 {slope:.2g}（95 % 区间 {low:.2g} 至 {high:.2g}）。",
     "finding.val_reward_turned.meaning": "策略自此开始过拟合。",
     "finding.val_reward_turned.advice": "提前停止；在带有信号的组上，减小步长也有帮助。",
     "finding.best_epoch_early.title": "最优 epoch 出现在最初几个之中",
@@ -151,13 +151,13 @@ TEXT: dict[str, str] = {
     "finding.best_epoch_early.advice": "不要再延长训练：应提前停止，并先确认各组是否带有信号。",
     "finding.criteria_disagree.title": "Val Loss 与 Val Reward 选出的 epoch 不同",
     "finding.criteria_disagree.evidence": "{phase}：按 Val Loss 会选 epoch {by_loss}，按 Val Reward 会选 epoch "
-    "{by_reward}（各种子平均）。前者的 reward 为 {there:.4f}，后者为 {best:.4f}：将损失 {lost:.4f}，即 {share:.0f} %。",
+    "{by_reward}（各种子平均）。前者的 reward 为 {there:.4g}，后者为 {best:.4g}：将损失 {lost:.3g}，即 {share:.0f} %。",
     "finding.criteria_disagree.meaning": "Val Loss 是在已录制 rollout 上的交叉熵。策略离开这些 rollout 时它就会上升，"
     "无论变好还是变坏，因此未必能按准确率给 epoch 排序。",
     "finding.criteria_disagree.advice": "按 Val Reward 选择 epoch（默认如此）。",
     "finding.ppo_loss_sign.title": "PPO Loss 的正负不说明任何问题",
     "finding.ppo_loss_sign.evidence": "PPO Loss 在 {positive} 个 epoch 为正，{negative} 个 epoch 为负，介于 "
-    "{lowest:.5f} 与 {highest:.5f} 之间。",
+    "{lowest:.3g} 与 {highest:.3g} 之间。",
     "finding.ppo_loss_sign.meaning": "advantage 在组内已中心化：ratio 接近 1，或 advantage 大多为 0 时，该 loss "
     "按构造就是 0；"
     "剩下的只是噪声。为正不代表进步，为负也不代表出错。",

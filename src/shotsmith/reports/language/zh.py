@@ -3,114 +3,28 @@
 from __future__ import annotations
 
 from shotsmith.reports.language.findings_zh import TEXT as FINDINGS
+from shotsmith.reports.language.names_zh import TEXT as NAMES
 
 TEXT: dict[str, str] = {
     **FINDINGS,
+    **NAMES,
     # 行文
     "sentence.gap": "",
     "list.comma": "、",
     "colon": "：",
-    "interval": "{low:+.2f} 至 {high:+.2f}",
-    # 名称
-    "name.zero_shot": "Zero-shot",
-    "name.random": "随机",
-    "name.image_similar": "图像相似",
-    "name.text_similar": "文本相似",
-    "name.mixed": "图文混合",
-    "name.mmices": "MMICES",
-    "name.diverse": "多样",
-    "name.fixed": "固定序列",
-    "name.at_bank": "{name}（整个示例库）",
-    "name.supervised": "监督学习",
-    "name.rce": "RCE",
-    "name.grpo": "GRPO",
-    "name.supervised_reversed": "监督学习（逆序）",
-    "name.rce_reversed": "RCE（逆序）",
-    "name.grpo_reversed": "GRPO（逆序）",
-    "name.majority_vote": "多数投票",
-    "name.oracle": "Oracle",
-    "name.mean": "平均",
-    "name.seed": "种子",
-    "name.phase": "阶段",
-    "name.epoch": "Epoch",
-    "name.train_loss": "Train Loss",
-    "name.val_loss": "Val Loss",
-    "name.ppo_loss": "PPO Loss",
-    "name.kl": "KL",
-    "name.adv_std": "Adv Std",
-    "name.adv_max": "Adv Max",
-    "name.beta": "Beta",
-    "name.reward": "Reward",
-    "name.frac_reward_zero_std": "零方差组占比",
-    "name.entropy": "熵",
-    "name.val_reward": "Val Reward",
-    "name.vqa_accuracy": "官方 VQA 准确率",
-    "name.vqa_accuracy_normalised": "VQA 准确率（一律归一化）",
-    "name.vqa_accuracy_stemmed": "VQA 准确率（词干化，OK-VQA）",
-    "name.exact_match": "标签完全一致",
-    "name.data": "数据",
-    "name.embed": "Embedding",
-    "name.pools": "候选池",
-    "name.beam": "Beam search",
-    "name.train": "训练",
-    "name.rank": "排序",
-    "name.evaluate": "测试",
-    "name.report": "报告",
-    "change.fixed": "改对",
-    "change.broken": "改错",
-    "change.unchanged": "未变",
-    "name.image_similarity": "图像相似度",
-    "name.text_similarity": "问题相似度",
-    # 标题
-    "title": "{run} 训练结果分析",
-    "eyebrow": "Shotsmith 报告",
-    "contents": "目录",
-    "heading.ran": "训练完成情况",
-    "heading.configuration": "训练配置",
-    "heading.checkpoints": "最优 Checkpoint 分析",
-    "heading.by.val_reward": "按 Val Reward 排序（Top 10）",
-    "heading.by.val_loss": "按 Val Loss 排序（Top 10）",
-    "heading.best": "最优 Epoch 的各项指标",
-    "heading.test": "测试集准确率",
-    "heading.other_metric": "换用另一指标：{metric}",
-    "heading.recall": "丢分在何处",
-    "heading.recall_kinds": "{policy} 按问题类型",
-    "heading.contrasts": "两两差异",
-    "heading.contrasts_by_shots": "各 shot 数下的差异",
-    "heading.against": "与另一次训练的对比",
-    "heading.against.settings": "不同的设置",
-    "heading.against.test": "相同 query 上的准确率",
-    "heading.against.by_shots": "各 shot 数下的对比",
-    "heading.against.best": "最优 Epoch 对比",
-    "heading.against.trends": "训练趋势对比",
-    "heading.trends": "训练趋势分析",
-    "heading.diagnosis": "诊断",
-    "heading.judgement": "优势与劣势",
-    "heading.strengths": "优势",
-    "heading.weaknesses": "劣势与未决问题",
-    "heading.next": "后续建议",
-    "heading.summary": "总结",
-    "heading.gallery": "样例",
-    "heading.pointing": "策略所选示例的相似度",
-    "heading.cost": "开销",
-    "heading.epochs": "全部 Epoch",
-    "heading.recipe": "完整配置",
-    "heading.environment": "运行环境",
+    "interval": "{low:+.1f} 至 {high:+.1f}",
     # 结论
     "verdict.nothing": "尚未开始训练。",
     "verdict.trained": "策略已训练完成，尚未在测试集上评估。",
     "verdict.log": "这是一份训练日志，含 epoch {first} 至 {last} 之间的 {epochs} 个 epoch。其中没有测试集上的回答，"
     "因此无法就准确率下结论。",
     "verdict.no_contrast": "测试集已评估，但没有与免训练方法的对比。",
-    "verdict.better": "{policy} 在测试集上的准确率为 {accuracy:.1f} %，比最好的免训练方法（{free}）高 {difference:.1f} "
-    "个百分点（区间 {low:+.1f} 至 {high:+.1f}，p {p}）。",
-    "verdict.worse": "训练的结果不如免训练方法：{policy} 在测试集上的准确率为 {accuracy:.1f} %，"
-    "与最好的免训练方法（{free}）相差 {difference:+.1f} 个百分点（区间 {low:+.1f} 至 {high:+.1f}，p {p}）。",
-    "verdict.open": "与免训练方法没有明显差别：{policy} 在测试集上的准确率为 {accuracy:.1f} %，"
-    "与最好的免训练方法（{free}）相差 {difference:+.1f} 个百分点（区间 {low:+.1f} 至 {high:+.1f}，p {p}）。",
-    "verdict.use": "建议使用{free}：{shots}-shot 时为 {best:.1f} %，无需训练。",
-    "verdict.use_zero_shot": "建议不展示任何示例（{free}）：{best:.1f} %，与允许的 shot 数（此处为 {shots}）无关。",
-    "verdict.use_vote": "建议使用{free}，无需调用 VLM：{shots} 个示例时为 {best:.1f} %。",
+    "verdict.better": "建议使用训练所得的选择器：{policy} 在测试集上优于最好的免训练方法（{free}）。",
+    "verdict.worse": "训练没有带来收益：{policy} 在测试集上不如最好的免训练方法（{free}）。",
+    "verdict.open": "与免训练方法没有明显差别：凭测试集分不出 {policy} 与最好的免训练方法（{free}）。",
+    "verdict.use": "建议使用{free}（{shots}-shot），无需训练：{best:.1f} %。",
+    "verdict.use_zero_shot": "建议不展示任何示例（{free}）：{best:.1f} %。",
+    "verdict.use_vote": "建议使用{free}（{shots} 个示例），无需调用 VLM：{best:.1f} %。",
     "verdict.same_answer": "测试集上的所有回答都是“{text}”，与展示什么无关，因此无法比较各种方法。"
     "请先查看提示（shotsmith prompt RUN）。",
     "verdict.nothing_right": "测试集上没有一个回答正确，与展示什么无关，因此无法比较各种方法。"
@@ -133,7 +47,6 @@ TEXT: dict[str, str] = {
     # 关键数字
     "tile.accuracy": "{policy}，各 shot 数平均",
     "tile.gain": "个百分点，相对{free}",
-    "tile.supervised": "个百分点，相对监督学习",
     "tile.free": "{free}，各 shot 数平均",
     "tile.interval": "{low:.1f} 至 {high:.1f}",
     "tile.interval_signed": "{low:+.1f} 至 {high:+.1f}",
@@ -182,15 +95,15 @@ TEXT: dict[str, str] = {
     "test.column.shot": "1-shot",
     "test.column.mean": "平均",
     "test.chart": "各 shot 数下的准确率",
-    "test.chart.mean": "各 shot 数平均准确率及其区间",
     "test.evaluated": "先后有 {times} 组不同的 checkpoint 在测试集上评估过。",
-    "test.stops": "{policy} 可自行停止：平均展示的示例数为 {numbers}。",
-    "test.stops.part": "至多 {shots} 个时 {shown:.2f} 个",
-    "test.recall": "丢分在何处：已知可达到的 {oracle:.1f} % 之中，{selector} 因检索丢掉 {retrieval:.1f} 个百分点"
-    "（得分最高的 {size} 个示例里没有能答对的序列），因选择丢掉 {choice:.1f} 个百分点（有，但展示了别的序列）。",
-    "test.recall_pools": "丢分在何处：已知可达到的 {oracle:.1f} % 之中，{selector} 因候选池丢掉 {retrieval:.1f} 个百分"
-    "点（池里没有能答对的序列），因选择丢掉 {choice:.1f} 个百分点（有，但展示了别的序列）。整个示例库中，每个 query 至"
-    "多尝试 {size} 个示例。",
+    "test.stops": "{policy} 可自行停止。平均展示的示例数：{numbers}。",
+    "test.stops.part": "至多 {shots} 个时 {shown:.1f} 个",
+    "test.recall": "在已知可达到的 {oracle:.1f} % 之中，{selector} 因检索丢掉 {retrieval:.1f} 个百分点（得分最高"
+    "的 {size} 个示例里没有能答对的序列），因选择丢掉 {choice:.1f} 个百分点（有，但展示了别的序列）。",
+    "test.recall_pools": "在已知可达到的 {oracle:.1f} % 之中，{selector} 因候选池丢掉 {retrieval:.1f} 个百分点（"
+    "池里没有能答对的序列），因选择丢掉 {choice:.1f} 个百分点（有，但展示了别的序列）。整个示例库中，每个 query "
+    "至多尝试 {size} 个示例。",
+    "test.same_figures": "{metric}：数值相同。",
     "recall.column.kind": "问题类型",
     "recall.column.accuracy": "准确率",
     "recall.column.choice": "因选择丢分",
@@ -295,8 +208,8 @@ TEXT: dict[str, str] = {
     "训练从中得到的（{gain:+.1f}）在测试集上与零没有明显差别。",
     "signal.clear": "各组信号清晰：Adv Std 平均为 {adv_std:.2f}。",
     "kl.near": "策略没有远离参考策略：KL 最大为 {kl:.3f}（epoch {epoch}）。",
-    "val_reward.rose": "Val Reward 从 {first:.4f} 升至 {last:.4f}，最高值 {best:.4f} 出现在 epoch {epoch}。",
-    "criteria.earlier_phase": "{last_phase} 的任何 epoch 都没有达到 {phase} 最优 epoch 的 Val Reward（{value:.4f}）。",
+    "val_reward.rose": "Val Reward 从 {first:.4g} 升至 {last:.4g}，最高值 {best:.4g} 出现在 epoch {epoch}。",
+    "criteria.earlier_phase": "{last_phase} 的任何 epoch 都没有达到 {phase} 最优 epoch 的 Val Reward（{value:.4g}）。",
     # 后续建议
     "next.train": "先完成训练，已完成的部分会自动跳过。",
     "next.prompt": "查看向 VLM 提出的问题：它的回答与展示什么无关，或者没有一个正确。",
@@ -309,19 +222,17 @@ TEXT: dict[str, str] = {
     "next.recipe": "RECIPE.yaml 指您自己的配置文件。",
     # 总结
     "summary.epochs": "计划 {planned} 个 epoch，已完成 {done} 个（种子数：{seeds}）。",
-    "summary.best": "按 {criterion}，最优 epoch 为 {phase} 的 epoch {epoch}（种子 {seed}）：{value:.4f}。",
-    "summary.headroom": "从最好的免训练方法到 Oracle 相差 {headroom:.1f} 个百分点，{policy} 赢得其中的 {gain:.1f} 个。",
+    "summary.best": "按 {criterion}，最优 epoch 为 {phase} 的 epoch {epoch}（种子 {seed}）：{value:.4g}。",
     "summary.cost": "共耗时 {duration}，调用 VLM {calls:,} 次，另有 {hits:,} 次直接取自存储。",
     "summary.failures": "有 {failures:,} 次请求未能得到回答；凡涉及的 query 均不计入。",
     "summary.shortened": "在为测试 query 选出的 {demonstrations:,} 个示例中，因提示预算而略去 {left_out:,} 个，"
     "另有 {without_image:,} 个不带图像展示。",
+    "summary.settings": "{settings} 项主要设置、完整配置与运行环境。",
     # 样例
     "gallery.none": "尚无回答可展示。",
-    "gallery.intro": "{shots}-shot 下 {total} 个测试 query 中的 {count} 个：{before}与 {after} 各自按顺序向 VLM "
-    "展示了什么，"
-    "VLM 又回答了什么。从{before}到 {after}，{total} 个中有 {fixed} 个改对（准确率上升），{broken} "
-    "个改错（准确率下降），"
-    "{unchanged} 个未变；以下样例三类兼顾。",
+    "gallery.intro": "{shots}-shot 下的 {total} 个测试 query：{before}与 {after} 各自按顺序向 VLM 展示了什么，VLM "
+    "又回答了什么。从{before}到 {after}，有 {fixed} 个改对（准确率上升），{broken} 个改错（准确率下降），"
+    "{unchanged} 个未变；从中选出 {count} 个，三类兼顾。",
     "gallery.filter": "筛选",
     "gallery.all": "全部",
     "gallery.visible": "显示 {count} 个",
@@ -339,6 +250,7 @@ TEXT: dict[str, str] = {
     "gallery.column.before": "{selector}：回答（准确率）",
     "gallery.column.shown": "{selector} 展示的示例（按顺序）",
     "gallery.column.change": "变化",
+    "gallery.more": "另有 {count} 个",
     # 指向
     "pointing.none": "评估之后才能得知。",
     "pointing.intro": "每个 query 可用的示例按与它的相似度排名；柱高为所选示例落在各名次区间的比例。"
@@ -358,4 +270,29 @@ TEXT: dict[str, str] = {
     "cost.total": "合计",
     "environment.line": "Python {python}，{platform}，{cpus} 个 CPU。",
     "environment.commit": "Commit {commit}。",
+    "alternative.other": "若不使用训练所得的选择器，最好的选择是{free}（{shots}-shot）：{best:.1f} %。",
+    "alternative.zero_shot": "若不使用训练所得的选择器，最好不展示任何示例（{free}）：{best:.1f} %。",
+    "alternative.vote": "若不使用训练所得的选择器，最好的选择是{free}（{shots} 个示例），无需调用 VLM：{best:.1f} %。",
+    "line.better": "{policy} {accuracy:.1f} %，比最好的免训练方法（{free}，{of_free:.1f} %）高 {difference:.1f} "
+    "个百分点 [{low:.1f}, {high:.1f}]，为各 shot 数的平均。",
+    "line.worse": "{policy} {accuracy:.1f} %，不如最好的免训练方法（{free}，{of_free:.1f} %）：{difference:+.1f} "
+    "个百分点 [{low:+.1f}, {high:+.1f}]，为各 shot 数的平均。训练没有带来收益。",
+    "line.open": "{policy} {accuracy:.1f} %，未胜过最好的免训练方法（{free}，{of_free:.1f} %）：{difference:+.1f} "
+    "个百分点 [{low:+.1f}, {high:+.1f}]，为各 shot 数的平均。没有明显差别。",
+    "kinds.intro": "按数据给出的问题类型列出{free}（空心）与 {policy}（实心）的准确率（%，各 shot 数平均），提升"
+    "最大者在前。方括号内为差异的区间，query 少时较宽。",
+    "kinds.queries": "{n} 个 query",
+    "kinds.column.kind": "问题类型",
+    "kinds.column.n": "Query 数",
+    "kinds.column.difference": "差异",
+    "kinds.column.oracle": "Oracle",
+    "kinds.none": "回答没有按问题类型区分。",
+    "shown_most.intro": "{shots}-shot 下，{policy} 向 {queries:,} 个测试 query 展示了示例库 {bank:,} 个示例中的 "
+    "{distinct:,} 个。展示最多的是：",
+    "shown_most.count": "{count:,} 个 query（{share:.1f} %）",
+    "shown_most.column": "示例",
+    "shown_most.column.count": "展示给",
+    "page.copy": "复制",
+    "page.copied": "已复制",
+    "page.sideways": "左右滑动可查看其余各列。",
 }

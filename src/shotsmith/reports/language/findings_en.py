@@ -88,23 +88,26 @@ TEXT: dict[str, str] = {
     "finding.kl_exploded.meaning": "The policy has left its reference behind, and with it what it had learned before.",
     "finding.kl_exploded.advice": "Hold it closer with a larger beta, and take smaller steps.",
     "finding.beta_at_floor.title": "Beta lies at its floor",
-    "finding.beta_at_floor.evidence": "Beta is {beta:g} in {at} of {epochs} {epochs:epoch|epochs}; its floor is {bound:g}.",
+    "finding.beta_at_floor.evidence": "Beta is {beta:g} in {at} of {epochs} {epochs:epoch|epochs}; its floor is "
+    "{bound:g}.",
     "finding.beta_at_floor.meaning": "The controller has lowered beta as far as it may: KL costs next to nothing, "
     "and the beta set at the start is not the one in force.",
     "finding.beta_at_floor.advice": "Keep beta fixed, or let the controller move it slowly.",
     "finding.beta_at_ceiling.title": "Beta lies at its ceiling",
-    "finding.beta_at_ceiling.evidence": "Beta is {beta:g} in {at} of {epochs} {epochs:epoch|epochs}; its ceiling is {bound:g}.",
+    "finding.beta_at_ceiling.evidence": "Beta is {beta:g} in {at} of {epochs} {epochs:epoch|epochs}; its ceiling "
+    "is {bound:g}.",
     "finding.beta_at_ceiling.meaning": "The controller has raised beta as far as it may: KL outweighs the rewards, "
     "and the policy is held where it is.",
     "finding.beta_at_ceiling.advice": "Keep beta fixed, or let the controller move it slowly.",
     # Steps
     "finding.figures_not_finite.title": "Figures that are no numbers",
-    "finding.figures_not_finite.evidence": "{count} {count:figure is|figures are} NaN or infinite, the first in epoch {epoch}.",
+    "finding.figures_not_finite.evidence": "{count} {count:figure is|figures are} NaN or infinite, the first in "
+    "epoch {epoch}.",
     "finding.figures_not_finite.meaning": "From there on the weights may be spoilt; later epochs mean nothing.",
     "finding.figures_not_finite.advice": "Go back to an epoch before it, with a lower learning rate.",
     "finding.skipped_updates.title": "Updates were left out",
-    "finding.skipped_updates.evidence": "{phase}: {skipped} {skipped:update|updates} had no finite loss or gradient, the first in "
-    "epoch {epoch}.",
+    "finding.skipped_updates.evidence": "{phase}: {skipped} {skipped:update|updates} had no finite loss or "
+    "gradient, the first in epoch {epoch}.",
     "finding.skipped_updates.meaning": "The steps are too large, or rewards or embeddings hold extreme values.",
     "finding.skipped_updates.advice": "Lower the learning rate; look for extreme rewards.",
     "finding.gradient_spikes.title": "The gradient jumps",
@@ -114,8 +117,8 @@ TEXT: dict[str, str] = {
     "direction.",
     "finding.gradient_spikes.advice": "Lower the learning rate.",
     "finding.policy_unmoved.title": "The policy does not move",
-    "finding.policy_unmoved.evidence": "With {iterations} {iterations:update|updates} per batch the largest ratio to the old policy is "
-    "{ratio:.6f}.",
+    "finding.policy_unmoved.evidence": "With {iterations} {iterations:update|updates} per batch the largest ratio "
+    "to the old policy is {ratio:.6f}.",
     "finding.policy_unmoved.meaning": "After an update the policy should differ from the one before. Here the steps "
     "are too small to be seen, or nothing is trained.",
     "finding.policy_unmoved.advice": "Raise the learning rate, and look whether anything is left unfrozen.",
@@ -175,16 +178,16 @@ TEXT: dict[str, str] = {
     "policy leaves them, for better or worse, and need not rank epochs by accuracy.",
     "finding.criteria_disagree.advice": "Choose epochs by validation reward, as is the default.",
     "finding.ppo_loss_sign.title": "The sign of the PPO loss says nothing",
-    "finding.ppo_loss_sign.evidence": "PPO loss is positive in {positive} {positive:epoch|epochs} and negative in {negative}, "
-    "between {lowest:.3g} and {highest:.3g}.",
+    "finding.ppo_loss_sign.evidence": "PPO loss is positive in {positive} {positive:epoch|epochs} and negative in "
+    "{negative}, between {lowest:.3g} and {highest:.3g}.",
     "finding.ppo_loss_sign.meaning": "Advantages are centred in their group: with ratios near 1, or with most "
     "advantages 0, the loss is 0 by construction, and what is left is noise. A positive value is no progress, a "
     "negative one no fault.",
     "finding.ppo_loss_sign.advice": "Watch validation reward, the share of groups with signal, and the gradient norm.",
     # Evaluation
     "finding.answers_all_wrong.title": "Not one answer is right",
-    "finding.answers_all_wrong.evidence": "None of {total} answers to {queries} test {queries:query|queries} earned anything, "
-    "whatever was shown; the most frequent answer is '{text}' ({share:.0f} %).",
+    "finding.answers_all_wrong.evidence": "None of {total} answers to {queries} test {queries:query|queries} "
+    "earned anything, whatever was shown; the most frequent answer is '{text}' ({share:.0f} %).",
     "finding.answers_all_wrong.meaning": "No choice of demonstrations can explain this: the VLM is asked in a way it "
     "does not understand, answers in another form than the data's, or is measured by the wrong metric.",
     "finding.answers_all_wrong.advice": "Read a prompt and an answer (shotsmith prompt RUN), and check vlm.prompt (the "
@@ -236,21 +239,22 @@ TEXT: dict[str, str] = {
     "of what is chosen already.",
     "finding.position_bias.title": "The policy prefers places of the pool",
     "finding.position_bias.evidence": "{selector} takes {share:.1f} % of its {choices} demonstrations from place "
-    "{place} of the pool, {expected:.1f} % being even (chi-square {chi2:.0f}, {degrees} {degrees:degree|degrees} of freedom, p = "
-    "{p:.1g}).",
+    "{place} of the pool, {expected:.1f} % being even (chi-square {chi2:.0f}, {degrees} {degrees:degree|degrees} "
+    "of freedom, p = {p:.1g}).",
     "finding.position_bias.meaning": "Pools are in random order, so that a place means nothing. The policy has "
     "learned places, or its labels were places, instead of what stands there.",
     "finding.position_bias.advice": "Check what the supervised labels point at, and whether pools differ between "
     "queries.",
     "finding.more_shots_hurt.title": "More demonstrations do harm",
-    "finding.more_shots_hurt.evidence": "{selector}: with {more} instead of {fewer} {fewer:shot|shots} the accuracy changes "
-    "by {difference:+.1f} points (95 % interval {low:+.1f} to {high:+.1f}, p = {p:.2g} after Holm, {queries} {queries:query|queries}).",
+    "finding.more_shots_hurt.evidence": "{selector}: with {more} instead of {fewer} {fewer:shot|shots} the "
+    "accuracy changes by {difference:+.1f} points (95 % interval {low:+.1f} to {high:+.1f}, p = {p:.2g} after "
+    "Holm, {queries} {queries:query|queries}).",
     "finding.more_shots_hurt.meaning": "The policy adds demonstrations that mislead. It may never have been trained "
     "on sequences this long, or has nothing better left in its pool.",
     "finding.more_shots_hurt.advice": "Train on every length it is tested with, or let the policy stop by itself.",
     "finding.failed_answers.title": "Test answers are missing",
-    "finding.failed_answers.evidence": "{failures} of {total} {total:completion|completions} ({share:.1f} %) failed; the most "
-    "frequent reason: {reason}",
+    "finding.failed_answers.evidence": "{failures} of {total} {total:completion|completions} ({share:.1f} %) "
+    "failed; the most frequent reason: {reason}",
     "finding.failed_answers.meaning": "The queries concerned count neither for nor against; the accuracies are those "
     "of the others.",
     "finding.failed_answers.advice": "Mend the cause and evaluate again: only what is missing is asked for.",

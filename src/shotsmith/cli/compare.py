@@ -74,7 +74,7 @@ def _remarks(runs: Mapping[str, Run], results: Mapping[str, Sequence[Result]]) -
     """A line for each run whose training gained nothing over what is free, or whose answers tell nothing of selectors:
     a difference between two such runs is not worth much."""
     from shotsmith.evaluation.unresponsive import nothing_right, sole_answer
-    from shotsmith.reports.content import headline
+    from shotsmith.reports.overview import headline
     from shotsmith.reports.facts import facts
     from shotsmith.reports.language import LANGUAGES
     from shotsmith.runs import show

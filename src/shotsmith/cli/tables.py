@@ -37,7 +37,7 @@ def print_results(shown: Mapping[str, Any], console: Console) -> None:
 def print_verdict(shown: Mapping[str, Any], console: Console) -> None:
     """The last line: whether training beats the best free selector, and if not, what to use instead."""
     if shown["test"]:
-        from shotsmith.reports.content import headline
+        from shotsmith.reports.overview import headline
 
         found = facts(shown)
         line = headline(found, LANGUAGES["en"].measured_by(found.metric))

@@ -8,7 +8,7 @@ from shotsmith.checkpoints.ranking import rank
 from shotsmith.reports.data import Against
 from shotsmith.reports.facts import Facts, Row, facts
 from shotsmith.reports.language import Language, Statement
-from shotsmith.reports.numbers import figure, p_value, setting, short
+from shotsmith.reports.numbers import figures, p_value, setting, short
 from shotsmith.reports.tables import ALL_COLUMNS, Table
 from shotsmith.runs.showing import CRITERIA
 
@@ -116,7 +116,7 @@ def _test(rows: list[Row], found: Facts, other: Facts, names: tuple[str, str], l
             *(_pair(row, language), language.name(str(row["shots"]))),
             _accuracy(found.accuracy(row["selector"], row["shots"])),
             _accuracy(other.accuracy(row["other_selector"], row["shots"])),
-            *(f"{row['difference']:+.2f}", language.interval(row["low"], row["high"]), p_value(row["p"])),
+            *(f"{row['difference']:+.1f}", language.interval(row["low"], row["high"]), p_value(row["p"])),
             f"{row['detectable']:.1f}",
         )
         for row in rows
@@ -130,7 +130,7 @@ def _pair(row: Row, language: Language) -> str:
 
 
 def _accuracy(cell: Row | None) -> str:
-    return "-" if cell is None else f"{cell['accuracy']:.2f}"
+    return "-" if cell is None else f"{cell['accuracy']:.1f}"
 
 
 def _best(found: Facts, other: Facts) -> tuple[str, Row, Row] | None:
@@ -154,7 +154,7 @@ def _best_table(mine: Row, others: Row, names: tuple[str, str], language: Langua
         if here is not None or there is not None:
             known = isinstance(here, int | float) and isinstance(there, int | float)
             change = short(here - there, signed=True) if known else "-"
-            rows.append((language.name(column), figure(here), figure(there), change))
+            rows.append((language.name(column), *figures((here, there)), change))
     headings = (language.say("best.column.metric"), *names, language.say("against.column.change"))
     return Table(headings, tuple(rows))
 

@@ -26,7 +26,7 @@ MARKERS = (
 DASHES = ("", "6 3", "2 3", "9 3 2 3", "1 4", "12 4", "4 2", "3 5", "14 3 3 3")
 
 _LINE_HEIGHT = 13.0
-_TOP, _BOTTOM, _LEFT = 12.0, 34.0, 46.0
+_TOP, _BOTTOM, _LEFT = 30.0, 40.0, 46.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,8 @@ def line_chart(
     height: float = 220,
     bands: Sequence[Band] = (),
     x_ticks: Sequence[tuple[float, str]] | None = None,
-    x_label: str = "",
+    x_title: str,
+    y_title: str,
     label_width: float = 0,
 ) -> str:
     """Lines over x with a nice y axis. `name` is its accessible name; `label_width` is kept for names at the right."""
@@ -84,7 +85,8 @@ def line_chart(
     right, bottom = width - 14 - label_width, height - _BOTTOM
     x_of = _scale(low_x, high_x, _LEFT + 8, right)
     y_of = _scale(y_ticks[0], y_ticks[-1], bottom, _TOP)
-    parts = [*_bands(bands, x_of, bottom), *_axes(y_ticks, y_of, ticks, x_of, right, bottom, x_label)]
+    parts = [*_bands(bands, x_of, bottom), *_axes(y_ticks, y_of, ticks, x_of, right, bottom)]
+    parts += _titles(x_title, y_title, right, bottom)
     for one in sorted(series, key=lambda one: not one.faint):
         parts += _line(one, x_of, y_of)
     if label_width:
@@ -93,7 +95,15 @@ def line_chart(
 
 
 def bar_chart(
-    bars: Sequence[tuple[str, float, str]], *, name: str, width: float, height: float, chance: float, chance_name: str
+    bars: Sequence[tuple[str, float, str]],
+    *,
+    name: str,
+    width: float,
+    height: float,
+    x_title: str,
+    y_title: str,
+    chance: float,
+    chance_name: str,
 ) -> str:
     """Bars (label, value, title) over a dashed line at `chance`."""
     y_ticks = nice_ticks(0.0, max(chance, *(value for _, value, _ in bars)))
@@ -102,7 +112,8 @@ def bar_chart(
     step = (right - _LEFT) / len(bars)
     places = [_LEFT + step * (place + 0.5) for place in range(len(bars))]
     ticks = [(place, label) for place, (label, _, _) in zip(places, bars, strict=True)]
-    parts = _axes(y_ticks, y_of, ticks, lambda x: x, right, bottom, "")
+    parts = _axes(y_ticks, y_of, ticks, lambda x: x, right, bottom)
+    parts += _titles(x_title, y_title, right, bottom)
     for place, (_, value, title) in zip(places, bars, strict=True):
         top = y_of(value)
         shape = (
@@ -173,7 +184,6 @@ def _axes(
     x_of: Callable[[float], float],
     right: float,
     bottom: float,
-    x_label: str,
 ) -> list[str]:
     parts = []
     for value, text in zip(y_ticks, _tick_texts(y_ticks), strict=True):
@@ -184,11 +194,16 @@ def _axes(
         parts.append(
             f'<text class="axis" x="{x_of(value):.1f}" y="{bottom + 16:.1f}" text-anchor="middle">{escape(text)}</text>'
         )
-    if x_label:
-        parts.append(
-            f'<text class="axis" x="{right:.1f}" y="{bottom + 30:.1f}" text-anchor="end">{escape(x_label)}</text>'
-        )
     return parts
+
+
+def _titles(x_title: str, y_title: str, right: float, bottom: float) -> list[str]:
+    """What the axes measure: under the middle of the one, above the other."""
+    middle = (_LEFT + right) / 2
+    return [
+        f'<text class="title" x="{middle:.1f}" y="{bottom + 34:.1f}" text-anchor="middle">{escape(x_title)}</text>',
+        f'<text class="title" x="2" y="{_TOP - 16:.1f}">{escape(y_title)}</text>',
+    ]
 
 
 def _bands(bands: Sequence[Band], x_of: Callable[[float], float], bottom: float) -> list[str]:

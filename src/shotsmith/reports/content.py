@@ -3,36 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
-from shotsmith.evaluation.contrasts import sign_of
 from shotsmith.reports import judgement, steps, tables
 from shotsmith.reports.against import Compared, compared
-from shotsmith.reports.data import Pointing, ReportData
+from shotsmith.reports.data import Pointing, ReportData, ShownMost
 from shotsmith.reports.diagnosed import Diagnosed, diagnosed, tally
 from shotsmith.reports.facts import Facts, Row, Trend, facts
-from shotsmith.reports.language import Language
-from shotsmith.reports.numbers import duration
+from shotsmith.reports.kinds import MOST_KINDS
+from shotsmith.reports.language import Language, Statement
+from shotsmith.reports.overview import Overview, overview
 from shotsmith.reports.tables import Table
 from shotsmith.runs import PHASES
 
 SECTIONS = (
-    *("ran", "checkpoints", "test", "against", "trends", "diagnosis", "judgement", "next", "summary", "gallery"),
-    *("pointing", "cost"),
+    *("summary", "test", "kinds", "against", "gallery", "pointing", "diagnosis", "judgement", "next"),
+    *("checkpoints", "metrics", "trends", "ran", "cost"),
 )
 """Of a whole report, in order."""
 
-MOST_KINDS = 30
-"""Kinds of question of which a table is made."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tile:
-    """A headline figure."""
-
-    value: str
-    label: str
-    note: str
+FOLDED = ("checkpoints", "metrics", "trends", "ran", "cost")
+"""Those that are folded as soon as the test queries are answered: until then training is all there is to read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +43,7 @@ class Content:
     language: Language
     sections: tuple[str, ...]
     """Those of SECTIONS that this report has."""
-    verdict: str
-    tiles: tuple[Tile, ...]
+    overview: Overview
     ran: str
     phases: Table
     configuration: Table | None
@@ -62,9 +52,13 @@ class Content:
     best_checkpoint: str
     test_intro: str
     test_notes: tuple[str, ...]
-    """How often the test queries were looked at, and how many demonstrations a policy that may stop shows."""
+    """How often the test queries were looked at, how many demonstrations a policy that may stop shows, and which
+    metrics give the same figures."""
     test: Table | None
     other_metrics: tuple[tuple[str, Table], ...]
+    kinds: Table | None
+    kinds_intro: str
+    recall_intro: str
     recall: tuple[tuple[str, Table], ...]
     """Headings and tables of where points are lost: by selector, and by kind of question."""
     contrasts: Table | None
@@ -79,8 +73,9 @@ class Content:
     strengths: tuple[str, ...]
     weaknesses: tuple[str, ...]
     steps: tuple[Step, ...]
-    summary: tuple[str, ...]
     gallery_intro: str
+    shown_most_intro: str
+    shown_most: Table | None
     pointing: tuple[str, ...]
     cost: Table | None
     environment: str
@@ -95,14 +90,16 @@ def content(data: ReportData, language: Language) -> Content:
     means = [row for row in data.shown["contrasts"] if row["shots"] == "mean"]
     by_shots = [row for row in data.shown["contrasts"] if row["shots"] != "mean"]
     findings = None if data.findings is None else diagnosed(data.findings, language)
-    strengths, weaknesses = judgement.judge(found, data.findings or ())
+    strengths, weaknesses = (_beside_verdict(said, found) for said in judgement.judge(found, data.findings or ()))
+    test = tables.test(found, found.test, language) if found.test else None
+    others = {metric: tables.test(found, cells, language) for metric, cells in found.other_metrics.items()}
+    same = [metric for metric, table in others.items() if test and table.rows == test.rows]
     return Content(
         facts=found,
         data=data,
         language=language,
         sections=_sections(found, data, bool(strengths or weaknesses)),
-        verdict=headline(found, language),
-        tiles=tuple(_tiles(found, language)),
+        overview=overview(found, data, language),
         ran=_ran(found, language),
         phases=tables.phases(found, language),
         configuration=tables.configuration(found, language),
@@ -113,12 +110,17 @@ def content(data: ReportData, language: Language) -> Content:
         best=tables.best(best[0], language, not found.is_log) if best else None,
         best_checkpoint=_checkpoint(found.folder, best[0]) if best and not found.is_log else "",
         test_intro=_test_intro(found, language),
-        test_notes=tuple(_test_notes(found, language)),
-        test=tables.test(found, found.test, language) if found.test else None,
-        other_metrics=tuple(
-            (language.name(metric), tables.test(found, cells, language))
-            for metric, cells in found.other_metrics.items()
+        test_notes=(
+            *_test_notes(found, language),
+            *(language.say("test.same_figures", metric=metric) for metric in same),
         ),
+        test=test,
+        other_metrics=tuple((language.name(metric), others[metric]) for metric in others if metric not in same),
+        kinds=tables.kinds(data.kinds, found, language) if data.kinds else None,
+        kinds_intro=language.say("kinds.intro", free=found.best_free, policy=found.trained)
+        if data.kinds
+        else language.say("kinds.none"),
+        recall_intro=_recall_intro(found, language),
         recall=tuple(_recall(found, language)),
         contrasts=tables.contrasts(means, language) if means else None,
         contrasts_by_shots=tables.contrasts(by_shots, language) if by_shots else None,
@@ -132,8 +134,9 @@ def content(data: ReportData, language: Language) -> Content:
         steps=tuple(
             Step(language.state(step.why), step.command) for step in steps.next_steps(found, data.findings or ())
         ),
-        summary=tuple(_summary(found, data, language)),
         gallery_intro=_gallery_intro(data, language),
+        shown_most_intro=_shown_most_intro(data.shown_most, language),
+        shown_most=tables.shown_most(data.shown_most, language) if data.shown_most else None,
         pointing=tuple(_pointing(pointing, language) for pointing in data.pointing if sum(pointing.counts)),
         cost=tables.cost(found, language) if data.shown["stages"] else None,
         environment=_environment(data.environment, language),
@@ -143,39 +146,9 @@ def content(data: ReportData, language: Language) -> Content:
     )
 
 
-def headline(found: Facts, language: Language) -> str:
-    """What the run comes to: the first sentences of a report, and the last line on a terminal."""
-    return language.sentences(language.state(statement) for statement in judgement.verdict(found))
-
-
 def pointing_band(pointing: Pointing) -> int:
     """How many counts the sentence on a pointing speaks of: an eighth of the pool, or the first part of a bank."""
     return 1 if pointing.candidates else max(1, len(pointing.counts) // 8)
-
-
-def _tiles(found: Facts, language: Language) -> list[Tile]:
-    """The difference from the best free selector first, then what it is made of."""
-    accuracy, free = found.accuracy(found.trained), found.accuracy(found.best_free)
-    if accuracy is None or found.trained is None:
-        return []
-    tiles: list[Tile | None] = [_difference(found, "tile.gain", found.best_free, language)]
-    label = language.say("tile.accuracy", policy=found.trained)
-    tiles.append(Tile(f"{accuracy['accuracy']:.1f} %", label, language.say("tile.interval", **accuracy)))
-    if free is not None and found.best_free is not None:
-        label = language.say("tile.free", free=found.best_free)
-        tiles.append(Tile(f"{free['accuracy']:.1f} %", label, language.say("tile.interval", **free)))
-    if found.trained != "supervised":
-        tiles.append(_difference(found, "tile.supervised", "supervised", language))
-    return [tile for tile in tiles if tile is not None]
-
-
-def _difference(found: Facts, key: str, other: str | None, language: Language) -> Tile | None:
-    contrast = found.contrast(found.trained, other)
-    if contrast is None:
-        return None
-    sign = sign_of(contrast)
-    note = language.say("tile.interval_open" if sign == "open" else "tile.interval_signed", **contrast)
-    return Tile(f"{contrast['difference']:+.1f}", language.say(key, free=other), note)
 
 
 def _sections(found: Facts, data: ReportData, judged: bool) -> tuple[str, ...]:
@@ -185,9 +158,18 @@ def _sections(found: Facts, data: ReportData, judged: bool) -> tuple[str, ...]:
         absent.add("against")
     if data.findings is None:
         absent.add("diagnosis")
+    if not data.kinds and not found.shown.get("recall"):
+        absent.add("kinds")
+    if not any(found.best.values()):
+        absent.add("metrics")
     if found.is_log:
         absent |= {"test", "gallery", "pointing", "cost"} | (set() if judged else {"judgement"})
     return tuple(name for name in SECTIONS if name not in absent)
+
+
+def _beside_verdict(said: list[Statement], found: Facts) -> list[Statement]:
+    """Without the comparison with the best free selector, with which every report begins."""
+    return [one for one in said if not (one.key.startswith("contrast.") and one.values.get("b") == found.best_free)]
 
 
 def _ranked(found: Facts) -> list[tuple[str, tuple[Row, ...]]]:
@@ -210,9 +192,6 @@ def _test_notes(found: Facts, language: Language) -> Iterator[str]:
     times = len(found.shown.get("evaluations", ()))
     if found.test and times > 1:
         yield language.say("test.evaluated", times=times)
-    if missed := found.recall_of(found.trained or "mixed"):
-        key = "test.recall_pools" if found.recipe["pools"] else "test.recall"
-        yield language.say(key, selector=missed["selector"], **_points(missed, found))
     for selector, cells in found.test.items():
         if selector not in PHASES:
             continue
@@ -220,6 +199,14 @@ def _test_notes(found: Facts, language: Language) -> Iterator[str]:
         if any(number < shots for shots, number in shown.items()):
             numbers = (language.say("test.stops.part", shown=n, shots=shots) for shots, n in sorted(shown.items()))
             yield language.say("test.stops", policy=selector, numbers=language.say("list.comma").join(numbers))
+
+
+def _recall_intro(found: Facts, language: Language) -> str:
+    missed = found.recall_of(found.trained or "mixed")
+    if missed is None:
+        return ""
+    key = "test.recall_pools" if found.recipe["pools"] else "test.recall"
+    return language.say(key, selector=missed["selector"], **_points(missed, found))
 
 
 def _recall(found: Facts, language: Language) -> Iterator[tuple[str, Table]]:
@@ -271,34 +258,6 @@ def _trend(trend: Trend, language: Language, noted: bool) -> str:
     return language.sentences([*said, note] if note else said)
 
 
-def _summary(found: Facts, data: ReportData, language: Language) -> Iterator[str]:
-    done = sum(phase.done for phase in found.phases)
-    if not found.is_log:
-        planned = sum(phase.planned or 0 for phase in found.phases)
-        yield language.say("summary.epochs", done=done, planned=planned, seeds=len(found.recipe["seeds"]))
-    for criterion, rows in found.best.items():
-        if rows and (found.is_log or criterion == "val_reward"):
-            values = {key: rows[0][key] for key in ("epoch", "phase", "seed")}
-            yield language.say("summary.best", criterion=criterion, value=rows[0][criterion], **values)
-    yield headline(found, language)
-    if found.headroom is not None and found.gain is not None and found.gain > 0 and found.is_better:
-        values = {"headroom": found.headroom, "gain": found.gain, "policy": found.trained}
-        yield language.say("summary.headroom", **values)
-    if data.findings is not None:
-        yield tally(data.findings, language)
-    stages = data.shown["stages"]
-    if stages:
-        seconds, calls, hits = (sum(s[key] for s in stages) for key in ("seconds", "vlm_calls", "cache_hits"))
-        yield language.say("summary.cost", duration=duration(seconds), calls=calls, hits=hits)
-    if data.failures:
-        yield language.say("summary.failures", failures=data.failures)
-    if data.shortened is not None:
-        total, left_out, without_image = astuple(data.shortened)
-        values = {"left_out": left_out, "without_image": without_image, "demonstrations": total}
-        yield language.say("summary.shortened", **values)
-    yield from data.notes
-
-
 def _gallery_intro(data: ReportData, language: Language) -> str:
     if data.gallery is None:
         return language.say("gallery.none")
@@ -312,6 +271,13 @@ def _gallery_intro(data: ReportData, language: Language) -> str:
         after=first.after.selector,
         **{str(change): number for change, number in counts.items()},
     )
+
+
+def _shown_most_intro(shown: ShownMost | None, language: Language) -> str:
+    if shown is None:
+        return language.say("pointing.none")
+    values = {name: getattr(shown, name) for name in ("shots", "distinct", "bank", "queries")}
+    return language.say("shown_most.intro", policy=shown.selector, **values)
 
 
 def _pointing(pointing: Pointing, language: Language) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from shotsmith.metrics.table import DEFAULT, METRICS
 from shotsmith.reports.charts import MARKERS, Band, Point, Series, bar_chart, line_chart
 from shotsmith.reports.data import Pointing
 from shotsmith.reports.facts import Facts, Row, Shots
@@ -19,6 +20,9 @@ CURVES = ("val_reward", "val_loss", "reward", "kl", "entropy", "adv_std", "frac_
 WIDE, NARROW = 760.0, 350.0
 _LEADING = 5
 _BANDS = 8
+_APART = 0.04
+"""By how much of the gap between two numbers of shots the marks of leading selectors stand apart, so that their
+intervals do not hide each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,19 +31,6 @@ class Chart:
 
     caption: str
     svg: str
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """One selector of the chart of means; positions are percentages of the chart's width."""
-
-    selector: str
-    text: str
-    at: float
-    low: float
-    high: float
-    style: int
-    faint: bool
 
 
 def learning_curves(facts: Facts, language: Language) -> list[Chart]:
@@ -54,44 +45,39 @@ def both_curves(this: Facts, other: Facts, names: tuple[str, str], language: Lan
 
 
 def accuracy_chart(facts: Facts, language: Language, width: float) -> str:
-    """Accuracy over the number of shots, one line per selector, with intervals."""
+    """Accuracy over the number of shots, one line per selector.
+
+    Intervals are drawn of the leading selectors; those of the others are in the titles of their marks.
+    """
     numbers = [shots for shots in facts.shots if shots != "mean"]
+    leading = [name for name in _drawn(facts) if not _style(name, facts)[1]]
     series = []
-    selectors = _drawn(facts)
-    for place, selector in enumerate(selectors):
+    for selector in _drawn(facts):
         style, faint = _style(selector, facts)
-        shift = (place - (len(selectors) - 1) / 2) * 0.045
+        shift = 0.0 if faint else (leading.index(selector) - (len(leading) - 1) / 2) * _APART
         points = tuple(
-            _accuracy_point(selector, shots, cell, shift, language)
+            _accuracy_point(selector, shots, cell, shift, language, with_interval=not faint)
             for shots in numbers
             if (cell := facts.test[selector].get(shots)) is not None
         )
         series.append(Series(language.name(selector), points, style, faint))
-    ticks = [(float(shots), shots_heading(shots, language)) for shots in numbers]
     narrow = width < 500
     return line_chart(
         series,
         name=language.say("test.chart"),
         width=width,
-        height=330 if narrow else 380,
-        x_ticks=[(x, f"{x:g}") for x, _ in ticks] if narrow else ticks,
+        height=340 if narrow else 390,
+        x_ticks=[(float(shots), str(shots)) for shots in numbers],
+        x_title=language.say("axis.shots"),
+        y_title=accuracy_title(facts.metric or DEFAULT, language),
         label_width=102 if narrow else 150,
     )
 
 
-def mean_bars(facts: Facts, language: Language) -> list[Bar]:
-    """The mean over shots of every selector, best first, to be drawn by the page."""
-    cells = {name: facts.test[name]["mean"] for name in _drawn(facts) if "mean" in facts.test[name]}
-    top = max((row["high"] for row in cells.values()), default=0.0)
-    scale = 100 / (top * 1.02) if top > 0 else 0.0
-    bars = []
-    for name in sorted(cells, key=lambda name: -cells[name]["accuracy"]):
-        row = cells[name]
-        style, faint = _style(name, facts)
-        text = f"{row['accuracy']:.1f} [{row['low']:.1f}, {row['high']:.1f}]"
-        at, low, high = (max(0.0, row[key]) * scale for key in ("accuracy", "low", "high"))
-        bars.append(Bar(language.name(name), text, at, low, high, style, faint))
-    return bars
+def accuracy_title(metric: str, language: Language) -> str:
+    """What the axis of accuracies measures, with its unit."""
+    unit = {"percent": " (%)", "times_100": " × 100", "itself": ""}[METRICS[metric].unit]
+    return f"{language.name(metric)}{unit}"
 
 
 def pointing_chart(pointing: Pointing, language: Language) -> Chart:
@@ -111,7 +97,9 @@ def pointing_chart(pointing: Pointing, language: Language) -> Chart:
         bars,
         name=caption,
         width=NARROW,
-        height=220,
+        height=240,
+        x_title=language.say("axis.rank", measure=pointing.measure),
+        y_title=language.say("axis.share"),
         chance=chance,
         chance_name=language.say("pointing.chance"),
     )
@@ -137,7 +125,8 @@ def _learning_curve(column: str, facts: Facts, language: Language) -> str:
         name=language.name(column),
         width=NARROW,
         bands=bands if len(bands) > 1 else (),
-        x_label=language.say("chart.x"),
+        x_title=language.say("axis.epoch"),
+        y_title=language.say(f"axis.{column}"),
         label_width=46 if len(seeds) > 1 else 0,
     )
 
@@ -155,7 +144,8 @@ def _both(column: str, runs: tuple[Facts, Facts], names: tuple[str, str], langua
         for style, (name, run) in enumerate(zip(names, runs, strict=True))
     ]
     title = language.say("against.chart", column=column)
-    return line_chart(series, name=title, width=NARROW, x_label=language.say("chart.x"), label_width=70)
+    titles = {"x_title": language.say("axis.epoch"), "y_title": language.say(f"axis.{column}")}
+    return line_chart(series, name=title, width=NARROW, **titles, label_width=70)
 
 
 def _phase_bands(rows: Sequence[Row], language: Language) -> tuple[list[Band], dict[str, int]]:
@@ -180,10 +170,13 @@ def _epoch_point(row: Row, column: str, start: int, series: str, strong: bool, l
     )
 
 
-def _accuracy_point(selector: str, shots: Shots, cell: Row, shift: float, language: Language) -> Point:
+def _accuracy_point(
+    selector: str, shots: Shots, cell: Row, shift: float, language: Language, *, with_interval: bool
+) -> Point:
     interval = f"{cell['accuracy']:.1f} [{cell['low']:.1f}, {cell['high']:.1f}]"
     title = f"{language.name(selector)}, {shots_heading(shots, language)}: {interval}"
-    return Point(float(shots) + shift, cell["accuracy"], title, low=cell["low"], high=cell["high"])
+    low, high = (cell["low"], cell["high"]) if with_interval else (None, None)
+    return Point(float(shots) + shift, cell["accuracy"], title, low=low, high=high)
 
 
 def _drawn(facts: Facts) -> list[str]:

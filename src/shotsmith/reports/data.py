@@ -90,6 +90,41 @@ class Pointing:
 
 
 @dataclass(frozen=True, slots=True)
+class Kind:
+    """Accuracy on one kind of question, mean over the numbers of shots, as it is reported."""
+
+    name: str
+    n: int
+    """Queries of this kind."""
+    free: float
+    """Of the best free selector."""
+    trained: float
+    """Of the trained policy."""
+    oracle: float | None
+    """None where it was not asked."""
+    difference: float
+    """Trained minus free in points; above 0 where the policy is better, also in a metric where lower is better."""
+    low: float | None
+    high: float | None
+    """The interval of the difference; None for a single query."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownMost:
+    """The entries of the bank that a policy shows most often."""
+
+    selector: str
+    shots: int
+    entries: tuple[tuple[Demonstration, int], ...]
+    """With the number of queries that each was shown to, the most frequent first."""
+    distinct: int
+    """Different entries that were shown at all."""
+    bank: int
+    """Entries of the bank."""
+    queries: int
+
+
+@dataclass(frozen=True, slots=True)
 class Against:
     """Another run, and what the answers of both say of their difference."""
 
@@ -117,6 +152,10 @@ class ReportData:
     gallery: Gallery | None = None
     """None before the evaluation."""
     pointing: tuple[Pointing, ...] = ()
+    kinds: tuple[Kind, ...] = ()
+    """Empty where the data tell no kinds of question apart, or nothing was compared."""
+    shown_most: ShownMost | None = None
+    """None before the evaluation."""
     environment: Mapping[str, Any] | None = None
     """What `environment.json` holds."""
     failures: int = 0

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from shotsmith.reports.charts import nice_ticks
 from shotsmith.reports.facts import Row
 from shotsmith.reports.language import Language
+from shotsmith.reports.numbers import p_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,8 @@ class Branch:
 
     name: str
     text: str
+    p: str
+    """As 'p < 0.001'; empty where it is not known."""
     verdict: str
     sign: str
     """above, below or open: where the interval lies to 0."""
@@ -50,6 +53,7 @@ def forest(rows: Iterable[tuple[str, Row]], caption: str, language: Language) ->
         Branch(
             name=name,
             text=f"{row['difference']:+.1f} [{row['low']:+.1f}, {row['high']:+.1f}]",
+            p=_p(row),
             verdict=language.say(f"contrasts.chart.{_sign(row)}"),
             sign=_sign(row),
             at=place(row["difference"]),
@@ -59,6 +63,13 @@ def forest(rows: Iterable[tuple[str, Row]], caption: str, language: Language) ->
         for name, row in known
     )
     return Forest(caption, branches, place(0.0), tuple((place(tick), f"{tick:+g}" if tick else "0") for tick in ticks))
+
+
+def _p(row: Row) -> str:
+    if row.get("p") is None:
+        return ""
+    p = p_value(row["p"])
+    return f"p {p}" if p.startswith("<") else f"p = {p}"
 
 
 def _sign(row: Row) -> str:

@@ -50,14 +50,20 @@ def gallery(
 def pick(rows: Sequence[GalleryRow], number: int) -> tuple[GalleryRow, ...]:
     """At most `number` rows: half fixed, a quarter broken, a quarter unchanged where there are so many.
 
-    Kinds of question take turns, so that none crowds the others out; within a kind the order is kept.
+    Kinds of question take turns, so that none crowds the others out; within a kind the order is kept. The changes are
+    mixed, so that the first few rows show all of them.
     """
     piles = {change: _taking_turns([row for row in rows if row.change == change]) for change in CHANGES}
     wanted = {change: min(len(piles[change]), round(number * _SHARES[change])) for change in CHANGES}
     for change in CHANGES:
         spare = min(number, len(rows)) - sum(wanted.values())
         wanted[change] += max(0, min(len(piles[change]) - wanted[change], spare))
-    return tuple(row for change in CHANGES for row in piles[change][: wanted[change]])
+    mixed = [
+        ((place + 0.5) / wanted[change], order, row)
+        for order, change in enumerate(CHANGES)
+        for place, row in enumerate(piles[change][: wanted[change]])
+    ]
+    return tuple(row for _, _, row in sorted(mixed, key=lambda one: one[:2]))
 
 
 def _taking_turns(rows: Sequence[GalleryRow]) -> list[GalleryRow]:

@@ -23,10 +23,12 @@ from shotsmith.evaluation.results import Result
 from shotsmith.files import Row, read_json
 from shotsmith.recipe.data import SOURCES
 from shotsmith.reports.against import run_names
-from shotsmith.reports.data import Against, Gallery, Pointing, ReportData, Shortened
+from shotsmith.reports.data import Against, Pointing, ReportData, Shortened
 from shotsmith.reports.facts import facts
 from shotsmith.reports.gallery import gallery
+from shotsmith.reports.kinds import by_kind
 from shotsmith.reports.pointing import Chosen, pointing
+from shotsmith.reports.shown_most import shown_most
 from shotsmith.runs import PHASES, Run, show
 
 logger = logging.getLogger(__name__)
@@ -53,15 +55,13 @@ def _data(source: Path, evidence: Evidence) -> ReportData:
     if not source.is_dir():
         return ReportData(shown)
     run, results = Run.open(source), evidence.results
-    shown_queries, pointings = _answered(run, shown, results) if results else (None, ())
-    return ReportData(
+    data = ReportData(
         shown=shown,
-        gallery=shown_queries,
-        pointing=pointings,
         environment=read_json(run.environment_file) if run.environment_file.exists() else None,
         failures=sum(result.failure is not None for result in results),
         shortened=_shortened(results),
     )
+    return _answered(data, run, results) if results else data
 
 
 def _shortened(results: Many[Result]) -> Shortened | None:
@@ -99,20 +99,29 @@ def _comparison(names: tuple[str, str], shown: tuple[Shown, Shown], evidence: Ev
         return None
 
 
-def _answered(run: Run, shown: Shown, results: Many[Result]) -> tuple[Gallery | None, tuple[Pointing, ...]]:
-    """The gallery, and where the policy pointed at the gallery's number of shots."""
-    data = run.recipe.data
-    splits = load_splits(data, run.world, skipped=run.skipped, image_ids=run.image_ids)
-    rows = choose_queries(splits.test, data.test_queries, data.seed)
+def _answered(data: ReportData, run: Run, results: Many[Result]) -> ReportData:
+    """The data with what follows from the answers: kinds of question, the gallery, and what the policy showed.
+
+    What the policy showed is that at the gallery's number of shots.
+    """
+    settings = run.recipe.data
+    splits = load_splits(settings, run.world, skipped=run.skipped, image_ids=run.image_ids)
+    rows = choose_queries(splits.test, settings.test_queries, settings.seed)
     queries = [splits.test[row] for row in rows]
     _check_shown(run, splits, results)
     trained = next((phase for phase in reversed(PHASES) if any(r.selector == phase for r in results)), "grpo")
-    before = facts(shown).best_free or "zero_shot"
-    found = gallery(results, queries, splits.bank, before=before, after=trained)
+    free = facts(data.shown).best_free or "zero_shot"
+    data = replace(data, kinds=by_kind(results, free, trained, run.recipe.evaluation.confidence))
+    found = gallery(results, queries, splits.bank, before=free, after=trained)
     if found is None:
-        return None, ()
+        return data
     chosen = _first_choices(results, trained, found.shots)
-    return found, _pointing(run, splits, rows, [chosen.get(query.id, ()) for query in queries])
+    return replace(
+        data,
+        gallery=found,
+        pointing=_pointing(run, splits, rows, [chosen.get(query.id, ()) for query in queries]),
+        shown_most=shown_most(chosen.values(), splits.bank, trained, found.shots),
+    )
 
 
 def _check_shown(run: Run, splits: Splits, results: Many[Result]) -> None:

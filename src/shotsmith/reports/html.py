@@ -10,10 +10,14 @@ from markupsafe import Markup
 
 from shotsmith.recipe import dump_recipe, parse_recipe
 from shotsmith.reports import curves, tables
-from shotsmith.reports.content import Content
+from shotsmith.reports.content import FOLDED, Content
 from shotsmith.reports.data import CHANGES
+from shotsmith.reports.dumbbells import dumbbells
 from shotsmith.reports.forest import Forest, forest
 from shotsmith.reports.pictures import data_url
+
+FIRST_ROWS = 6
+"""Queries of the gallery that are shown before it is unfolded."""
 
 
 def html(content: Content) -> str:
@@ -43,11 +47,14 @@ def html(content: Content) -> str:
         contrasts=_contrasts(content),
         differences=_differences(content),
         both_curves=curves.both_curves(facts, content.against.facts, names, language) if content.against else [],
-        bars=curves.mean_bars(facts, language),
+        kinds=dumbbells(data.kinds, language),
         curves=curves.learning_curves(facts, language),
         pointing=[curves.pointing_chart(one, language) for one in data.pointing if sum(one.counts)],
         gallery=rows,
+        first_rows=FIRST_ROWS,
+        count_text=tables.count_text,
         changes=[(change, sum(row.change == change for row in rows)) for change in CHANGES],
+        folded=FOLDED if content.test else (),
         recipe="" if facts.is_log else dump_recipe(parse_recipe(facts.recipe)),
     )
 

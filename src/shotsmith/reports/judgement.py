@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Literal
 
 from shotsmith.diagnosis.finding import Finding
 from shotsmith.evaluation.contrasts import sign_of
@@ -36,7 +37,19 @@ def judge(facts: Facts, findings: Iterable[Finding] = ()) -> tuple[list[Statemen
 
 
 def verdict(facts: Facts) -> tuple[Statement, ...]:
-    """What the run comes to, said first: whether training beats the best free selector, and if not, what to use."""
+    """What the run comes to, said first: what to use, and the best alternative that needs no training.
+
+    The figures are left to what stands beside it.
+    """
+    return _outcome(facts, "verdict")
+
+
+def line(facts: Facts) -> tuple[Statement, ...]:
+    """The same for a terminal: the difference from the best free selector with its interval, in one line."""
+    return _outcome(facts, "line")
+
+
+def _outcome(facts: Facts, form: Literal["verdict", "line"]) -> tuple[Statement, ...]:
     if facts.is_log:
         epochs = [row["epoch"] for row in facts.shown["epochs"]]
         return (Statement("verdict.log", {"epochs": len(epochs), "first": min(epochs), "last": max(epochs)}),)
@@ -49,23 +62,25 @@ def verdict(facts: Facts) -> tuple[Statement, ...]:
     trained, free = facts.accuracy(facts.trained), facts.accuracy(facts.best_free)
     contrast = facts.contrast(facts.trained, facts.best_free)
     if trained is None or free is None or contrast is None:
-        return (Statement("verdict.no_contrast", {}), *_use(facts))
-    values = {"policy": facts.trained, "free": facts.best_free, "accuracy": trained["accuracy"]}
-    said = Statement(f"verdict.{sign_of(contrast)}", {**values, **_with_p(contrast)})
+        return (Statement("verdict.no_contrast", {}), *_use(facts, "verdict.use"))
+    values = {"policy": facts.trained, "free": facts.best_free}
+    figures = {"accuracy": trained["accuracy"], "of_free": free["accuracy"], **contrast}
+    said = Statement(f"{form}.{sign_of(contrast)}", {**values, **figures})
     if sign_of(contrast) == "better":
-        return (said,)
-    return said, *_use(facts), *_cannot_pay(facts)
+        return said, *(() if form == "line" else _use(facts, "alternative"))
+    return said, *_use(facts, "verdict.use"), *_cannot_pay(facts)
 
 
-def _use(facts: Facts) -> Iterator[Statement]:
-    """What to use where training does not beat it."""
+def _use(facts: Facts, form: Literal["verdict.use", "alternative"]) -> Iterator[Statement]:
+    """What to use where training does not beat it, or where no trained selector can be used."""
     free = facts.best_free
     there = facts.accuracy(free, facts.best_free_shots or "mean")
     if free is None or there is None:
         return
     values = {"free": free, "best": there["accuracy"], "shots": facts.best_free_shots}
-    special = {"zero_shot": "verdict.use_zero_shot", MAJORITY_VOTE: "verdict.use_vote"}
-    yield Statement(special.get(free.removesuffix(AT_BANK), "verdict.use"), values)
+    kind = {"zero_shot": "zero_shot", MAJORITY_VOTE: "vote"}.get(free.removesuffix(AT_BANK), "other")
+    ending = {"verdict.use": "" if kind == "other" else f"_{kind}", "alternative": f".{kind}"}[form]
+    yield Statement(form + ending, values)
 
 
 def _cannot_pay(facts: Facts) -> Iterator[Statement]:
@@ -113,7 +128,8 @@ def _headroom(facts: Facts) -> Iterator[tuple[bool, Statement]]:
     """How much of what the oracle shows possible was gained; a share of it is only spoken of where there is a gain."""
     if facts.headroom is None or facts.gain is None or facts.headroom <= 0:
         return
-    values = {"headroom": facts.headroom, "gain": facts.gain, "left": facts.headroom - facts.gain}
+    points = {"headroom": facts.headroom, "gain": facts.gain, "left": facts.headroom - facts.gain}
+    values = {"policy": facts.trained, **points}
     if facts.gain <= 0 or not facts.is_better:
         yield False, Statement("headroom.none" if facts.gain <= 0 else "headroom.open", values)
         return

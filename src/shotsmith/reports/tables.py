@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from shotsmith.reports.data import Kind, ShownMost
 from shotsmith.reports.facts import Facts, Row, Shots
 from shotsmith.reports.language import Language
-from shotsmith.reports.numbers import duration, figure, p_value, setting
+from shotsmith.reports.numbers import duration, figure, figures, p_value, setting
 
 EPOCH_COLUMNS = ("seed", "phase", "epoch", "val_reward", "val_loss", "ppo_loss", "kl", "adv_std")
 """Columns of the ten best epochs."""
@@ -70,10 +71,14 @@ def configuration(facts: Facts, language: Language) -> Table | None:
 
 def epochs(rows: Iterable[Row], language: Language, columns: tuple[str, ...] = EPOCH_COLUMNS) -> Table:
     """One row per epoch."""
-    cells = tuple(
-        tuple(language.name(row[column]) if column in _TEXT_COLUMNS else figure(row[column]) for column in columns)
-        for row in rows
+    known = list(rows)
+    by_column = (
+        [language.name(row[column]) for row in known]
+        if column in _TEXT_COLUMNS
+        else figures(row[column] for row in known)
+        for column in columns
     )
+    cells = tuple(zip(*by_column, strict=True))
     text = frozenset(place for place, column in enumerate(columns) if column in _TEXT_COLUMNS)
     return Table(tuple(language.name(column) for column in columns), cells, text)
 
@@ -121,12 +126,52 @@ def _points(value: float) -> str:
     return str(value) if isinstance(value, int) else f"{value:.1f}"
 
 
+def kinds(rows: Iterable[Kind], facts: Facts, language: Language) -> Table:
+    """Accuracy by kind of question, with the difference and its interval."""
+    cells = tuple(
+        (
+            row.name,
+            str(row.n),
+            f"{row.free:.1f}",
+            f"{row.trained:.1f}",
+            f"{row.difference:+.1f}{interval_text(row)}",
+            "-" if row.oracle is None else f"{row.oracle:.1f}",
+        )
+        for row in rows
+    )
+    kind, n, difference, oracle = (
+        language.say(f"kinds.column.{name}") for name in ("kind", "n", "difference", "oracle")
+    )
+    selectors = (language.name(facts.best_free or ""), language.name(facts.trained or ""))
+    return Table((kind, n, *selectors, difference, oracle), cells)
+
+
+def interval_text(row: Kind) -> str:
+    """The interval of a difference in brackets, after a space; empty where there is none."""
+    return "" if row.low is None or row.high is None else f" [{row.low:+.1f}, {row.high:+.1f}]"
+
+
+def shown_most(shown: ShownMost, language: Language) -> Table:
+    """The entries of the bank that were shown to the most queries."""
+    rows = tuple(
+        (f"{entry.question} {entry.answer}".strip(), count_text(count, shown, language))
+        for entry, count in shown.entries
+    )
+    headings = (language.say("shown_most.column"), language.say("shown_most.column.count"))
+    return Table(headings, rows)
+
+
+def count_text(count: int, shown: ShownMost, language: Language) -> str:
+    """How many queries an entry was shown to."""
+    return language.say("shown_most.count", count=count, share=100 * count / max(1, shown.queries))
+
+
 def contrasts(rows: Iterable[Row], language: Language) -> Table:
     """Differences with intervals and p."""
     cells = tuple(
         (
             *(language.name(row["a"]), language.name(row["b"]), language.name(str(row["shots"]))),
-            *(f"{row['difference']:+.2f}", language.interval(row["low"], row["high"]), p_value(row["p"])),
+            *(f"{row['difference']:+.1f}", language.interval(row["low"], row["high"]), p_value(row["p"])),
         )
         for row in rows
     )
@@ -154,4 +199,4 @@ def shots_heading(shots: Shots, language: Language) -> str:
 
 
 def _accuracy(row: Row | None) -> str:
-    return "-" if row is None else f"{row['accuracy']:.2f} [{row['low']:.1f}, {row['high']:.1f}]"
+    return "-" if row is None else f"{row['accuracy']:.1f} [{row['low']:.1f}, {row['high']:.1f}]"

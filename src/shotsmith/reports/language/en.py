@@ -37,13 +37,13 @@ TEXT: dict[str, str] = {
     "{free} ({low:+.1f} to {high:+.1f}).",
     # Headroom
     "headroom.worth": "Worth training: the oracle is {difference:.1f} points [{low:.1f}, {high:.1f}] above the "
-    "best free selector, {free} ({accuracy:.1f} %, mean over shots). Where {free} is best ({best:.1f} %, {shots} "
-    "{shots:shot|shots}), it is {there:.1f} points above it.",
+    "best free selector, {free} ({accuracy:.1f} %, mean over shots). Where {free} is best ({best:.1f} %, {shots}"
+    "-shot), it is {there:.1f} points above it.",
     "headroom.not_worth": "Not worth it: the oracle is only {difference:.1f} points [{low:.1f}, {high:.1f}] above "
-    "the best free selector. Use {free}: {best:.1f} % ({shots} {shots:shot|shots}).",
+    "the best free selector. Use {free}: {best:.1f} % ({shots}-shot).",
     "headroom.unclear": "Unclear: the oracle is {difference:.1f} points [{low:.1f}, {high:.1f}] above the best "
-    "free selector, {free} ({accuracy:.1f} %, mean over shots), and {there:.1f} where {free} is best ({shots} "
-    "{shots:shot|shots}). Ask more queries: --queries {more}.",
+    "free selector, {free} ({accuracy:.1f} %, mean over shots), and {there:.1f} where {free} is best ({shots}"
+    "-shot). Ask more queries: --queries {more}.",
     "headroom.nothing_right": "Not one of the answers to {queries} {queries:query|queries} was right, whatever "
     "was shown: look at the prompt template, the format of the answers and the metric before training (shotsmith "
     "prompt RECIPE).",
@@ -57,6 +57,7 @@ TEXT: dict[str, str] = {
     "tile.interval": "{low:.1f} to {high:.1f}",
     "tile.interval_signed": "{low:+.1f} to {high:+.1f}",
     "tile.interval_open": "{low:+.1f} to {high:+.1f}: no clear difference",
+    "tile.value": "{accuracy:.1f} %",
     # What ran
     "ran.finished": "All planned epochs were trained.",
     "ran.unfinished": "Not all planned epochs were trained yet.",
@@ -180,7 +181,6 @@ TEXT: dict[str, str] = {
     "trend.note.adv_std": "Near 0 would mean that groups carry no signal.",
     "trend.note.entropy": "How much it still explores.",
     "trend.note.frac_reward_zero_std": "Groups whose rewards are all alike teach nothing.",
-    "chart.x": "epoch",
     "chart.seed": "seed {seed}",
     "chart.point": "{series}, epoch {x}: {y}",
     "chart.best": "best",
@@ -202,15 +202,15 @@ TEXT: dict[str, str] = {
     "({low:+.1f} to {high:+.1f}, p {p}).",
     "contrast.below_at_shots": "At {shots} {shots:shot|shots} {a} is below {b}: {difference:+.1f} points ("
     "{low:+.1f} to {high:+.1f}, p {p}).",
-    "order.better": "The order it chose matters: the same demonstrations in reverse cost {difference:.1f} points "
-    "({low:+.1f} to {high:+.1f}, p {p}).",
+    "order.better": "The order of the demonstrations matters: the same ones in reverse cost {difference:.1f} "
+    "points ({low:+.1f} to {high:+.1f}, p {p}).",
     "order.worse": "The same demonstrations in reverse would be better, by {reverse:.1f} points ({low:+.1f} to "
     "{high:+.1f}, p {p}, this order minus the reverse).",
-    "order.open": "Whether the order it chose matters stays open: this order minus its reverse is {difference:+.1f} "
-    "points ({low:+.1f} to {high:+.1f}, p {p}).",
-    "headroom.large": "It reaches {share:.0f} % of the {headroom:.1f} points between the best free selector "
+    "order.open": "Whether the order of the demonstrations matters stays open: this order minus its reverse is "
+    "{difference:+.1f} points ({low:+.1f} to {high:+.1f}, p {p}).",
+    "headroom.large": "{policy} reaches {share:.0f} % of the {headroom:.1f} points between the best free selector "
     "and the oracle.",
-    "headroom.small": "It reaches {share:.0f} % of the {headroom:.1f} points between the best free selector "
+    "headroom.small": "{policy} reaches {share:.0f} % of the {headroom:.1f} points between the best free selector "
     "and the oracle; {left:.1f} points are left.",
     "headroom.none": "Between the best free selector and the oracle lie {headroom:.1f} points, and training gains none "
     "of them ({gain:+.1f}); {left:.1f} points separate it from the oracle.",
@@ -276,6 +276,7 @@ TEXT: dict[str, str] = {
     "{size} (chance: {chance:.0f} %).",
     "pointing.bar": "ranks {low} to {high}: {count} ({share:.1f} %)",
     "pointing.chance": "chance",
+    "pointing.charts": "Charts of the ranks",
     # Cost
     "cost.none": "No stage has finished yet.",
     "cost.intro": "A completion is paid for once: whatever needs it later takes it from the store.",

@@ -51,6 +51,7 @@ TEXT: dict[str, str] = {
     "tile.interval": "{low:.1f} 至 {high:.1f}",
     "tile.interval_signed": "{low:+.1f} 至 {high:+.1f}",
     "tile.interval_open": "{low:+.1f} 至 {high:+.1f}：没有明显差别",
+    "tile.value": "{accuracy:.1f} %",
     # 训练完成情况
     "ran.finished": "计划的 epoch 已全部完成。",
     "ran.unfinished": "计划的 epoch 尚未全部完成。",
@@ -168,7 +169,6 @@ TEXT: dict[str, str] = {
     "trend.note.adv_std": "若接近 0，则说明各组没有信号。",
     "trend.note.entropy": "即策略仍在探索的程度。",
     "trend.note.frac_reward_zero_std": "组内 reward 全部相同的组学不到任何东西。",
-    "chart.x": "epoch",
     "chart.seed": "种子 {seed}",
     "chart.point": "{series}，epoch {x}：{y}",
     "chart.best": "最优",
@@ -199,9 +199,10 @@ TEXT: dict[str, str] = {
     "p {p}）。",
     "order.open": "策略选定的顺序是否有意义尚无定论：所选顺序减逆序为 {difference:+.1f} 个百分点（{low:+.1f} 至 "
     "{high:+.1f}，p {p}）。",
-    "headroom.large": "从最好的免训练方法到 Oracle 共有 {headroom:.1f} 个百分点的空间，已实现其中的 {share:.0f} %。",
-    "headroom.small": "从最好的免训练方法到 Oracle 共有 {headroom:.1f} 个百分点的空间，只实现了其中的 {share:.0f} %，"
-    "尚余 {left:.1f} 个百分点。",
+    "headroom.large": "从最好的免训练方法到 Oracle 共有 {headroom:.1f} 个百分点的空间，{policy} 已实现其中的 "
+    "{share:.0f} %。",
+    "headroom.small": "从最好的免训练方法到 Oracle 共有 {headroom:.1f} 个百分点的空间，{policy} 只实现了其中的 "
+    "{share:.0f} %，尚余 {left:.1f} 个百分点。",
     "headroom.none": "从最好的免训练方法到 Oracle 共有 {headroom:.1f} 个百分点的空间，训练没有从中得到任何收益"
     "（{gain:+.1f}），离 Oracle 还差 {left:.1f} 个百分点。",
     "headroom.open": "从最好的免训练方法到 Oracle 共有 {headroom:.1f} 个百分点的空间；"
@@ -260,6 +261,7 @@ TEXT: dict[str, str] = {
     "（随机水平 {chance:.0f} %）。",
     "pointing.bar": "第 {low} 至 {high} 名：{count} 个（{share:.1f} %）",
     "pointing.chance": "随机水平",
+    "pointing.charts": "名次图",
     # 开销
     "cost.none": "尚无已完成的环节。",
     "cost.intro": "每个回答只付费一次，之后再用到时直接取自存储。",

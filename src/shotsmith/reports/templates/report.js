@@ -3,8 +3,10 @@ const filter = document.getElementById("filter");
 if (filter) {
   const rows = [...document.querySelectorAll("[data-change]")];
   const count = document.getElementById("visible");
+  const more = document.getElementById("more");
   const apply = () => {
     const wanted = filter.querySelector("input:checked").value;
+    if (more && wanted !== "all") more.open = true;
     for (const row of rows) row.hidden = wanted !== "all" && row.dataset.change !== wanted;
     count.textContent = count.dataset.text.replace("{count}", rows.filter((row) => !row.hidden).length);
   };
@@ -50,3 +52,48 @@ for (const chart of document.querySelectorAll("svg.chart")) {
   });
 }
 for (const hint of document.querySelectorAll(".hint")) hint.hidden = false;
+
+// Commands: copied by a button, also where a page opened from a file may not use the clipboard.
+const selectAndCopy = (code) => {
+  const range = document.createRange();
+  range.selectNodeContents(code);
+  getSelection().removeAllRanges();
+  getSelection().addRange(range);
+  return document.execCommand("copy");
+};
+for (const button of document.querySelectorAll("button.copy")) {
+  const code = button.parentElement.querySelector("code");
+  const name = button.textContent;
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    let copied = true;
+    try {
+      await navigator.clipboard.writeText(code.textContent);
+    } catch {
+      copied = selectAndCopy(code);
+    }
+    if (!copied) return;
+    button.textContent = button.dataset.copied;
+    setTimeout(() => (button.textContent = name), 2000);
+  });
+}
+
+// Tables wider than the screen say so.
+const tellSideways = () => {
+  for (const box of document.querySelectorAll(".scroll")) {
+    box.nextElementSibling.hidden = box.scrollWidth <= box.clientWidth + 1;
+  }
+};
+addEventListener("resize", tellSideways);
+document.addEventListener("toggle", tellSideways, true);
+tellSideways();
+
+// A link to a folded section unfolds it; so does printing.
+const unfold = (section) => section?.querySelector("details.fold")?.setAttribute("open", "");
+const unfoldTarget = () => location.hash && unfold(document.getElementById(location.hash.slice(1)));
+addEventListener("hashchange", unfoldTarget);
+for (const link of document.querySelectorAll("nav a")) {
+  link.addEventListener("click", () => unfold(document.getElementById(link.hash.slice(1))));
+}
+addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((box) => (box.open = true)));
+unfoldTarget();

@@ -29,7 +29,7 @@ def html(content: Content) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"data_url": data_url, "svg": Markup, "tally": tally}
+    environment.filters |= {"data_url": data_url, "svg": Markup, "tally": tally, "interval_apart": interval_apart}
     facts, language, data = content.facts, content.language, content.data
     shown = facts.test
     few = tables.columns(facts, tables.EPOCH_COLUMNS if facts.is_log else tables.FEW_COLUMNS)
@@ -62,6 +62,14 @@ def html(content: Content) -> str:
 def tally(answers: tuple[str, ...]) -> list[tuple[str, int]]:
     """Distinct answers with their counts, the most frequent first."""
     return Counter(answers).most_common()
+
+
+def interval_apart(cell: str) -> Markup | str:
+    """A cell with its interval in an element of its own, which a narrow page puts below the figure."""
+    if not cell.endswith("]") or " [" not in cell:
+        return cell
+    value, interval = cell.split(" [", 1)
+    return Markup('{} <span class="within">[{}</span>').format(value, interval)
 
 
 def _contrasts(content: Content) -> Forest | None:

@@ -77,7 +77,12 @@ def _use(facts: Facts, form: Literal["verdict.use", "alternative"]) -> Iterator[
     there = facts.accuracy(free, facts.best_free_shots or "mean")
     if free is None or there is None:
         return
-    values = {"free": free, "best": there["accuracy"], "shots": facts.best_free_shots}
+    values = {"free": free, "best": there["accuracy"], "shots": facts.best_free_shots, "policy": facts.trained}
+    if form == "alternative":
+        beside = facts.accuracy(facts.trained, facts.best_free_shots or "mean")
+        if beside is None:
+            return
+        values["there"] = beside["accuracy"]
     kind = {"zero_shot": "zero_shot", MAJORITY_VOTE: "vote"}.get(free.removesuffix(AT_BANK), "other")
     ending = {"verdict.use": "" if kind == "other" else f"_{kind}", "alternative": f".{kind}"}[form]
     yield Statement(form + ending, values)

@@ -91,6 +91,9 @@ def _previews(found: Facts, data: ReportData, language: Language) -> Iterator[tu
             values = {key: rows[0][key] for key in ("epoch", "phase", "seed")}
             said = language.say("summary.best", criterion=criterion, value=rows[0][criterion], **values)
             yield "checkpoints", said
+    if trend := next(iter(found.trends.values()), None):
+        values = {"column": trend.column, "first": trend.first, "last": trend.last}
+        yield "trends", language.say("trends.preview", **values)
     if not found.is_log:
         done, planned = (sum(getattr(phase, name) or 0 for phase in found.phases) for name in ("done", "planned"))
         yield "ran", language.say("summary.epochs", done=done, planned=planned, seeds=len(found.recipe["seeds"]))

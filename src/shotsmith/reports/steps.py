@@ -29,6 +29,7 @@ def next_steps(facts: Facts, findings: Collection[Finding] = ()) -> list[Step]:
     """What to do now, most pressing first; the commands can be pasted as they are."""
     return [
         *_finish(facts),
+        *_use(facts),
         *_ask(facts, findings),
         *_remedies(facts, findings),
         *_change(facts, findings),
@@ -46,6 +47,12 @@ def _finish(facts: Facts) -> Iterator[Step]:
         yield Step(Statement("next.train", {}), again)
     elif not facts.test and "evaluate" not in facts.left_out:
         yield Step(Statement("next.evaluate", {}), f"shotsmith evaluate {shlex.quote(facts.folder)}")
+
+
+def _use(facts: Facts) -> Iterator[Step]:
+    """A policy that beats what is free is there to be used."""
+    if facts.is_better and not facts.unfinished:
+        yield Step(Statement("next.use", {}), f"shotsmith serve {shlex.quote(facts.folder)}")
 
 
 def _ask(facts: Facts, findings: Collection[Finding]) -> Iterator[Step]:

@@ -169,6 +169,7 @@ TEXT: dict[str, str] = {
     "trends.none": "There is no epoch to show a trend.",
     "trends.intro": "{phase}, mean over seeds {seeds}.",
     "trends.intro_one": "{phase}, seed {seeds}.",
+    "trends.preview": "{column}: {first:.4g} at first, {last:.4g} at last.",
     "trend.one": "{column}: {first:.4g}, in a single epoch.",
     "trend.rose": "{column} rose from {first:.4g} to {last:.4g}.",
     "trend.fell": "{column} fell from {first:.4g} to {last:.4g}.",
@@ -187,7 +188,8 @@ TEXT: dict[str, str] = {
     "chart.hint": "Point at a chart to read its values, or focus it and press the arrow keys.",
     # Diagnosis
     "diagnosis.clean": "The diagnosis found nothing to remark on.",
-    "diagnosis.tally": "The diagnosis found faults: {fault}, warnings: {warning}, notes: {note}.",
+    "diagnosis.tally": "The diagnosis found {fault} {fault:fault|faults}, {warning} {warning:warning|warnings} "
+    "and {note} {note:note|notes}.",
     "diagnosis.meaning": "What it means",
     "diagnosis.advice": "What to do",
     # Strengths and weaknesses
@@ -232,6 +234,7 @@ TEXT: dict[str, str] = {
     "next.show": "Read every figure of this run as JSON.",
     "next.tensorboard": "Look at the curves, step by step.",
     "next.recipe": "RECIPE.yaml stands for the recipe of your run.",
+    "next.use": "Use the trained selector over HTTP; from Python, shotsmith.load takes the same folder.",
     # Summary
     "summary.epochs": "{done} of {planned} planned {planned:epoch|epochs} were trained (number of seeds: {seeds}).",
     "summary.best": "The best epoch by {criterion} is epoch {epoch} of {phase}, seed {seed}: {value:.4g}.",
@@ -272,8 +275,8 @@ TEXT: dict[str, str] = {
     "chosen demonstration lies in each band of ranks. The dashed line is where a policy that ignored similarity would "
     "lie.",
     "pointing.chart": "Chosen demonstrations by rank of {measure}",
-    "pointing.sentence": "By {measure}: {top:.0f} % of the chosen demonstrations are among the {band} most similar of "
-    "{size} (chance: {chance:.0f} %).",
+    "pointing.sentence": "By {measure}: {top:.0f} % of the chosen demonstrations are among the {band:,} most "
+    "similar of {size:,} (chance: {chance:.0f} %).",
     "pointing.bar": "ranks {low} to {high}: {count} ({share:.1f} %)",
     "pointing.chance": "chance",
     "pointing.charts": "Charts of the ranks",
@@ -287,10 +290,12 @@ TEXT: dict[str, str] = {
     "cost.total": "Total",
     "environment.line": "Python {python}, {platform}, {cpus} {cpus:CPU|CPUs}.",
     "environment.commit": "Commit {commit}.",
-    "alternative.other": "Without a trained selector, use {free} with {shots} {shots:shot|shots}: {best:.1f} %.",
-    "alternative.zero_shot": "Without a trained selector, show no demonstrations ({free}): {best:.1f} %.",
-    "alternative.vote": "Without a trained selector, use {free} over {shots} {shots:shot|shots}, which does not "
-    "ask the VLM: {best:.1f} %.",
+    "alternative.other": "The best alternative without training is {free} with {shots} {shots:shot|shots}: "
+    "{best:.1f} %, where {policy} reaches {there:.1f} %.",
+    "alternative.zero_shot": "The best alternative without training is to show no demonstrations ({free}): "
+    "{best:.1f} %.",
+    "alternative.vote": "The best alternative without training is {free} over {shots} {shots:shot|shots}, which "
+    "does not ask the VLM: {best:.1f} %, where {policy} reaches {there:.1f} %.",
     "line.better": "{policy} {accuracy:.1f} % beats the best free selector ({free}, {of_free:.1f} %) by "
     "{difference:.1f} points [{low:.1f}, {high:.1f}], mean over shots.",
     "line.worse": "{policy} {accuracy:.1f} % does not beat the best free selector ({free}, {of_free:.1f} %): "

@@ -159,6 +159,7 @@ TEXT: dict[str, str] = {
     "trends.none": "尚无 epoch 可供分析。",
     "trends.intro": "{phase} 阶段，种子 {seeds} 的平均。",
     "trends.intro_one": "{phase} 阶段，种子 {seeds}。",
+    "trends.preview": "{column}：起初 {first:.4g}，最后 {last:.4g}。",
     "trend.one": "{column}：仅有一个 epoch，为 {first:.4g}。",
     "trend.rose": "{column} 从 {first:.4g} 升至 {last:.4g}。",
     "trend.fell": "{column} 从 {first:.4g} 降至 {last:.4g}。",
@@ -221,6 +222,7 @@ TEXT: dict[str, str] = {
     "next.show": "以 JSON 形式读取本次训练的全部数值。",
     "next.tensorboard": "逐步查看训练曲线。",
     "next.recipe": "RECIPE.yaml 指您自己的配置文件。",
+    "next.use": "通过 HTTP 使用训练所得的选择器；在 Python 中用 shotsmith.load 读取同一文件夹。",
     # 总结
     "summary.epochs": "计划 {planned} 个 epoch，已完成 {done} 个（种子数：{seeds}）。",
     "summary.best": "按 {criterion}，最优 epoch 为 {phase} 的 epoch {epoch}（种子 {seed}）：{value:.4g}。",
@@ -257,8 +259,8 @@ TEXT: dict[str, str] = {
     "pointing.intro": "每个 query 可用的示例按与它的相似度排名；柱高为所选示例落在各名次区间的比例。"
     "虚线是完全不看相似度的策略应有的水平。",
     "pointing.chart": "所选示例的{measure}名次",
-    "pointing.sentence": "按{measure}：{top:.0f} % 的所选示例位于 {size} 个候选中最相似的 {band} 个之内"
-    "（随机水平 {chance:.0f} %）。",
+    "pointing.sentence": "按{measure}：{top:.0f} % 的所选示例位于 {size:,} 个候选中最相似的 {band:,} 个之内（随机"
+    "水平 {chance:.0f} %）。",
     "pointing.bar": "第 {low} 至 {high} 名：{count} 个（{share:.1f} %）",
     "pointing.chance": "随机水平",
     "pointing.charts": "名次图",
@@ -272,9 +274,10 @@ TEXT: dict[str, str] = {
     "cost.total": "合计",
     "environment.line": "Python {python}，{platform}，{cpus} 个 CPU。",
     "environment.commit": "Commit {commit}。",
-    "alternative.other": "若不使用训练所得的选择器，最好的选择是{free}（{shots}-shot）：{best:.1f} %。",
-    "alternative.zero_shot": "若不使用训练所得的选择器，最好不展示任何示例（{free}）：{best:.1f} %。",
-    "alternative.vote": "若不使用训练所得的选择器，最好的选择是{free}（{shots} 个示例），无需调用 VLM：{best:.1f} %。",
+    "alternative.other": "不训练时最好的选择是{free}（{shots}-shot）：{best:.1f} %，此时 {policy} 为 {there:.1f} %。",
+    "alternative.zero_shot": "不训练时最好的选择是不展示任何示例（{free}）：{best:.1f} %。",
+    "alternative.vote": "不训练时最好的选择是{free}（{shots} 个示例），无需调用 VLM：{best:.1f} %，此时 {policy} "
+    "为 {there:.1f} %。",
     "line.better": "{policy} {accuracy:.1f} %，比最好的免训练方法（{free}，{of_free:.1f} %）高 {difference:.1f} "
     "个百分点 [{low:.1f}, {high:.1f}]，为各 shot 数的平均。",
     "line.worse": "{policy} {accuracy:.1f} %，不如最好的免训练方法（{free}，{of_free:.1f} %）：{difference:+.1f} "

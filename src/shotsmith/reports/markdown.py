@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 
 import jinja2
 
-from shotsmith.reports.content import Content
+from shotsmith.reports.content import FOLDED, Content
 from shotsmith.reports.tables import Table
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>#|~])")
@@ -22,8 +23,10 @@ def markdown(content: Content) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"plain": plain, "table": table}
-    text = environment.get_template("report.md.j2").render(c=content, data=content.data, t=content.language)
+    environment.filters |= {"plain": plain, "table": table, "plain_table": plain_table}
+    template = environment.get_template("report.md.j2")
+    folded = FOLDED if content.test else ()
+    text = template.render(c=content, data=content.data, t=content.language, folded=folded)
     return re.sub(r"\n{3,}", "\n\n", text)
 
 
@@ -34,16 +37,25 @@ def plain(text: str) -> str:
 
 def table(value: Table) -> str:
     """A pipe table; rows that stand out are bold."""
+    return _table(value, _cell)
+
+
+def plain_table(value: Table) -> str:
+    """The same where the first column holds text of others."""
+    return _table(value, plain)
+
+
+def _table(value: Table, first: Callable[[str], str]) -> str:
     rules = (":---" if place in value.text_columns else "---:" for place in range(len(value.headings)))
-    rows = [_row(value.headings), "| " + " | ".join(rules) + " |"]
-    for place, cells in enumerate(value.rows):
-        strong = place in value.strong
-        rows.append(_row(tuple(f"**{cell}**" if strong else cell for cell in cells), escape=not strong))
-    return "\n".join(rows)
+    lines = [_row([_cell(heading) for heading in value.headings]), "| " + " | ".join(rules) + " |"]
+    for place, (name, *cells) in enumerate(value.rows):
+        written = [first(name), *(_cell(cell) for cell in cells)]
+        lines.append(_row([f"**{cell}**" for cell in written] if place in value.strong else written))
+    return "\n".join(lines)
 
 
-def _row(cells: tuple[str, ...], escape: bool = True) -> str:
-    return "| " + " | ".join(_cell(cell) if escape else cell for cell in cells) + " |"
+def _row(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
 
 
 def _cell(text: str) -> str:

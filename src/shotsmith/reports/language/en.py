@@ -302,15 +302,16 @@ TEXT: dict[str, str] = {
     "{difference:+.1f} points [{low:+.1f}, {high:+.1f}], mean over shots. Training did not pay.",
     "line.open": "{policy} {accuracy:.1f} % does not beat the best free selector ({free}, {of_free:.1f} %): "
     "{difference:+.1f} points [{low:+.1f}, {high:+.1f}], mean over shots. No clear difference.",
-    "kinds.intro": "Accuracy in percent of {free} (hollow) and {policy} (filled), mean over shots, by the kind of "
-    "question that the data give; the largest gain first. Brackets hold the interval of the difference, which is "
-    "wide where queries are few.",
+    "kinds.intro": "Accuracy in percent of {free} and {policy}, mean over shots, by the kind of question that the"
+    " data give; the largest gain first. Brackets hold the interval of the difference, which is wide where "
+    "queries are few.",
     "kinds.queries": "{n} {n:query|queries}",
     "kinds.column.kind": "Kind of question",
     "kinds.column.n": "Queries",
     "kinds.column.difference": "Difference",
     "kinds.column.oracle": "Oracle",
     "kinds.none": "The answers are not told apart by kind of question.",
+    "kinds.legend": "Hollow: {free}. Filled: {policy}.",
     "shown_most.intro": "At {shots} {shots:shot|shots} {policy} shows {distinct:,} of the {bank:,} examples of "
     "the bank to {queries:,} test {queries:query|queries}. Most often it shows:",
     "shown_most.count": "{count:,} {count:query|queries} ({share:.1f} %)",
@@ -319,4 +320,5 @@ TEXT: dict[str, str] = {
     "page.copy": "Copy",
     "page.copied": "Copied",
     "page.sideways": "Scroll sideways for more columns.",
+    "page.unfold": "Show",
 }

@@ -284,14 +284,15 @@ TEXT: dict[str, str] = {
     "个百分点 [{low:+.1f}, {high:+.1f}]，为各 shot 数的平均。训练没有带来收益。",
     "line.open": "{policy} {accuracy:.1f} %，未胜过最好的免训练方法（{free}，{of_free:.1f} %）：{difference:+.1f} "
     "个百分点 [{low:+.1f}, {high:+.1f}]，为各 shot 数的平均。没有明显差别。",
-    "kinds.intro": "按数据给出的问题类型列出{free}（空心）与 {policy}（实心）的准确率（%，各 shot 数平均），提升"
-    "最大者在前。方括号内为差异的区间，query 少时较宽。",
+    "kinds.intro": "按数据给出的问题类型列出{free}与 {policy} 的准确率（%，各 shot 数平均），提升最大者在前。方括"
+    "号内为差异的区间，query 少时较宽。",
     "kinds.queries": "{n} 个 query",
     "kinds.column.kind": "问题类型",
     "kinds.column.n": "Query 数",
     "kinds.column.difference": "差异",
     "kinds.column.oracle": "Oracle",
     "kinds.none": "回答没有按问题类型区分。",
+    "kinds.legend": "空心：{free}；实心：{policy}。",
     "shown_most.intro": "{shots}-shot 下，{policy} 向 {queries:,} 个测试 query 展示了示例库 {bank:,} 个示例中的 "
     "{distinct:,} 个。展示最多的是：",
     "shown_most.count": "{count:,} 个 query（{share:.1f} %）",
@@ -300,4 +301,5 @@ TEXT: dict[str, str] = {
     "page.copy": "复制",
     "page.copied": "已复制",
     "page.sideways": "左右滑动可查看其余各列。",
+    "page.unfold": "展开",
 }

@@ -74,9 +74,9 @@ def _remarks(runs: Mapping[str, Run], results: Mapping[str, Sequence[Result]]) -
     """A line for each run whose training gained nothing over what is free, or whose answers tell nothing of selectors:
     a difference between two such runs is not worth much."""
     from shotsmith.evaluation.unresponsive import nothing_right, sole_answer
-    from shotsmith.reports.overview import headline
     from shotsmith.reports.facts import facts
     from shotsmith.reports.language import LANGUAGES
+    from shotsmith.reports.overview import headline
     from shotsmith.runs import show
 
     for name, run in runs.items():
@@ -124,10 +124,10 @@ def comparison_table(found: Comparison, width: int) -> Table:
     """One row per difference; a narrow terminal does without the uncorrected p and the counts."""
     from rich.table import Table
 
-    from shotsmith.reports.numbers import p_value
+    from shotsmith.reports.numbers import counted, p_value
 
     wide = width >= _WIDE
-    title = f"Differences to {found.base} in points, over {found.queries} test queries"
+    title = f"Differences to {found.base} in points, over {counted(found.queries, 'test query', 'test queries')}"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2 if wide else 1, 0, 0))
     table.add_column("Run", overflow="fold")
     counts = ("p alone", "Queries", "Seeds") if wide else ()

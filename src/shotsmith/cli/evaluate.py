@@ -84,6 +84,7 @@ def _print_tables(tables: Mapping[str, Any], failed: FailedPrompts | None) -> No
     from shotsmith.cli.console import Console
     from shotsmith.cli.tables import contrasts_table, print_failed, results_table
     from shotsmith.evaluation.served import told
+    from shotsmith.reports.numbers import counted
 
     console = Console()
     console.print(results_table(tables["test"], console.width))
@@ -92,18 +93,19 @@ def _print_tables(tables: Mapping[str, Any], failed: FailedPrompts | None) -> No
     if "log" in tables:
         console.print(f"Of the log, {told(tables['log'])}.", highlight=False)
     if excluded := len(tables["excluded"]):
-        console.print(f"{excluded} selections are missing or have no answer; their queries are left out.")
+        missing = counted(excluded, "selection is", "selections are")
+        console.print(f"{missing} missing or without an answer; their queries are left out.")
     print_failed(failed, console)
 
 
 def _print_evaluation(shown: dict[str, Any], failed: FailedPrompts | None) -> None:
     from shotsmith.cli.console import Console
-    from shotsmith.cli.tables import contrasts_table, print_failed, print_results, print_verdict
+    from shotsmith.cli.tables import contrasts_table, mean_contrasts, print_failed, print_results, print_verdict
 
     console = Console()
     print_results(shown, console)
     if shown["contrasts"]:
-        console.print(contrasts_table(shown["contrasts"]))
+        console.print(contrasts_table(mean_contrasts(shown["contrasts"])))
     if (looks := len(shown["evaluations"])) > 1:
         console.print(
             f"The test queries were looked at {looks} times, with other policies each time: whoever chooses "

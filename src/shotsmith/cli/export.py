@@ -55,8 +55,9 @@ def export(
         print_json(told)
     elif not quiet:
         from shotsmith.cli.console import Console
+        from shotsmith.reports.numbers import counted
 
         Console(markup=False, highlight=False, soft_wrap=True).print(
-            f"{folder}: the selector {selector.name} and {len(selector)} examples, {len(files)} files, "
+            f"{folder}: the selector {selector.name} and {counted(len(selector), 'example')}, {counted(len(files), 'file')}, "
             f"{size / 1e6:.1f} MB"
         )

@@ -78,9 +78,13 @@ def sentence(found: Headroom) -> str:
 def _print(found: Headroom, failed: FailedPrompts | None) -> None:
     from shotsmith.cli.console import Console
     from shotsmith.cli.tables import print_failed, results_table
+    from shotsmith.reports.numbers import counted
 
     console = Console()
     console.print(results_table(found.rows, console.width))
-    console.print(f"{found.queries} validation queries; the oracle looks at the answers", highlight=False)
+    console.print(
+        f"{counted(found.queries, 'validation query', 'validation queries')}; the oracle looks at the answers",
+        highlight=False,
+    )
     print_failed(failed, console)
     console.print(sentence(found), highlight=False, markup=False, soft_wrap=True)

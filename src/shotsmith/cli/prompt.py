@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shotsmith.cli.options import Json, Overrides, print_json
+from shotsmith.reports.numbers import counted
 
 if TYPE_CHECKING:
     from shotsmith.recipe import Recipe
@@ -84,7 +85,9 @@ def _print(told: dict[str, Any]) -> None:
     say(told["text"])
     say("")
     bound = f"; the VLM's context holds {told['most_tokens']} with an answer" if told["most_tokens"] else ""
-    say(f"{told['tokens']} tokens, of which {sum(image['tokens'] for image in told['images'])} are of images{bound}")
+    say(
+        f"{counted(told['tokens'], 'token')}, of which {sum(image['tokens'] for image in told['images'])} are of images{bound}"
+    )
     table = Table("image", "size", "grid", "tokens", box=None, pad_edge=False, header_style="bold")
     for image in told["images"]:
         grid = " x ".join(map(str, image["grid"])) if image["grid"] else "-"

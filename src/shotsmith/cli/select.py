@@ -14,6 +14,7 @@ import typer
 from shotsmith.cli.options import Json, print_json
 from shotsmith.cli.selecting import BankFile, Device, Source, ids_of, open_selector, shots_of
 from shotsmith.errors import InputError
+from shotsmith.reports.numbers import counted
 
 if TYPE_CHECKING:
     from shotsmith.library.selection import Selection
@@ -132,8 +133,8 @@ def _print(one: Selection) -> None:
         table.add_row(str(name), f"{score:.3f}", example.question, example.answer)
     if one.ids:
         console.print(table)
-    tokens = "" if one.tokens is None else f", {one.tokens} tokens"
-    console.print(f"{len(one.ids)} demonstrations chosen by {one.chosen_by}{tokens}", soft_wrap=True)
+    tokens = "" if one.tokens is None else f", {counted(one.tokens, 'token')}"
+    console.print(f"{counted(len(one.ids), 'demonstration')} chosen by {one.chosen_by}{tokens}", soft_wrap=True)
     if one.unfamiliar:
         console.print(
             f"The query is unfamiliar: its highest cosine with a training query is {one.familiarity:.2f}. "

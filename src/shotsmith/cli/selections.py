@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from shotsmith.cli.options import Json, Quiet, RunFolder, print_json
+from shotsmith.reports.numbers import counted
 
 
 def selections(
@@ -61,4 +62,4 @@ def selections(
     if as_json:
         print_json(written)
     elif not quiet:
-        Console().print(f"{lines} selections: {out}", highlight=False, soft_wrap=True, markup=False)
+        Console().print(f"{counted(lines, 'selection')}: {out}", highlight=False, soft_wrap=True, markup=False)

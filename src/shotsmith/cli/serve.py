@@ -123,4 +123,6 @@ def _tell(url: str, name: str, examples: int, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps({"url": url, "selector": name, "examples": examples}))
     else:
-        typer.echo(f"{name} with {examples} examples: {url}, API page {url}/docs")
+        from shotsmith.reports.numbers import counted
+
+        typer.echo(f"{name} with {counted(examples, 'example')}: {url}, API page {url}/docs")

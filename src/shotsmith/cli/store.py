@@ -11,6 +11,7 @@ import typer
 import typer.core
 
 from shotsmith.cli.options import Json, Quiet, print_json
+from shotsmith.reports.numbers import counted
 
 if TYPE_CHECKING:
     from shotsmith.completions.store import Store
@@ -58,7 +59,7 @@ def show(place: Place, as_json: Json = False) -> None:
         print_json(found)
         return
     _say(
-        f"{found['store']}: {found['completions']:,} completions ({found['texts']:,} with text"
+        f"{found['store']}: {counted(found['completions'], 'completion')} ({found['texts']:,} with text"
         f"{f', {cut:,} of them cut off at the most tokens' if (cut := found['truncated']) else ''}), "
         f"{found['log_probs']:,} log-probabilities, {found['bytes']:,} bytes"
     )
@@ -81,7 +82,7 @@ def verify(place: Place, as_json: Json = False) -> None:
     if as_json:
         print_json(found)
     else:
-        _say(f"{found['store']}: is sound; {found['completions']:,} completions")
+        _say(f"{found['store']}: is sound; {counted(found['completions'], 'completion')}")
 
 
 @app.command()
@@ -103,7 +104,7 @@ def export(
     if as_json:
         print_json({"store": str(store.path), "out": str(out), "completions": count})
     elif not quiet:
-        _say(f"{out}: {count:,} completions")
+        _say(f"{out}: {counted(count, 'completion')}")
 
 
 @app.command()
@@ -135,7 +136,7 @@ def merge(
         print_json({"into": str(target), "merged": done})
         return
     for one in [] if quiet else done:
-        _say(f"{one['from']}: {one['read']:,} completions read, {one['added']:,} added")
+        _say(f"{one['from']}: {counted(one['read'], 'completion')} read, {one['added']:,} added")
         if one["conflicts"] or one["conflicting_log_probs"]:
             _say(
                 f"  {one['conflicts']:,} other texts and {one['conflicting_log_probs']:,} other log-probabilities were "

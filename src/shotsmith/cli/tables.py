@@ -14,7 +14,7 @@ from shotsmith.completions.summary import FailedPrompts
 from shotsmith.metrics.table import DEFAULT, METRICS
 from shotsmith.reports.facts import SELECTORS, facts, left_out
 from shotsmith.reports.language import LANGUAGES
-from shotsmith.reports.numbers import duration, megabytes, p_value
+from shotsmith.reports.numbers import counted, duration, figure, megabytes, p_value
 
 _WIDE = 90
 """Characters from which every accuracy has room for its interval."""
@@ -36,12 +36,11 @@ def print_results(shown: Mapping[str, Any], console: Console) -> None:
 
 def print_verdict(shown: Mapping[str, Any], console: Console) -> None:
     """The last line: whether training beats the best free selector, and if not, what to use instead."""
-    if shown["test"]:
-        from shotsmith.reports.overview import headline
+    from shotsmith.reports.overview import headline
 
-        found = facts(shown)
-        line = headline(found, LANGUAGES["en"].measured_by(found.metric))
-        console.print(line, style="bold", highlight=False, markup=False, soft_wrap=True)
+    found = facts(shown)
+    line = headline(found, LANGUAGES["en"].measured_by(found.metric))
+    console.print(line, style="bold", highlight=False, markup=False, soft_wrap=True)
 
 
 def print_failed(failed: FailedPrompts | None, console: Console) -> None:
@@ -81,9 +80,8 @@ def stopping_lines(test: Iterable[Mapping[str, Any]]) -> list[str]:
         if row["metric"] == rows[0]["metric"] and row["shots"] != "mean" and row["selector"] != "zero_shot":
             fewer.setdefault(row["selector"], {})[row["shots"]] = row.get("demonstrations", row["shots"])
     return [
-        f"{name} shows "
-        + ", ".join(f"{number:.2f} of {shots}" for shots, number in sorted(shown.items()))
-        + " demonstrations"
+        f"Demonstrations that {name} shows on average: "
+        + ", ".join(f"{number:.1f} of {shots}" for shots, number in sorted(shown.items()))
         for name, shown in fewer.items()
         if any(number < shots for shots, number in shown.items())
     ]
@@ -131,6 +129,22 @@ def print_best(epochs: Sequence[Mapping[str, Any]], heading: str, console: Conso
     """Epochs under a heading."""
     console.print(f"\n{heading}", style="bold")
     console.print(epoch_table(epochs, console.width) if epochs else "no epoch has this figure yet")
+
+
+def best_lines(shown: Mapping[str, Any]) -> list[str]:
+    """How many epochs there are, and the best of them, one line per criterion that has one."""
+    trained = counted(len(shown["epochs"]), "epoch")
+    return [
+        f"{trained}; the best by {criterion.replace('_', ' ')} is epoch {row['epoch']} of {row['phase']}, "
+        f"seed {row['seed']}: {figure(row[criterion])}"
+        for criterion, row in shown["best"].items()
+        if row
+    ]
+
+
+def mean_contrasts(contrasts: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The means over the numbers of shots; all where there is no mean."""
+    return [row for row in contrasts if row["shots"] == "mean"] or list(contrasts)
 
 
 def contrasts_table(contrasts: Iterable[Mapping[str, Any]]) -> Table:

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from shotsmith.cli.console import Console
 from shotsmith.progress import Advance, Progress, Silent
-from shotsmith.reports.numbers import duration, figure
+from shotsmith.reports.numbers import duration, figure, figures
 from shotsmith.runs.showing import columns
 from shotsmith.visible import visible
 
@@ -146,9 +146,9 @@ def epoch_table(epochs: Sequence[Mapping[str, object]], width: int) -> Table:
     kept = _fitting(width, several_seeds=len({epoch["seed"] for epoch in epochs}) > 1)
     for heading, key, _ in kept:
         table.add_column(heading, justify="left" if key == "phase" else "right", no_wrap=True)
-    for epoch in epochs:
-        row = columns(dict(epoch))
-        table.add_row(*(figure(row[key]) for _, key, _ in kept))
+    rows = [columns(dict(epoch)) for epoch in epochs]
+    for cells in zip(*(figures(row[key] for row in rows) for _, key, _ in kept), strict=True):
+        table.add_row(*cells)
     return table
 
 

@@ -88,7 +88,8 @@ class FailedPrompts:
     def __str__(self) -> str:
         often = "" if self.times >= self.failed else f", {self.times:,} of them"
         advice = f" ({self.advice})" if self.advice else ""
-        return f"{self.failed:,} of {self.asked:,} prompts failed{often}: {self.reason}{advice}"
+        prompts = "prompt" if self.asked == 1 else "prompts"
+        return f"{self.failed:,} of {self.asked:,} {prompts} failed{often}: {self.reason}{advice}"
 
     def as_json(self) -> dict[str, Any]:
         """Return the fields by name."""

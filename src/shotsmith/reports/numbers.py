@@ -38,6 +38,11 @@ def _written(value: object, decimals: int) -> str:
     return f"{value:.{decimals}f}" if abs(value) < _HUGE else f"{value:.1e}"
 
 
+def counted(number: int, one: str, several: str | None = None) -> str:
+    """A number with what it counts: 1 query, 1,200 queries."""
+    return f"{number:,} {one if number == 1 else several or f'{one}s'}"
+
+
 def duration(seconds: float) -> str:
     """3 s, 2 min 5 s, 1 h 2 min."""
     whole = round(seconds)

@@ -116,14 +116,13 @@ def test_the_last_line_compares_with_the_best_free_selector(
 ) -> None:
     call("run", recipe)
     *_, last = call(*arguments).stdout.splitlines()
-    assert last.startswith("GRPO reaches an accuracy of 61.5 %") and "21.2 points more than Random" in last
+    assert last.startswith("grpo 61.5 % beats the best free selector (random, 40.2 %) by 21.2 points [")
     CONTRASTS[0].update(low=-9)
     try:
         call("evaluate", "runs/small")
         *_, last = call(*arguments).stdout.splitlines()
-        assert last.startswith("No clear difference") and last.endswith(
-            "Use Random: 40.2 % (1-shot), without training."
-        )
+        assert last.startswith("grpo 61.5 % does not beat the best free selector (random, 40.2 %): +21.2 points [")
+        assert last.endswith("No clear difference. Use random with 1 shot, without training: 40.2 %.")
     finally:
         CONTRASTS[0].update(low=9)
 
@@ -150,7 +149,7 @@ def test_late_verbs_redo_one_stage_under_the_lock(experiment: Experiment, recipe
     experiment.asked.clear()
     result = call(verb, "runs/small")
     assert (result.exit_code, experiment.asked) == (0, [verb])
-    assert {"rank": "0.50000", "evaluate": "+21.2"}[verb] in result.stdout
+    assert {"rank": "0.500", "evaluate": "+21.2"}[verb] in result.stdout
     with Run.open(Path("runs/small")).lock():
         held = call(verb, "runs/small")
     assert held.exit_code == 1 and "in use by another process" in held.stderr
@@ -180,11 +179,22 @@ def test_quiet_is_silent(experiment: Experiment, recipe: Path) -> None:
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
 
 
-def test_show_prints_stages_epochs_best_and_results(experiment: Experiment, recipe: Path) -> None:
+def test_show_prints_results_first_and_every_epoch_on_request(experiment: Experiment, recipe: Path) -> None:
     call("run", recipe)
     shown = call("show", "runs/small").stdout
-    for part in ("runs/small: done", "evaluate", "Val Reward", "0.50000", "Best epoch by val reward", "61.5", "+21.2"):
-        assert part in shown
+    parts = (
+        "runs/small: done",
+        "61.5",
+        "+21.2",
+        "the best by val reward is epoch 2 of grpo",
+        "evaluate",
+        "grpo 61.5 %",
+    )
+    places = [shown.index(part) for part in parts]
+    assert places == sorted(places) and "Val Reward" not in shown
+    whole = call("show", "runs/small", "--epochs").stdout
+    assert "Val Reward" in whole and "0.500" in whole and "Best epoch by val reward" in whole
+    assert whole.splitlines()[-1] == shown.splitlines()[-1]
 
 
 def test_input_errors_are_one_line_and_exit_2(experiment: Experiment, recipe: Path) -> None:

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from shotsmith.cli.tables import results_table
 from shotsmith.cli.terminal import EPOCH_COLUMNS, Lines, Screen, epoch_table, rate
-from shotsmith.reports.numbers import duration, figure
+from shotsmith.reports.numbers import counted, duration, figure, figures
 
 ROW = {"seed": 0, "phase": "supervised", "epoch": 12, "loss": -0.00042, "kl": 0.03565, "val/reward": 0.51234}
 
@@ -24,7 +24,7 @@ def rendered(table: object, width: int) -> str:
 def test_epochs_fit_the_width_whole(width: int) -> None:
     text = rendered(epoch_table([ROW], width), width)
     assert "…" not in text and len(text.splitlines()) == 2
-    assert "Val Reward" in text and "0.51234" in text and "supervised" in text
+    assert "Val Reward" in text and "0.512" in text and "supervised" in text
 
 
 @pytest.mark.parametrize("width", [60, 80])
@@ -35,7 +35,7 @@ def test_epochs_of_several_seeds_say_whose_they_are_however_narrow(width: int) -
 
 def test_a_wide_terminal_has_every_column_of_the_predecessor() -> None:
     text = rendered(epoch_table([ROW], 130), 130)
-    assert all(heading in text for heading, _, _ in EPOCH_COLUMNS) and "-0.00042" in text
+    assert all(heading in text for heading, _, _ in EPOCH_COLUMNS) and "-0.000420" in text
 
 
 @pytest.mark.parametrize("width", [60, 90])
@@ -74,7 +74,7 @@ def test_a_task_of_a_moment_says_nothing() -> None:
 def test_a_logged_epoch_has_its_figures_and_no_empty_ones() -> None:
     said: list[str] = []
     Lines(said.append).epoch(ROW)
-    assert said == ["seed 0, supervised, epoch 12: train_loss -0.00042, kl 0.03565, val_reward 0.51234"]
+    assert said == ["seed 0, supervised, epoch 12: train_loss -0.000420, kl 0.0357, val_reward 0.512"]
 
 
 @pytest.mark.parametrize("width", [60, 100])
@@ -103,6 +103,9 @@ def test_a_finished_task_leaves_the_screen() -> None:
 
 def test_numbers_read_well() -> None:
     assert [figure(value) for value in (None, 3, 0.0062, 17.3, 1e7)] == ["-", "3", "0.00620", "17.30", "1.0e+07"]
+    assert figures([5.15152, 5.2, None, 0.04]) == ["5.152", "5.200", "-", "0.040"], "a column has the same decimals"
+    assert figures([0.0, 0.00042]) == ["0.000000", "0.000420"] and figure(0.0) == "0"
+    assert [counted(n, "query", "queries") for n in (1, 2, 1200)] == ["1 query", "2 queries", "1,200 queries"]
     assert [rate(speed, "it") for speed in (12.34, 0.25, 0.0)] == ["12.3 it/s", "4.0 s/it", "0.0 it/s"]
     assert [duration(seconds) for seconds in (3.2, 125, 3720)] == ["3 s", "2 min 5 s", "1 h 2 min"]
     assert max(len(figure(-(10.0**power))) for power in range(-5, 9)) <= 9

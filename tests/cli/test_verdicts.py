@@ -75,8 +75,8 @@ def _report(run: Run, language: str) -> str:
 @pytest.mark.parametrize(
     ("share", "verdict", "finding", "chinese"),
     [
-        (0.2, "Training did not pay", "Training did not pay", "训练没有收益"),
-        (0.62, "No clear difference", "Training is not told from what is free", "没有明显差别"),
+        (0.2, "Training did not pay.", "Training did not pay", "训练没有收益"),
+        (0.62, "No clear difference.", "Training is not told from what is free", "没有明显差别"),
     ],
 )
 def test_a_run_that_gained_nothing_is_nowhere_told_to_be_in_order(
@@ -84,22 +84,31 @@ def test_a_run_that_gained_nothing_is_nowhere_told_to_be_in_order(
 ) -> None:
     run = run_of(tmp_path / "mine", share)
     said = said_of(run)
-    assert said["show"].rstrip().splitlines()[-1].startswith(verdict)
-    assert finding in said["diagnose"] and finding in said["report"] and verdict in said["report"]
+    last = said["show"].rstrip().splitlines()[-1]
+    assert last.startswith("grpo ") and "does not beat the best free selector (mixed, " in last
+    assert verdict in last and "Use mixed with " in last
+    assert finding in said["diagnose"] and finding in said["report"] and verdict.rstrip(".") in said["report"]
     assert chinese in said["diagnose zh"] and chinese in said["report zh"]
     for text in said.values():
-        for claim in ("nothing to remark on", "Nothing found", "of the headroom", "It reaches", "已实现", "没有发现"):
+        for claim in (
+            "nothing to remark on",
+            "Nothing found",
+            "of the headroom",
+            "points between the best free selector",
+            "已实现",
+            "没有发现",
+        ):
             assert claim not in text
     other = run_of(tmp_path / "other", 0.9)
     compared = call("compare", other.folder, run.folder)
-    assert f"mine: {verdict}" in compared and "other: " not in compared.split("Detectable")[0]
+    assert f"mine: {last}" in compared and "other: " not in compared.split("Detectable")[0]
     assert "the first is lower: mine: grpo - other: grpo" in compared
 
 
 def test_a_run_that_gained_is_not_told_to_have_lost(tmp_path: Path) -> None:
     said = said_of(run_of(tmp_path / "mine", 0.85))
-    assert "points more than Mixed" in said["show"].splitlines()[-1]
-    assert "Training did not pay" not in said["diagnose"] and "It reaches" in said["report"]
+    assert " beats the best free selector (mixed, " in said["show"].splitlines()[-1]
+    assert "Training did not pay" not in said["diagnose"] and "GRPO reaches" in said["report"]
 
 
 def test_a_run_with_one_answer_to_everything_is_told_to_read_its_prompt_and_nothing_else(tmp_path: Path) -> None:

@@ -15,7 +15,17 @@ import pytest
 from shotsmith.diagnosis.finding import Finding
 from shotsmith.evaluation.compare import ComparedRow, Comparison
 from shotsmith.recipe import parse_recipe
-from shotsmith.reports.data import Against, Attempt, Demonstration, Gallery, GalleryRow, Pointing, ReportData
+from shotsmith.reports.data import (
+    Against,
+    Attempt,
+    Demonstration,
+    Gallery,
+    GalleryRow,
+    Kind,
+    Pointing,
+    ReportData,
+    ShownMost,
+)
 from shotsmith.runs import Run, show
 
 MEANS = {
@@ -121,6 +131,14 @@ def data(run: Run, tmp_path: Path) -> ReportData:
         pointing=(
             Pointing("image_similarity", tuple(round(200 * math.exp(-rank / 14)) + 6 for rank in range(64))),
             Pointing("text_similarity", tuple(round(120 * math.exp(-rank / 30)) + 20 for rank in range(64))),
+        ),
+        kinds=(
+            Kind("origin", 210, 41.0, 76.0, 95.0, 35.0, 30.0, 40.0),
+            Kind("name", 586, 56.0, 68.3, 93.0, 12.3, 8.1, 16.4),
+            Kind("visible", 1, 100.0, 100.0, None, 0.0, None, None),
+        ),
+        shown_most=ShownMost(
+            "grpo", 4, tuple((demonstration(tmp_path / "images", n), 90 - n) for n in range(8)), 310, 5000, 797
         ),
         environment=json.loads(run.environment_file.read_text()),
         failures=3,

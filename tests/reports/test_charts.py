@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shotsmith.reports.charts import Band, Point, Series, bar_chart, line_chart, nice_ticks, spread, whole_ticks
-from shotsmith.reports.curves import accuracy_chart, learning_curves, mean_bars
+from shotsmith.reports.curves import accuracy_chart, learning_curves
 from shotsmith.reports.data import ReportData
 from shotsmith.reports.facts import facts
 from shotsmith.reports.language import LANGUAGES
@@ -52,7 +52,8 @@ def test_names_at_line_ends_never_overlap_and_keep_their_order(wanted: list[floa
 
 
 def chart(series: list[Series], **options: object) -> ElementTree.Element:
-    return ElementTree.fromstring(line_chart(series, name="a <chart>", width=400, **options))  # type: ignore[arg-type]
+    titles = {"x_title": "across", "y_title": "up & down"}
+    return ElementTree.fromstring(line_chart(series, name="a <chart>", width=400, **titles, **options))  # type: ignore[arg-type]
 
 
 def test_higher_values_are_drawn_higher() -> None:
@@ -78,12 +79,15 @@ def test_text_is_escaped_and_the_chart_has_a_name() -> None:
 
 
 def test_no_data_no_chart() -> None:
-    assert line_chart([], name="x", width=100) == "" == line_chart([Series("s", ())], name="x", width=100)
+    for series in ([], [Series("s", ())]):
+        assert line_chart(series, name="x", width=100, x_title="x", y_title="y") == ""
 
 
 def test_bars_are_as_high_as_their_values() -> None:
     bars = [("1-8", 40.0, "forty"), ("9-16", 20.0, "twenty")]
-    svg = ElementTree.fromstring(bar_chart(bars, name="x", width=300, height=200, chance=12.5, chance_name="chance"))
+    names = {"name": "x", "x_title": "rank", "y_title": "share", "chance_name": "chance"}
+    svg = ElementTree.fromstring(bar_chart(bars, width=300, height=200, chance=12.5, **names))
+    assert {"rank", "share"} <= {text.text for text in svg.iter("text")}
     first, second = (float(rect.attrib["height"]) for rect in svg.iter("rect"))
     assert first == pytest.approx(2 * second, abs=0.2)
     assert [title.text for title in svg.iter("title")] == ["forty", "twenty"]
@@ -104,7 +108,7 @@ def test_every_epoch_and_every_accuracy_is_in_the_charts(data: ReportData) -> No
     }
     assert curves["Val Reward"].count("<title>") == len(data.shown["epochs"])
     best = data.shown["best"]["val_reward"]
-    assert f"GRPO, seed {best['seed']}, epoch {best['epoch']}: {best['val_reward']:.5f}, best" in curves["Val Reward"]
+    assert f"GRPO, seed {best['seed']}, epoch {best['epoch']}: {best['val_reward']:.3f}, best" in curves["Val Reward"]
     assert curves["Val Reward"].count('class="ring"') == 1
     svg = accuracy_chart(found, english, 760)
     for row in data.shown["test"]:
@@ -119,12 +123,22 @@ def test_reversed_sequences_are_not_a_selector_of_their_own_in_the_charts(data: 
     found, english = facts(data.shown), LANGUAGES["en"]
     assert "grpo_reversed" in found.test
     assert "reversed" not in accuracy_chart(found, english, 760)
-    assert "GRPO, reversed" not in [bar.selector for bar in mean_bars(found, english)]
 
 
-def test_mean_bars_are_sorted_and_hold_their_intervals(data: ReportData) -> None:
-    bars = mean_bars(facts(data.shown), LANGUAGES["en"])
-    assert [bar.selector for bar in bars][:2] == ["Oracle", "GRPO"]
-    assert all(0 <= bar.low <= bar.at <= bar.high <= 100 for bar in bars)
-    assert [bar.at for bar in bars] == sorted((bar.at for bar in bars), reverse=True)
-    assert [bar.selector for bar in bars if bar.faint] == ["Image-similar", "Text-similar", "Random", "Zero-shot"]
+def test_the_axes_say_what_they_measure(data: ReportData) -> None:
+    found, english = facts(data.shown), LANGUAGES["en"]
+    svg = ElementTree.fromstring(accuracy_chart(found, english, 760))
+    titles = [text.text for text in svg.iter("text") if text.attrib["class"] == "title"]
+    assert titles == ["Shots (demonstrations in the prompt)", "Official VQA accuracy (%)"]
+    for curve in learning_curves(found, english):
+        assert curve.svg.count('class="title"') == 2 and ">Epoch</text>" in curve.svg
+
+
+def test_marks_of_one_number_of_shots_stand_close_together(data: ReportData) -> None:
+    svg = ElementTree.fromstring(accuracy_chart(facts(data.shown), LANGUAGES["en"], 760))
+    ticks = [float(text.attrib["x"]) for text in svg.iter("text") if text.text in ("1", "2", "3", "4")]
+    gap = ticks[1] - ticks[0]
+    marks = [path.attrib["transform"] for path in svg.iter("path") if path.attrib["class"] == "mark"]
+    places = [float(re.findall(r"[\d.]+", mark)[0]) for mark in marks]
+    assert len(places) > 30
+    assert all(min(abs(place - tick) for tick in ticks) <= 0.11 * gap for place in places)

@@ -14,6 +14,7 @@ from shotsmith.reports.data import ReportData
 from shotsmith.reports.facts import facts
 from shotsmith.reports.judgement import judge, verdict
 from shotsmith.reports.language import LANGUAGES, Statement
+from shotsmith.reports.overview import headline
 from shotsmith.reports.steps import next_steps
 
 Shown = dict[str, Any]
@@ -113,11 +114,12 @@ def test_a_run_that_does_not_beat_what_is_free_says_so_first_and_what_to_use(sho
     without_a_gain(shown)
     page = content(ReportData(shown), LANGUAGES["en"])
     at_four = facts(shown).accuracy("mixed", 4)
-    assert page.verdict.startswith("Training did not pay: GRPO reaches") and at_four
-    assert page.verdict.endswith(f"Use Mixed: {at_four['accuracy']:.1f} % (4-shot), without training.")
-    assert page.tiles[0].value == "-9.0" and page.tiles[0].label == "points over Mixed"
+    first = page.overview
+    assert first.verdict.startswith("Training did not pay: on the test queries GRPO is worse than Mixed") and at_four
+    assert first.alternatives == (f"Use Mixed with 4 shots, without training: {at_four['accuracy']:.1f} %.",)
+    assert first.tiles[0].value == "-9.0" and first.tiles[0].label == "points over Mixed"
     assert "headroom.none" in said(shown)[1]
-    everything = " ".join([page.verdict, *page.summary, *page.weaknesses, *(tile.label for tile in page.tiles)])
+    everything = " ".join([first.verdict, *first.notes, *page.weaknesses, *(tile.label for tile in first.tiles)])
     assert "% of the headroom" not in everything and "gains -" not in everything
 
 
@@ -133,8 +135,7 @@ def test_of_a_run_that_gained_nothing_no_share_of_the_headroom_is_told(
     good, bad = said(shown)
     assert not {"headroom.small", "headroom.large"} & (good | bad) and "headroom.open" in bad
     page = content(ReportData(shown), LANGUAGES[language])
-    gains = LANGUAGES[language].say("summary.headroom", headroom=found.headroom, gain=found.gain, policy="grpo")
-    assert gains not in page.summary
+    assert not any("%" in sentence for sentence in page.strengths)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -145,7 +146,7 @@ def test_answers_that_tell_nothing_of_selectors_are_the_first_thing_said(
     shown: Shown, language: str, told: dict[str, object], key: str
 ) -> None:
     page = content(ReportData(shown | told), LANGUAGES[language])
-    assert page.verdict == LANGUAGES[language].say(f"verdict.{key}", text="yes")
+    assert page.overview.verdict == LANGUAGES[language].say(f"verdict.{key}", text="yes")
     steps = next_steps(facts(shown | told))
     assert steps[0].why.key == "next.prompt"
     assert steps[0].command == f"shotsmith prompt {shown['run']}"
@@ -155,8 +156,46 @@ def test_answers_that_tell_nothing_of_selectors_are_the_first_thing_said(
 def test_no_clear_difference_is_said_where_the_interval_holds_zero(shown: Shown) -> None:
     set_contrast(shown, "mixed", -2, 3)
     page = content(ReportData(shown), LANGUAGES["en"])
-    assert page.verdict.startswith("No clear difference") and "Use Mixed" in page.verdict
-    assert "no clear difference" in page.tiles[0].note
+    assert page.overview.verdict.startswith("No clear difference") and "Use Mixed" in page.overview.alternatives[0]
+    assert "no clear difference" in page.overview.tiles[0].note
+
+
+def test_a_run_that_beats_what_is_free_says_so_first_and_what_is_best_without_it(shown: Shown) -> None:
+    page = content(ReportData(shown), LANGUAGES["en"])
+    assert page.overview.verdict.startswith("Use the trained selector: on the test queries GRPO is better than Mixed")
+    shots = facts(shown).best_free_shots
+    free, there = (facts(shown).accuracy(name, shots or 0) for name in ("mixed", "grpo"))
+    assert shots and free and there
+    said = f"Mixed with {shots} shots: {free['accuracy']:.1f} %, where GRPO reaches {there['accuracy']:.1f} %."
+    assert page.overview.alternatives == (f"The best alternative without training is {said}",)
+    assert page.steps[0].command == f"shotsmith serve {shown['run']}"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "line"),
+    [
+        (1, 5, "grpo 70.3 % beats the best free selector (mixed, 52.3 %) by 3.0 points [1.0, 5.0], mean over shots."),
+        (-5, -1, "grpo 70.3 % does not beat the best free selector (mixed, 52.3 %): -3.0 points [-5.0, -1.0]"),
+        (-2, 3, "grpo 70.3 % does not beat the best free selector (mixed, 52.3 %): +0.5 points [-2.0, +3.0]"),
+    ],
+)
+def test_the_line_for_a_terminal_names_selectors_as_the_command_line_does(
+    shown: Shown, low: float, high: float, line: str
+) -> None:
+    set_contrast(shown, "mixed", low, high)
+    for row in shown["test"]:
+        if row["selector"] in ("grpo", "mixed") and row["shots"] == "mean":
+            row["accuracy"] = {"grpo": 70.3, "mixed": 52.3}[row["selector"]]
+    said = headline(facts(shown), LANGUAGES["en"])
+    assert said.startswith(line)
+    assert said.endswith("mean over shots.") == (low > 0) and ("Use mixed with 4 shots" in said) == (low < 0)
+
+
+def test_what_the_verdict_says_is_not_said_again_as_a_strength(shown: Shown) -> None:
+    page = content(ReportData(shown), LANGUAGES["en"])
+    assert "contrast.better" in said(shown)[0]
+    assert not any("above Mixed" in sentence for sentence in page.strengths)
+    assert any("above Supervised" in sentence for sentence in page.strengths)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +222,7 @@ def test_where_the_points_are_lost_is_told(shown: Shown) -> None:
     kinds = {"name": part, "use": {**part, "choice": 40.0}}
     shown["recall"] = [{"selector": name, "shots": "mean", **part, "kinds": kinds} for name in ("mixed", "grpo")]
     page = content(ReportData(shown), LANGUAGES["en"])
-    assert "GRPO misses 8.0 points by retrieval" in page.test_notes[0] and "15.0 by choice" in page.test_notes[0]
+    assert "GRPO misses 8.0 points by retrieval" in page.recall_intro and "15.0 by choice" in page.recall_intro
     by_selector, by_kind = (table for _, table in page.recall)
     assert [row[0] for row in by_selector.rows] == ["Mixed", "GRPO"]
     assert by_kind.rows[1] == ("use", "70.0", "40.0", "85.0", "8.0", "93.0", "9")

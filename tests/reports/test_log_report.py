@@ -41,11 +41,12 @@ def log(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_a_log_has_only_the_sections_it_can_fill(log: Path, language: str) -> None:
     said = content(gather(log), LANGUAGES[language])
-    assert said.sections == ("ran", "checkpoints", "trends", "diagnosis", "next", "summary")
+    assert said.sections == ("summary", "diagnosis", "next", "checkpoints", "metrics", "trends", "ran")
     text, page = markdown(said), html(said)
     headings = re.findall(r"^## (\d+)\. ", text, flags=re.MULTILINE)
-    assert headings == ["1", "2", "3", "4", "5", "6"]
+    assert headings == ["1", "2", "3", "4", "5", "6", "7"]
     assert re.findall(r'<section id="(\w+)"', page) == list(said.sections)
+    assert "fold" not in page.split("</style>")[1].split("<script>")[0], "training is all there is to read"
     for oddity in ("None", "nan", "{", "\n\n\n"):
         assert oddity not in text
 
@@ -70,7 +71,7 @@ def test_against_another_log_says_that_the_learning_rate_changed_nothing(log: Pa
     said = content(gather(log, other), LANGUAGES["en"])
     assert "against" in said.sections and said.against and said.against.test is None
     assert any("learning rate" in finding.title for finding in said.diagnosis or ())
-    assert "| Val Loss | 5.15152 | 5.14132 | +0.0102 |" in markdown(said)
+    assert "| Val Loss | 5.152 | 5.141 | +0.0102 |" in markdown(said)
 
 
 def test_what_is_neither_run_nor_log_is_refused(tmp_path: Path, data: ReportData) -> None:

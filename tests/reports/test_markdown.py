@@ -22,6 +22,10 @@ def text_of(data: ReportData) -> str:
     return markdown(content(data, ENGLISH))
 
 
+def number_of(section: str, data: ReportData) -> int:
+    return content(data, ENGLISH).sections.index(section) + 1
+
+
 def table_after(text: str, heading: str) -> list[dict[str, str]]:
     """The first table after a heading, as rows by column."""
     lines = text[text.index(f"# {heading}\n") :].splitlines()
@@ -42,7 +46,7 @@ def numbers(cell: str) -> list[float]:
 def test_every_accuracy_is_the_datas(data: ReportData) -> None:
     text = text_of(data)
     for heading, metric in (
-        ("3. Accuracy on test queries", "vqa_accuracy"),
+        ("2. Accuracy on test queries", "vqa_accuracy"),
         ("The same in another metric: VQA accuracy, always normalised", "vqa_accuracy_normalised"),
     ):
         rows = {row.pop("Selector"): row for row in table_after(text, heading)}
@@ -53,7 +57,7 @@ def test_every_accuracy_is_the_datas(data: ReportData) -> None:
             accuracy, low, high = numbers(
                 rows[ENGLISH.name(row["selector"])][column].replace("[", " ").replace(",", " ")
             )
-            assert accuracy == pytest.approx(row["accuracy"], abs=0.0051)
+            assert accuracy == pytest.approx(row["accuracy"], abs=0.051)
             assert (low, high) == pytest.approx((row["low"], row["high"]), abs=0.051)
 
 
@@ -64,8 +68,8 @@ def test_every_difference_is_the_datas(data: ReportData) -> None:
     for row in data.shown["contrasts"]:
         names = ENGLISH.name(row["a"]), ENGLISH.name(row["b"]), str(row["shots"])
         (shown,) = [r for r in rows if (r["A"], r["B"], r["Shots"]) == names]
-        assert numbers(shown["A - B"]) == pytest.approx([row["difference"]], abs=0.0051)
-        assert numbers(shown["Interval"]) == pytest.approx([row["low"], row["high"]], abs=0.0051)
+        assert numbers(shown["A - B"]) == pytest.approx([row["difference"]], abs=0.051)
+        assert numbers(shown["Interval"]) == pytest.approx([row["low"], row["high"]], abs=0.051)
         assert shown["p"] == ("< 0.001" if row["p"] < 0.001 else f"{row['p']:.3f}")
 
 
@@ -79,17 +83,22 @@ def test_the_ten_best_are_the_ten_best(data: ReportData) -> None:
         shown = table_after(text, heading)
         assert [(row["Seed"], row["Epoch"]) for row in shown] == [(str(r["seed"]), str(r["epoch"])) for r in best]
         for row, epoch in zip(shown, best, strict=True):
-            assert float(row[ENGLISH.name(column)]) == pytest.approx(epoch[column], abs=0.0000051)
-            assert row["KL"] == ("-" if epoch["kl"] is None else f"{epoch['kl']:.5f}")
+            assert float(row[ENGLISH.name(column)]) == pytest.approx(epoch[column], abs=0.00051)
+            assert (
+                row["KL"] == "-" if epoch["kl"] is None else float(row["KL"]) == pytest.approx(epoch["kl"], abs=0.00051)
+            )
     best = data.shown["best"]["val_reward"]
-    full = {row["Metric"]: float(row["Value"]) for row in table_after(text, "The best epoch in full")}
+    full = {
+        row["Metric"]: float(row["Value"])
+        for row in table_after(text, f"{number_of('metrics', data)}. The best epoch in full")
+    }
     for column in ("val_reward", "val_loss", "ppo_loss", "kl", "adv_std", "entropy", "beta"):
-        assert full[ENGLISH.name(column)] == pytest.approx(best[column], abs=0.0000051)
+        assert full[ENGLISH.name(column)] == pytest.approx(best[column], rel=0.005)
     assert f"/seed-{best['seed']}/{best['phase']}/epoch-{best['epoch']:03d}`" in text
 
 
 def test_cost_adds_up(data: ReportData) -> None:
-    rows = table_after(text_of(data), "10. Cost")
+    rows = table_after(text_of(data), f"{number_of('cost', data)}. Cost")
     calls = [int(row["VLM calls"].replace(",", "")) for row in rows]
     assert calls[:-1] == [stage["vlm_calls"] for stage in data.shown["stages"]] and calls[-1] == sum(calls[:-1])
     assert f"{calls[-1]:,} VLM calls" in text_of(data)
@@ -97,9 +106,9 @@ def test_cost_adds_up(data: ReportData) -> None:
 
 def test_the_gallery_and_pointing_say_what_the_data_says(data: ReportData) -> None:
     text = text_of(data)
-    rows = table_after(text, "8. Gallery")
+    rows = table_after(text, f"{number_of('gallery', data)}. Gallery")
     assert len(rows) == 24 and {row["Change"] for row in rows} == {"Fixed", "Broken", "Unchanged"}
-    assert "214 of the 797 are fixed" in text
+    assert "797 test queries at 4 shots" in text and "214 are fixed" in text
     first = data.gallery.rows[1] if data.gallery else None
     assert first and rows[1]["Mixed: answer (accuracy)"] == "tarn (30 %)"
     shown = "<br>".join(f"{n}. {d.question} {d.answer}" for n, d in enumerate(first.after.demonstrations, 1))
@@ -117,7 +126,7 @@ def test_hostile_text_stays_text(data: ReportData) -> None:
     hostile = "<script>alert('x')</script> | `a` **b**\n# c"
     row = replace(data.gallery.rows[0], question=hostile, answer="[x](y)")
     text = text_of(replace(data, gallery=Gallery((row,), 4, {"fixed": 1, "broken": 0, "unchanged": 0})))
-    (shown,) = table_after(text, "8. Gallery")
+    (shown,) = table_after(text, f"{number_of('gallery', data)}. Gallery")
     assert "<script" not in text.replace("\\<script", "") and "\n# c" not in text
     assert shown["Query"] == plain(hostile) and shown["Human answers"] == "\\[x\\](y)"
 
@@ -138,7 +147,7 @@ def test_a_new_run_reads_naturally(run: Run) -> None:
         assert sentence in text
     for oddity in ("None", "nan", "{", "inf", "\n\n\n"):
         assert oddity not in text
-    assert not re.search(r"^#+ .*\n+#+ \d", text, flags=re.MULTILINE), "a section has nothing in it"
+    assert not re.search(r"^#+ .*\n+(?:<a id.*\n+)?#+ \d", text, flags=re.MULTILINE), "a section has nothing in it"
     assert len(re.findall(r"^## \d+\. ", text, flags=re.MULTILINE)) == 11
 
 

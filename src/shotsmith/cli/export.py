@@ -58,6 +58,6 @@ def export(
         from shotsmith.reports.numbers import counted
 
         Console(markup=False, highlight=False, soft_wrap=True).print(
-            f"{folder}: the selector {selector.name} and {counted(len(selector), 'example')}, {counted(len(files), 'file')}, "
-            f"{size / 1e6:.1f} MB"
+            f"{folder}: the selector {selector.name} and {counted(len(selector), 'example')}, "
+            f"{counted(len(files), 'file')}, {size / 1e6:.1f} MB"
         )

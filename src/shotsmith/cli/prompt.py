@@ -85,9 +85,8 @@ def _print(told: dict[str, Any]) -> None:
     say(told["text"])
     say("")
     bound = f"; the VLM's context holds {told['most_tokens']} with an answer" if told["most_tokens"] else ""
-    say(
-        f"{counted(told['tokens'], 'token')}, of which {sum(image['tokens'] for image in told['images'])} are of images{bound}"
-    )
+    of_images = sum(image["tokens"] for image in told["images"])
+    say(f"{counted(told['tokens'], 'token')}, of which {of_images} are of images{bound}")
     table = Table("image", "size", "grid", "tokens", box=None, pad_edge=False, header_style="bold")
     for image in told["images"]:
         grid = " x ".join(map(str, image["grid"])) if image["grid"] else "-"

@@ -29,7 +29,7 @@ def next_steps(facts: Facts, findings: Collection[Finding] = ()) -> list[Step]:
     """What to do now, most pressing first; the commands can be pasted as they are."""
     return [
         *_finish(facts),
-        *_use(facts),
+        *_use(facts, findings),
         *_ask(facts, findings),
         *_remedies(facts, findings),
         *_change(facts, findings),
@@ -49,9 +49,9 @@ def _finish(facts: Facts) -> Iterator[Step]:
         yield Step(Statement("next.evaluate", {}), f"shotsmith evaluate {shlex.quote(facts.folder)}")
 
 
-def _use(facts: Facts) -> Iterator[Step]:
+def _use(facts: Facts, findings: Collection[Finding]) -> Iterator[Step]:
     """A policy that beats what is free is there to be used."""
-    if facts.is_better and not facts.unfinished:
+    if facts.is_better and not facts.unfinished and not _is_unresponsive(facts, findings):
         yield Step(Statement("next.use", {}), f"shotsmith serve {shlex.quote(facts.folder)}")
 
 

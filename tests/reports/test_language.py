@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 
 import pytest
@@ -29,6 +30,18 @@ def test_languages_have_the_same_keys_and_placeholders() -> None:
         assert differing == []
 
 
+def test_english_counts_in_singular_and_plural() -> None:
+    counted = "shots|queries|epochs|calls|completions|demonstrations|updates|prompts|settings|rollouts|faults|warnings"
+    plural = re.compile(rf"\{{\w+(?::[^{{}}|]*)?\}} (?:[a-z]+ )?(?:{counted})\b")
+    several_always = {"test.column.shots"}
+    english = LANGUAGES["en"]
+    wrong = [key for key, text in english.text.items() if plural.search(text) and key not in several_always]
+    assert wrong == []
+    verdict = english.say("verdict.use", free="mixed", shots=1, best=50.0)
+    assert verdict == "Use Mixed with 1 shot, without training: 50.0 %."
+    assert "2 shots" in english.say("verdict.use", free="mixed", shots=2, best=50.0)
+
+
 def test_chinese_is_chinese_with_chinese_punctuation() -> None:
     for key, text in LANGUAGES["zh"].text.items():
         assert text.count("（") == text.count("）") and text.count("“") == text.count("”"), key
@@ -40,7 +53,20 @@ def test_chinese_is_chinese_with_chinese_punctuation() -> None:
 def test_sentences_end() -> None:
     for code, stops in (("en", ".:"), ("zh", "。：")):
         for key, text in LANGUAGES[code].text.items():
-            if key.startswith(("verdict.", "summary.", "next.", "trend.", "contrast.", "order.", "headroom.", "ran.")):
+            if key.startswith(
+                (
+                    "verdict.",
+                    "summary.",
+                    "next.",
+                    "trend.",
+                    "contrast.",
+                    "order.",
+                    "headroom.",
+                    "ran.",
+                    "alternative.",
+                    "line.",
+                )
+            ):
                 assert text.endswith(tuple(stops)), key
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from shotsmith.errors import DataError
-from shotsmith.reports.content import SECTIONS, content
+from shotsmith.reports.content import FOLDED, SECTIONS, content
 from shotsmith.reports.data import Gallery, ReportData
 from shotsmith.reports.html import html as render
 from shotsmith.reports.language import LANGUAGES
@@ -38,6 +38,30 @@ for (const change of ["fixed", "broken", "unchanged"]) {
   found[change] = visible();
   found[`${change} said`] = document.getElementById("visible")?.textContent;
 }
+document.querySelector("#filter input[value=all]")?.click();
+const details = of("details");
+const more = document.getElementById("more");
+if (more) more.open = false;
+found.height = document.documentElement.scrollHeight;
+found.folded = of("details.fold").filter((one) => !one.open).map((one) => one.closest("section").id);
+document.querySelector("nav a[href='#cost']")?.click();
+found.opened = of("details.fold").filter((one) => one.open).map((one) => one.closest("section").id);
+details.forEach((one) => (one.open = true));
+dispatchEvent(new Event("resize"));
+found.unfolded = document.documentElement.scrollHeight;
+found.hints = of(".scroll").map((box) => [box.scrollWidth > box.clientWidth + 1, !box.nextElementSibling.hidden]);
+found.cut = of(".command pre").filter((one) => one.scrollWidth > one.clientWidth + 1).length;
+found.badges = of(".strip li.bare").map((one) => getComputedStyle(one, "::before").position);
+found.commands = of(".command code").map((one) => one.textContent);
+found.clipboard = [];
+Object.defineProperty(navigator, "clipboard", {
+  configurable: true, value: {writeText: async (text) => { found.clipboard.push(text); }},
+});
+of("button.copy").forEach((button) => button.click());
+Object.defineProperty(navigator, "clipboard", {configurable: true, value: undefined});
+found.selected = [];
+document.execCommand = () => { found.selected.push(getSelection().toString()); return true; };
+of("button.copy").forEach((button) => button.click());
 found.width = document.documentElement.scrollWidth;
 const names = performance.getEntriesByType("resource").map((entry) => entry.name);
 found.requests = names.filter((name) => !name.startsWith("data:"));
@@ -58,7 +82,10 @@ found["unread charts"] = charts.filter((chart) => {
   return document.activeElement !== chart || !first || !read(chart) || first === read(chart);
 }).map((chart) => chart.getAttribute("aria-label"));
 found.read = charts.length;
-parent.document.getElementById("found").textContent = JSON.stringify(found);
+setTimeout(() => {
+  found.buttons = [...new Set(of("button.copy").map((button) => button.textContent))];
+  parent.document.getElementById("found").textContent = JSON.stringify(found);
+}, 50);
 """
 
 
@@ -122,6 +149,50 @@ def test_the_page_of_a_new_run_works_too(run: Run, tmp_path: Path) -> None:
     assert found["width"] <= 390
 
 
+@needs_chromium
+@pytest.mark.parametrize(("width", "most"), [(390, 13_000), (1400, 6_500)])
+def test_what_decides_is_read_first_and_training_is_folded(
+    whole: ReportData, tmp_path: Path, width: int, most: int
+) -> None:
+    found, _, _ = browse(page_of(replace(whole, against=None)), tmp_path, width)
+    assert found["sections"][:6] == ["summary", "test", "kinds", "gallery", "pointing", "diagnosis"]
+    assert found["folded"] == list(FOLDED) == found["sections"][-len(FOLDED) :]
+    assert found["opened"] == ["cost"], "a link of the contents unfolds its section"
+    assert found["height"] <= most and found["height"] < 0.5 * found["unfolded"]
+    assert found["width"] <= width
+
+
+@needs_chromium
+def test_commands_are_whole_and_copied_with_and_without_a_clipboard(whole: ReportData, tmp_path: Path) -> None:
+    for language, said in (("en", "Copied"), ("zh", "已复制")):
+        found, _, console = browse(page_of(whole, language), tmp_path, 390)
+        assert found["commands"] and found["cut"] == 0
+        assert found["clipboard"] == found["commands"] == found["selected"]
+        assert (found["buttons"], console) == ([said], [])
+
+
+@needs_chromium
+def test_a_table_that_is_cut_off_says_so(whole: ReportData, tmp_path: Path) -> None:
+    found, _, _ = browse(page_of(whole), tmp_path, 390)
+    assert [True, True] in found["hints"] and [False, False] in found["hints"]
+    assert all(cut == told for cut, told in found["hints"])
+
+
+@needs_chromium
+def test_the_number_of_a_text_only_demonstration_covers_no_words(data: ReportData, tmp_path: Path) -> None:
+    assert data.gallery
+    first = data.gallery.rows[0]
+    bare = tuple(replace(one, images=()) for one in first.after.demonstrations)
+    row = replace(
+        first,
+        images=(),
+        before=replace(first.before, demonstrations=()),
+        after=replace(first.after, demonstrations=bare),
+    )
+    found, _, _ = browse(page_of(replace(data, gallery=replace(data.gallery, rows=(row,)))), tmp_path, 390)
+    assert found["badges"] == ["static"] * len(bare)
+
+
 def hostile(data: ReportData) -> ReportData:
     assert data.gallery
     first = data.gallery.rows[0]
@@ -134,7 +205,11 @@ def hostile(data: ReportData) -> ReportData:
         answer=HOSTILE,
         after=replace(first.after, demonstrations=shown, text=HOSTILE + "x" * 300),
     )
-    return replace(data, gallery=Gallery((row,), 4, {"fixed": 0, "broken": 1, "unchanged": 0}), notes=(HOSTILE,))
+    assert data.shown_most
+    most = replace(data.shown_most, entries=((shown[0], 3),))
+    kinds = tuple(replace(kind, name=HOSTILE) for kind in data.kinds)
+    one = Gallery((row,), 4, {"fixed": 0, "broken": 1, "unchanged": 0})
+    return replace(data, gallery=one, shown_most=most, kinds=kinds, notes=(HOSTILE,))
 
 
 def test_hostile_text_is_escaped(data: ReportData) -> None:
@@ -153,7 +228,7 @@ def test_nothing_is_loaded_from_elsewhere(data: ReportData) -> None:
 def test_every_row_shows_its_images_and_demonstrations_in_order(data: ReportData) -> None:
     assert data.gallery and len(data.gallery.rows) >= 12
     page = page_of(data)
-    assert page.count("data:image/webp;base64,") == sum(
+    assert page.split('id="pointing"')[0].count("data:image/webp;base64,") == sum(
         1 + len(row.before.demonstrations) + len(row.after.demonstrations) for row in data.gallery.rows
     )
     second = page.split("<article")[2]
@@ -172,7 +247,7 @@ def test_every_image_of_an_example_is_shown_and_none_where_it_has_none(data: Rep
     for images, count in ((row.images * 2, 5), ((), 3)):
         rows = (replace(row, images=images, before=before, after=after),)
         page = page_of(replace(data, gallery=replace(data.gallery, rows=rows)))
-        assert page.count("data:image/webp;base64,") == count
+        assert page.split('id="pointing"')[0].count("data:image/webp;base64,") == count
 
 
 def test_a_missing_image_is_named(data: ReportData) -> None:

@@ -50,7 +50,7 @@ def test_findings_with_settings_become_steps_the_gravest_first_and_once(shown: S
         Finding("groups_saturated", "fault", settings={"grpo.sampling.keep_top": []}),
     ]
     keys = [step.why.key for step in next_steps(facts(shown), found)]
-    assert keys[:2] == ["finding.groups_truncated.advice", "finding.kl_exploded.advice"]
+    assert keys[:3] == ["next.use", "finding.groups_truncated.advice", "finding.kl_exploded.advice"]
     assert not {"finding.ppo_loss_sign.advice", "finding.groups_saturated.advice"} & set(keys)
 
 

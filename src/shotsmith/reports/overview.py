@@ -46,7 +46,7 @@ def overview(found: Facts, data: ReportData, language: Language) -> Overview:
         verdict=verdict,
         alternatives=tuple(alternatives),
         tiles=tuple(_tiles(found, language)),
-        notes=tuple(_notes(data, language)),
+        notes=tuple(_notes(found, data, language)),
         previews=dict(_previews(found, data, language)),
     )
 
@@ -73,7 +73,9 @@ def _tiles(found: Facts, language: Language) -> Iterator[Tile]:
         yield Tile(language.say("tile.value", **free), label, language.say("tile.interval", **free))
 
 
-def _notes(data: ReportData, language: Language) -> Iterator[str]:
+def _notes(found: Facts, data: ReportData, language: Language) -> Iterator[str]:
+    if found.is_log:
+        yield from _best(found, language)
     if data.findings and any(finding.severity in SEVERITIES[:2] for finding in data.findings):
         yield tally(data.findings, language)
     if data.failures:
@@ -86,11 +88,8 @@ def _notes(data: ReportData, language: Language) -> Iterator[str]:
 
 
 def _previews(found: Facts, data: ReportData, language: Language) -> Iterator[tuple[str, str]]:
-    for criterion, rows in found.best.items():
-        if rows and (found.is_log or criterion == "val_reward"):
-            values = {key: rows[0][key] for key in ("epoch", "phase", "seed")}
-            said = language.say("summary.best", criterion=criterion, value=rows[0][criterion], **values)
-            yield "checkpoints", said
+    for said in _best(found, language):
+        yield "checkpoints", said
     if trend := next(iter(found.trends.values()), None):
         values = {"column": trend.column, "first": trend.first, "last": trend.last}
         yield "trends", language.say("trends.preview", **values)
@@ -101,3 +100,11 @@ def _previews(found: Facts, data: ReportData, language: Language) -> Iterator[tu
     if stages:
         seconds, calls, hits = (sum(s[key] for s in stages) for key in ("seconds", "vlm_calls", "cache_hits"))
         yield "cost", language.say("summary.cost", duration=duration(seconds), calls=calls, hits=hits)
+
+
+def _best(found: Facts, language: Language) -> Iterator[str]:
+    """The best epoch of a run by validation reward; of a log by each criterion that it has."""
+    for criterion, rows in found.best.items():
+        if rows and (found.is_log or criterion == "val_reward"):
+            values = {key: rows[0][key] for key in ("epoch", "phase", "seed")}
+            yield language.say("summary.best", criterion=criterion, value=rows[0][criterion], **values)

@@ -302,8 +302,8 @@ TEXT: dict[str, str] = {
     "{difference:+.1f} points [{low:+.1f}, {high:+.1f}], mean over shots. Training did not pay.",
     "line.open": "{policy} {accuracy:.1f} % does not beat the best free selector ({free}, {of_free:.1f} %): "
     "{difference:+.1f} points [{low:+.1f}, {high:+.1f}], mean over shots. No clear difference.",
-    "kinds.intro": "Accuracy in percent of {free} and {policy}, mean over shots, by the kind of question that the"
-    " data give; the largest gain first. Brackets hold the interval of the difference, which is wide where "
+    "kinds.intro": "Accuracy in percent of {free} and {policy}, mean over shots, by the kind of question that the "
+    "data give; the largest gain first. Brackets hold the interval of the difference, which is wide where "
     "queries are few.",
     "kinds.queries": "{n} {n:query|queries}",
     "kinds.column.kind": "Kind of question",

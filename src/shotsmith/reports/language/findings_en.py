@@ -238,9 +238,9 @@ TEXT: dict[str, str] = {
     "finding.repeated_demonstrations.advice": "Look at the pools (are there enough candidates?) and at the masking "
     "of what is chosen already.",
     "finding.position_bias.title": "The policy prefers places of the pool",
-    "finding.position_bias.evidence": "{selector} takes {share:.1f} % of its {choices} demonstrations from place "
-    "{place} of the pool, {expected:.1f} % being even (chi-square {chi2:.0f}, {degrees} {degrees:degree|degrees} "
-    "of freedom, p = {p:.1g}).",
+    "finding.position_bias.evidence": "{selector} takes {share:.1f} % of its {choices} "
+    "{choices:demonstration|demonstrations} from place {place} of the pool, {expected:.1f} % being even "
+    "(chi-square {chi2:.0f}, {degrees} {degrees:degree|degrees} of freedom, p = {p:.1g}).",
     "finding.position_bias.meaning": "Pools are in random order, so that a place means nothing. The policy has "
     "learned places, or its labels were places, instead of what stands there.",
     "finding.position_bias.advice": "Check what the supervised labels point at, and whether pools differ between "

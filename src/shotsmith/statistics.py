@@ -139,7 +139,7 @@ def sign_flip_p(differences: npt.ArrayLike, *, permutations: int = PERMUTATIONS,
     p_values = np.ones(len(table))
     # Exchanging equal values changes nothing: only the others count towards what can be enumerated.
     untied_of = np.count_nonzero(table, axis=1)
-    exact = 2.0**untied_of <= permutations
+    exact = untied_of <= np.log2(permutations)
     for row in np.flatnonzero(exact & (untied_of > 0)):
         untied = table[row][table[row] != 0]
         signs = np.array(list(product((1.0, -1.0), repeat=len(untied))))

@@ -82,10 +82,9 @@ found["unread charts"] = charts.filter((chart) => {
   return document.activeElement !== chart || !first || !read(chart) || first === read(chart);
 }).map((chart) => chart.getAttribute("aria-label"));
 found.read = charts.length;
-setTimeout(() => {
-  found.buttons = [...new Set(of("button.copy").map((button) => button.textContent))];
-  parent.document.getElementById("found").textContent = JSON.stringify(found);
-}, 50);
+for (let turn = 0; turn < 20; turn++) await null;
+found.buttons = [...new Set(of("button.copy").map((button) => button.textContent))];
+parent.document.getElementById("found").textContent = JSON.stringify(found);
 """
 
 
@@ -95,7 +94,7 @@ def page_of(data: ReportData, language: str = "en") -> str:
 
 def browse(page: str, folder: Path, width: int) -> tuple[dict[str, Any], str, list[str]]:
     """Open the page in a frame of that width: what the probe found, the outer title, and the console's lines."""
-    probed = page.replace("</body>", f"<script>addEventListener('load', () => {{{PROBE}}})</script></body>")
+    probed = page.replace("</body>", f"<script>addEventListener('load', async () => {{{PROBE}}})</script></body>")
     frame = f'<iframe srcdoc="{html.escape(probed)}" style="width:{width}px;height:900px;border:0"></iframe>'
     outer = folder / "outer.html"
     outer.write_text(f'<!doctype html><title>quiet</title><meta charset="utf-8"><pre id="found"></pre>{frame}')
@@ -109,7 +108,8 @@ def browse(page: str, folder: Path, width: int) -> tuple[dict[str, Any], str, li
     done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=True)
     found = re.search(r'<pre id="found">(.*?)</pre>', done.stdout, flags=re.DOTALL)
     title = re.search(r"<title>(.*?)</title>", done.stdout)
-    assert found and found[1] and title, done.stderr[-2000:]
+    console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    assert found and found[1] and title, console or done.stderr[-2000:]
     console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
     return json.loads(html.unescape(found[1])), title[1], console
 

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from shotsmith.evaluation.results import Result
+from shotsmith.evaluation.results import Result, scored_metrics
 from shotsmith.metrics.table import DEFAULT, METRICS, leading
 
 Metric = str
@@ -37,7 +37,7 @@ class Accuracies:
 
 def measured(results: Sequence[Result]) -> tuple[Metric, ...]:
     """The metrics of one answer that results hold, the leading one first; VQA accuracy where nothing is scored."""
-    found = {name for name in METRICS if any(result.value(name) is not None for result in results)}
+    found = scored_metrics(results)
     return tuple(leading(found)) or (DEFAULT,)
 
 

@@ -64,6 +64,18 @@ _OWN = frozenset(one.name for one in fields(Result)) & METRICS.keys()
 _OTHERS = tuple(name for name, metric in METRICS.items() if name not in _OWN and metric.of_data_set is None)
 
 
+def scored_metrics(results: Iterable[Result]) -> set[str]:
+    """The metrics of the table in which any of the results has a figure, in one pass over them."""
+    found: set[str] = set()
+    missing = set(_OWN)
+    for result in results:
+        if result.scores:
+            found.update(result.scores)
+        for name in [name for name in missing if getattr(result, name) is not None]:
+            missing.remove(name)
+    return (found & METRICS.keys()) | (_OWN - missing)
+
+
 def result_with(scores: Mapping[str, float], **others: Any) -> Result:
     """A result with these figures, each in its place; `others` are its other fields."""
     own: dict[str, Any] = {name: scores.get(name) for name in _OWN}

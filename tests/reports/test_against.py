@@ -46,7 +46,7 @@ def test_accuracies_stand_beside_their_difference(whole: ReportData) -> None:
     for row, selector in zip(found.test.rows, ("supervised", "grpo"), strict=True):
         assert row[0] == ENGLISH.name(selector)
         assert [float(cell) for cell in row[2:5]] == pytest.approx(
-            [mean[selector], mean[selector] - 1.5, 1.5], abs=0.0051
+            [mean[selector], mean[selector] - 1.5, 1.5], abs=0.051
         )
         assert row[-1] == "2.6"
     assert found.test_by_shots and len(found.test_by_shots.rows) == 8

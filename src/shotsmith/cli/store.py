@@ -78,11 +78,12 @@ def verify(place: Place, as_json: Json = False) -> None:
     """
     with _existing(place) as store:
         store.verify()
-        found = {"store": str(store.path), "sound": True, "completions": store.completions()}
+        completions = store.completions()
+        found = {"store": str(store.path), "sound": True, "completions": completions}
     if as_json:
         print_json(found)
     else:
-        _say(f"{found['store']}: is sound; {counted(found['completions'], 'completion')}")
+        _say(f"{found['store']}: is sound; {counted(completions, 'completion')}")
 
 
 @app.command()

@@ -154,7 +154,8 @@ def _best_table(mine: Row, others: Row, names: tuple[str, str], language: Langua
         if here is not None or there is not None:
             known = isinstance(here, int | float) and isinstance(there, int | float)
             change = short(here - there, signed=True) if known else "-"
-            rows.append((language.name(column), *figures((here, there)), change))
+            ours, theirs = figures((here, there))
+            rows.append((language.name(column), ours, theirs, change))
     headings = (language.say("best.column.metric"), *names, language.say("against.column.change"))
     return Table(headings, tuple(rows))
 

@@ -144,8 +144,14 @@ def _both(column: str, runs: tuple[Facts, Facts], names: tuple[str, str], langua
         for style, (name, run) in enumerate(zip(names, runs, strict=True))
     ]
     title = language.say("against.chart", column=column)
-    titles = {"x_title": language.say("axis.epoch"), "y_title": language.say(f"axis.{column}")}
-    return line_chart(series, name=title, width=NARROW, **titles, label_width=70)
+    return line_chart(
+        series,
+        name=title,
+        width=NARROW,
+        x_title=language.say("axis.epoch"),
+        y_title=language.say(f"axis.{column}"),
+        label_width=70,
+    )
 
 
 def _phase_bands(rows: Sequence[Row], language: Language) -> tuple[list[Band], dict[str, int]]:

@@ -52,8 +52,8 @@ def _kind(
         trained=as_reported(metric, float(trained[:, scored].mean())),
         oracle=_oracle(table, scored, metric),
         difference=float(difference.mean()),
-        low=interval and interval.low,
-        high=interval and interval.high,
+        low=None if interval is None else interval.low,
+        high=None if interval is None else interval.high,
     )
 
 

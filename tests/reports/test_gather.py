@@ -76,7 +76,8 @@ def test_gallery_pointing_and_failures_come_from_the_folder(evaluated: Run) -> N
 
 def test_without_pools_the_ranks_are_those_among_the_whole_bank(evaluated: Run, tmp_path: Path) -> None:
     settings = evaluated.recipe.model_dump(mode="json") | {"pools": None}
-    evaluated.recipe_file.write_text(dump_recipe(parse_recipe(settings)))
+    last = evaluated.recipe_file.read_text().splitlines()[-1]
+    evaluated.recipe_file.write_text(f"{dump_recipe(parse_recipe(settings))}{last}\n")
     images, _ = gather(evaluated.folder).pointing
     assert (len(images.counts), images.candidates, images.per_count, sum(images.counts)) == (60, 60, 1.0, 6)
     assert sum(images.counts[:20]) > 3, "the most similar of 16 at random are among the more similar of 60"
@@ -97,3 +98,14 @@ def test_a_run_is_compared_on_the_same_questions_of_the_same_data_alone(evaluate
     elsewhere.results.write_bytes(evaluated.results.read_bytes())
     other = gather(evaluated.folder, elsewhere.folder).against
     assert other and other.comparison is None
+
+
+def test_kinds_of_question_and_what_is_shown_most_come_from_the_results(evaluated: Run) -> None:
+    data = gather(evaluated.folder)
+    assert data.shown_most and (data.shown_most.selector, data.shown_most.bank) == ("grpo", 60)
+    counts = [count for _, count in data.shown_most.entries]
+    assert data.shown_most.queries == 6 and sum(counts) == 6 and counts == sorted(counts, reverse=True)
+    assert len(data.kinds) > 1
+    assert {(kind.free, kind.trained, kind.difference) for kind in data.kinds} == {(0.0, 100.0, 100.0)}
+    assert sum(kind.n for kind in data.kinds) == 5, "a failed completion counts for no kind"
+    assert all((kind.low is None) == (kind.n == 1) for kind in data.kinds)

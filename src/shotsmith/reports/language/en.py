@@ -244,7 +244,6 @@ TEXT: dict[str, str] = {
     "out where they would count.",
     "summary.shortened": "Of {demonstrations:,} {demonstrations:demonstration|demonstrations} chosen for test "
     "queries, the budget of a prompt left out {left_out:,} and had {without_image:,} shown without their images.",
-    "summary.settings": "{settings} main {settings:setting|settings}, the whole recipe and the environment.",
     # Gallery
     "gallery.none": "There are no answers to show yet.",
     "gallery.intro": "{total} test {total:query|queries} at {shots} {shots:shot|shots}: what {before} and {after} "

@@ -89,7 +89,6 @@ TEXT: dict[str, str] = {
     "axis.shots": "Shots (demonstrations in the prompt)",
     "axis.val_reward": "mean reward",
     "axis.val_loss": "cross-entropy, weighted by reward",
-    "axis.train_loss": "loss",
     "axis.reward": "mean reward",
     "axis.kl": "nats per step",
     "axis.entropy": "nats per step",

@@ -93,7 +93,6 @@ TEXT: dict[str, str] = {
     "axis.shots": "Shot 数（提示中的示例数）",
     "axis.val_reward": "平均 reward",
     "axis.val_loss": "以 reward 加权的交叉熵",
-    "axis.train_loss": "loss",
     "axis.reward": "平均 reward",
     "axis.kl": "每步 nats",
     "axis.entropy": "每步 nats",

@@ -230,7 +230,6 @@ TEXT: dict[str, str] = {
     "summary.failures": "有 {failures:,} 次请求未能得到回答；凡涉及的 query 均不计入。",
     "summary.shortened": "在为测试 query 选出的 {demonstrations:,} 个示例中，因提示预算而略去 {left_out:,} 个，"
     "另有 {without_image:,} 个不带图像展示。",
-    "summary.settings": "{settings} 项主要设置、完整配置与运行环境。",
     # 样例
     "gallery.none": "尚无回答可展示。",
     "gallery.intro": "{shots}-shot 下的 {total} 个测试 query：{before}与 {after} 各自按顺序向 VLM 展示了什么，VLM "

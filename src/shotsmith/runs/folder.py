@@ -254,14 +254,16 @@ class Run:
 
 def _recipe_of(folder: Path) -> Recipe:
     file, environment_file = folder / "recipe.yaml", folder / "environment.json"
-    _check_end(file, environment_file)
     try:
-        return load_recipe(file)
+        recipe = load_recipe(file)
     except RecipeError as error:
-        if (theirs := other_version(environment_file)) is None:
-            raise
-        told = f"was written by shotsmith {theirs}, and this version cannot go on with it: {error.problem}"
-        raise RecipeError(told, file=folder) from error
+        if (theirs := other_version(environment_file)) is not None:
+            told = f"was written by shotsmith {theirs}, and this version cannot go on with it: {error.problem}"
+            raise RecipeError(told, file=folder) from error
+        _check_end(file, environment_file)
+        raise
+    _check_end(file, environment_file)
+    return recipe
 
 
 def _check_end(file: Path, environment_file: Path) -> None:

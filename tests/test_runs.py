@@ -210,6 +210,7 @@ def test_show_has_exactly_the_stable_form(run: Run) -> None:
 
     shown = show(run)
     figures = ["stages", "epochs", "best", "test", "contrasts", "evaluations", "best_free", "validation", "recall"]
+    figures += ["copying"]
     assert list(shown) == ["run", "status", "stopped", "recipe", *figures, "sole_answer", "nothing_right", "barred"]
     assert (shown["best_free"], shown["validation"], shown["recall"], shown["barred"]) == (None, [], [], {})
     assert shown["recipe"] == run.recipe.model_dump(mode="json")

@@ -29,7 +29,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         "n": 9,
     }
 
-    def stage(of: Run, name: str, progress: object) -> None:
+    def stage(of: Run, name: str, progress: object, recipe: object) -> None:
         write_json(of.summary, {"test": [row], "contrasts": []})
         append_row(of.evaluations_file, {"time": "now", "queries": "q", "checkpoints": len(of.evaluations())})
 

@@ -165,6 +165,11 @@ def test_a_planted_fault_is_found(key: str, planted: dict[str, dict[str, Finding
     assert key in planted[key]
 
 
+def test_a_control_is_no_selector_that_zero_shot_must_beat(healthy: Evidence) -> None:
+    best = entered("zero_shot", 1.0)(healthy)
+    assert "zero_shot_best" in found(entered("zero_shot_blank_image", 1.0)(best))
+
+
 def test_the_table_lists_every_finding_with_its_severities(planted: dict[str, dict[str, Finding]]) -> None:
     table = {key: severities for findings in DETECTORS.values() for key, severities in findings.items()}
     assert sum(map(len, DETECTORS.values())) == len(table) and table.keys() == PLANTED.keys()

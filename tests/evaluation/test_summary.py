@@ -278,5 +278,6 @@ def test_answers_that_no_selector_explains_are_noted(
         for one in rows
     ]
     vote = [replace(one, selector="majority_vote", text="other", vqa_accuracy=1.0) for one in results]
-    summary = summarise([*results, *vote], SETTINGS)
+    control = [replace(one, selector="mixed_blank_image", text="third", vqa_accuracy=1.0) for one in results]
+    summary = summarise([*results, *vote, *control], SETTINGS)
     assert (summary["sole_answer"], summary["nothing_right"]) == (sole, nothing)

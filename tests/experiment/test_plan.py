@@ -103,10 +103,27 @@ def test_no_part_pays_for_more_than_the_most(recipe: Recipe, finished: Run, size
             assert 0.3 * total.most_calls < row["vlm_calls"] <= total.most_calls, row["name"]
 
 
-@pytest.mark.parametrize("changes", [{}, {"pools": None}, {"pools": None, "seeds": [0, 1]}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"pools": None},
+        {"pools": None, "seeds": [0, 1]},
+        {"evaluation": {"controls": ["shuffled_order", "blank_image"]}},
+    ],
+)
 def test_an_estimate_is_never_above_the_most(recipe: Recipe, changes: dict[str, object], sizes: Sizes) -> None:
     for part in make_plan(parse_recipe({**recipe.model_dump(mode="json"), **changes}), sizes).parts:
         assert part.expected.calls <= part.most_calls * (1 + 1e-9), part
+
+
+def test_controls_are_planned_for_the_last_phase_and_the_best_free_selector(recipe: Recipe) -> None:
+    controlled = changed(recipe, evaluation={"controls": ["blank_image", "shuffled_order"]})
+    (part,) = (part for part in plan_of(controlled).parts if part.part == "controls")
+    shots, queries = len(recipe.evaluation.shots), recipe.data.test_queries
+    assert part.expected.requests == pytest.approx(2 * shots * queries * 2)  # two controls of two selectors
+    assert part.expected.calls < part.expected.requests  # an order of one demonstration is its own
+    assert not any(part.part == "controls" for part in plan_of(recipe).parts)
 
 
 def test_without_pools_searches_try_the_nearest_entries_of_the_bank(recipe: Recipe, sizes: Sizes) -> None:

@@ -42,6 +42,7 @@ TABLE: Mapping[str, tuple[Any, ...]] = {
     "evaluation.oracle_nearest": (3, stages.evaluated, {"pools": None}),
     "evaluation.fixed_tries": (3, stages.evaluated),
     "evaluation.fixed_queries": (2, stages.evaluated),
+    "evaluation.controls": (["blank_image"], stages.evaluated),
     "evaluation.beam_width": (2, stages.evaluated),
     "evaluation.confidence": (0.9, stages.evaluated),
     "evaluation.resamples": (200, stages.evaluated),

@@ -12,6 +12,7 @@ from shotsmith.cli.options import Json, Quiet, RunFolder, print_json
 
 if TYPE_CHECKING:
     from shotsmith.completions.summary import FailedPrompts
+    from shotsmith.recipe import Recipe
     from shotsmith.runs import Run
 
 
@@ -26,6 +27,13 @@ def evaluate(
     name: Annotated[str | None, typer.Option(help="Name of their row. Default: the file's.")] = None,
     vlm: Annotated[
         Path | None, typer.Option(metavar="RECIPE", help="Ask the VLM of this recipe instead of the run's.")
+    ] = None,
+    controls: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="Add controls, with commas between them: blank_image,shuffled_labels,shuffled_order, or all.",
+        ),
     ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -44,6 +52,8 @@ def evaluate(
     opened = runs.Run.open(run)
     if selections is not None and vlm is not None:
         raise InputError("--selections are evaluated with the run's own VLM, without --vlm")
+    if controls is not None and (selections is not None or vlm is not None):
+        raise InputError("--controls are those of the run's own evaluation, without --selections and --vlm")
     if selections is not None or vlm is not None:
         tables = _given(opened, selections, name, quiet) if selections is not None else _with(opened, vlm, quiet)
         failed = failed_prompts_of(opened)
@@ -53,13 +63,25 @@ def evaluate(
             _print_tables(tables, failed)
         return
     with opened.lock(), listening(quiet) as progress:
-        experiment.stage(opened, "evaluate", progress)
+        experiment.stage(opened, "evaluate", progress, recipe=_with_controls(opened, controls))
     shown, failed = runs.show(opened), failed_prompts_of(opened)
     if as_json:
-        kept = {key: shown[key] for key in ("test", "contrasts", "best_free", "validation", "recall")}
+        kept = {key: shown[key] for key in ("test", "contrasts", "best_free", "validation", "recall", "copying")}
         print_json(kept | {"failed_prompts": failed and failed.as_json()})
     elif not quiet:
         _print_evaluation(shown, failed)
+
+
+def _with_controls(run: Run, controls: str | None) -> Recipe:
+    """The run's recipe, with the controls that `--controls` names where it is given."""
+    from shotsmith.evaluation.controls import CONTROLS
+    from shotsmith.recipe import parse_recipe
+
+    if controls is None:
+        return run.recipe
+    names = CONTROLS if controls == "all" else [name.strip() for name in controls.split(",")]
+    value = run.recipe.model_dump(mode="json")
+    return parse_recipe({**value, "evaluation": {**value["evaluation"], "controls": names}})
 
 
 def _given(run: Run, file: Path, name: str | None, quiet: bool) -> dict[str, Any]:

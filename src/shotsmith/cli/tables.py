@@ -11,6 +11,7 @@ from rich.table import Table
 from shotsmith.cli.console import Console
 from shotsmith.cli.terminal import epoch_table
 from shotsmith.completions.summary import FailedPrompts
+from shotsmith.evaluation.copying import copying_statements
 from shotsmith.metrics.table import DEFAULT, METRICS
 from shotsmith.reports.facts import SELECTORS, facts, left_out
 from shotsmith.reports.language import LANGUAGES
@@ -30,7 +31,7 @@ def print_results(shown: Mapping[str, Any], console: Console) -> None:
     for metric in dict.fromkeys(row["metric"] for row in shown["test"]):
         if METRICS[metric].stand_in is not None:  # what the recipe asks for, beside what decides
             console.print(results_table((row for row in shown["test"] if row["metric"] == metric), console.width))
-    for line in stopping_lines(shown["test"]):
+    for line in [*stopping_lines(shown["test"]), *copying_lines(shown)]:
         console.print(line, highlight=False)
 
 
@@ -70,6 +71,17 @@ def results_table(test: Iterable[Mapping[str, Any]], width: int) -> Table:
         accuracies = (_accuracy(cells.get((name, n)), width >= _WIDE or n == "mean") for n in shots)
         table.add_row(name, *accuracies, style=style)
     return table
+
+
+def copying_lines(shown: Mapping[str, Any]) -> list[str]:
+    """What the most trained policy and the best free selector repeat of their demonstrations, a line each."""
+    rows, found = shown.get("copying", ()), facts(shown)
+    language = LANGUAGES["en"]
+    said = []
+    for selector in dict.fromkeys(name for name in (found.trained, found.best_free) if name is not None):
+        statements = copying_statements(rows, selector)
+        said.append(language.sentences(language.say(key, **values) for key, values in statements))
+    return [line for line in said if line]
 
 
 def stopping_lines(test: Iterable[Mapping[str, Any]]) -> list[str]:

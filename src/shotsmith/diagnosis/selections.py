@@ -16,6 +16,7 @@ from shotsmith.diagnosis.finding import Finding, Value
 from shotsmith.evaluation.accuracies import Metric, accuracies, measured
 from shotsmith.evaluation.beam import BEAM
 from shotsmith.evaluation.contrasts import sign_of
+from shotsmith.evaluation.controls import control_of
 from shotsmith.evaluation.evaluate import ORACLE
 from shotsmith.evaluation.free import WORTH, best_free
 from shotsmith.evaluation.majority_vote import MAJORITY_VOTE
@@ -48,7 +49,9 @@ def zero_shot_best(evidence: Evidence) -> Finding | None:
     means = _mean_accuracies(evidence)
     zero = means.pop(_ZERO_SHOT, 0.0)
     others = {
-        name: mean for name, mean in means.items() if name not in (ORACLE, BEAM) and not name.startswith(MAJORITY_VOTE)
+        name: mean
+        for name, mean in means.items()
+        if name not in (ORACLE, BEAM) and not name.startswith(MAJORITY_VOTE) and control_of(name) is None
     }
     if not others or not zero:
         return None

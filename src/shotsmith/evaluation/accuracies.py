@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,9 +30,13 @@ class Accuracies:
 
     def scored(self, *cells: tuple[str, Shots]) -> list[Floats]:
         """The arrays of some (selector, shots), cut to the queries that none of them excludes."""
-        tables = [self.by_selector[selector][shots] for selector, shots in cells]
-        kept = np.all([np.isfinite(table).all(axis=0) for table in tables], axis=0)
-        return [table[:, kept] for table in tables]
+        return finite([self.by_selector[selector][shots] for selector, shots in cells])
+
+
+def finite(tables: Sequence[Floats]) -> list[Floats]:
+    """Arrays [seeds, queries] of the same queries, cut to those that have figures in all of them."""
+    kept = np.all([np.isfinite(table).all(axis=0) for table in tables], axis=0)
+    return [table[:, kept] for table in tables]
 
 
 def measured(results: Sequence[Result]) -> tuple[Metric, ...]:
@@ -52,13 +56,23 @@ def as_reported(metric: Metric, value: float) -> float:
 
 
 def accuracies(results: Sequence[Result], metric: Metric) -> Accuracies:
-    """Arrange results; repeated draws are averaged per query, seeds keep a row each.
+    """Arrange the figures of results in a metric; see `arranged`."""
+    scale = signed_scale(metric)
 
-    A query is NaN as soon as one draw failed or is missing, so that nothing is averaged over different draws.
+    def value(result: Result) -> float | None:
+        figure = result.value(metric)
+        return None if figure is None else scale * figure
+
+    return arranged(results, value)
+
+
+def arranged(results: Sequence[Result], value: Callable[[Result], float | None]) -> Accuracies:
+    """Arrange a figure of each result; repeated draws are averaged per query, seeds keep a row each.
+
+    A query is NaN as soon as one draw has no figure or is missing, so that nothing is averaged over different draws.
     """
     queries = {number: column for column, number in enumerate(sorted({result.query_id for result in results}))}
     by_selector: dict[str, dict[Shots, Floats]] = {}
-    scale = signed_scale(metric)
     for selector in dict.fromkeys(result.selector for result in results):
         own = [result for result in results if result.selector == selector]
         shots = {number: row for row, number in enumerate(sorted({result.shots for result in own}))}
@@ -66,9 +80,9 @@ def accuracies(results: Sequence[Result], metric: Metric) -> Accuracies:
         draws = {draw: row for row, draw in enumerate(sorted({result.draw for result in own}))}
         values = np.full((len(shots), len(seeds), len(draws), len(queries)), np.nan)
         for result in own:
-            value = result.value(metric)
+            figure = value(result)
             place = shots[result.shots], seeds[_seed(result)], draws[result.draw], queries[result.query_id]
-            values[place] = np.nan if value is None else scale * value
+            values[place] = np.nan if figure is None else figure
         per_query: Floats = values.mean(axis=2)
         by_selector[selector] = {number: per_query[row] for number, row in shots.items()}
         by_selector[selector]["mean"] = per_query.mean(axis=0)

@@ -26,15 +26,17 @@ def summarise(
     settings: EvaluationSettings,
     validation: Sequence[Result] = (),
     recall: Sequence[Row] = (),
+    copied: Sequence[Row] = (),
 ) -> Row:
-    """The tables `test`, `contrasts`, `validation`, `recall` and `excluded`, and `best_free`, as plain values.
+    """The tables `test`, `contrasts`, `validation`, `recall`, `copying`, `excluded`, and `best_free`, as plain values.
 
     test: the metric as it is reported (an accuracy in percent, CIDEr times 100, an error as it is) under `accuracy`,
     of every selector, number of shots (and 'mean': each query's mean over them) and metric, with its interval over
     the n queries, and the mean number of demonstrations shown. validation: the same of the free selectors on validation
     queries, in the leading metric; best_free: the best of these. Without `validation` it is the best on the results
     themselves, which favours it (`chosen_on` says so). contrasts: a minus b on the same queries in points of the
-    data's leading metric, p after Holm's correction over the whole table. recall: see evaluation.recall. excluded:
+    data's leading metric, p after Holm's correction over the whole table. recall: see evaluation.recall. copying: see
+    evaluation.copying. excluded:
     every failed completion; its query counts neither for nor against. An answer without a figure in one metric (no
     number in it) is left out of that metric's rows, whose n tells so. sole_answer, nothing_right: whether the VLM
     answered all queries alike, or none rightly (see evaluation.unresponsive); the tables then say nothing of selectors.
@@ -50,6 +52,7 @@ def summarise(
         "validation": validation_rows(validation, settings) if validation else [],
         "best_free": None if best is None else best.to_json(),
         "recall": list(recall),
+        "copying": list(copied),
         "excluded": [_excluded(result) for result in results if result.text is None],
         "sole_answer": sole_answer(results),
         "nothing_right": nothing_right(results),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from shotsmith.evaluation.accuracies import measured
+from shotsmith.evaluation.controls import control_of
 from shotsmith.evaluation.majority_vote import MAJORITY_VOTE
 from shotsmith.evaluation.results import Result
 from shotsmith.metrics.vqa import normalise
@@ -16,8 +17,12 @@ _LONGEST = 60
 
 
 def vlm_answers(results: Iterable[Result]) -> list[Result]:
-    """The results that the VLM answered; none where these are of fewer than FEWEST queries."""
-    answered = [one for one in results if one.text is not None and not one.selector.startswith(MAJORITY_VOTE)]
+    """The results that the VLM answered, without controls; none where these are of fewer than FEWEST queries."""
+    answered = [
+        one
+        for one in results
+        if one.text is not None and not one.selector.startswith(MAJORITY_VOTE) and control_of(one.selector) is None
+    ]
     return answered if len({one.query_id for one in answered}) >= FEWEST else []
 
 

@@ -105,14 +105,17 @@ def run(recipe: Recipe, run: Run, progress: Progress, until: str | None = None) 
                 _do(parts, name)
 
 
-def stage(run: Run, name: str, progress: Progress) -> None:
-    """Do one stage again. Raises InputError where an earlier one is not done yet."""
+def stage(run: Run, name: str, progress: Progress, *, recipe: Recipe | None = None) -> None:
+    """Do one stage again, with a recipe that may differ from the run's in what this stage alone reads.
+
+    Raises InputError where an earlier stage is not done yet.
+    """
     if name not in STAGE_NAMES:
         raise InputError(f"no stage is called '{name}'; the stages are {', '.join(STAGE_NAMES)}")
     missing = [earlier for earlier in STAGE_NAMES[: STAGE_NAMES.index(name)] if not run.is_done(earlier)]
     if missing:
         raise InputError(f"'{name}' needs '{missing[0]}' first: shotsmith run {run.recipe_file}", file=run.folder)
-    with NotedProgress(run.progress_file, progress) as noted, Parts(run.recipe, run, noted) as parts:
+    with NotedProgress(run.progress_file, progress) as noted, Parts(recipe or run.recipe, run, noted) as parts:
         noted.stage(name, lambda: parts.requests)
         _do(parts, name)
 

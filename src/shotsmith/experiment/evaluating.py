@@ -5,8 +5,10 @@ from __future__ import annotations
 from shotsmith.checkpoints.native import Manifest, load_policy
 from shotsmith.checkpoints.ranking import best_checkpoint
 from shotsmith.evaluation.beam import evaluate_beam
+from shotsmith.evaluation.controls import answers_shown, evaluate_controls
+from shotsmith.evaluation.copying import copying
 from shotsmith.evaluation.evaluate import Entrant, oracle_results, tried_already
-from shotsmith.evaluation.free import evaluate_free
+from shotsmith.evaluation.free import best_free, evaluate_free
 from shotsmith.evaluation.leaks import check_no_leak
 from shotsmith.evaluation.looks import record_look
 from shotsmith.evaluation.majority_vote import MAJORITY_VOTE
@@ -44,8 +46,11 @@ def evaluate(parts: Parts) -> int:
     validation = evaluate_free(val, settings, fixed, parts.ask, origin="evaluation/validation")
     results, known_sequences = _results(parts, test, fixed, trained)
     recalled = recall(test, known_sequences, results, _shortlists(parts, test, trained)) if known_sequences else []
+    results += _controls(parts, test, results, validation)
+    shown = answers_shown(test.index, parts.recipe.data.seed)
     write_results(parts.run.results, results)
-    write_json(parts.run.summary, summarise(results, settings, validation, recalled))
+    tables = summarise(results, settings, validation, recalled, copying(results, shown, settings))
+    write_json(parts.run.summary, tables)
     return parts.requests - before
 
 
@@ -82,6 +87,22 @@ def _results(parts: Parts, test: Tasks, fixed: Fixed | None, trained: Trained) -
         known_sequences = known(test, results, found)
         results += oracle_results(test, found)
     return results + votes, known_sequences
+
+
+def _controls(parts: Parts, test: Tasks, results: list[Result], validation: list[Result]) -> list[Result]:
+    """Results of the controls that the recipe asks for: of the last trained phase, and of the best free selector.
+
+    A majority vote shows the VLM nothing: the best selector that does stands in for it.
+    """
+    controls = parts.recipe.evaluation.controls
+    if not controls:
+        return []
+    there = {result.selector for result in results}
+    selectors: list[str] = [*[phase for phase in PHASES if phase in there][-1:]]
+    if best := best_free([one for one in validation if not one.selector.startswith(MAJORITY_VOTE)]):
+        selectors.append(best.selector)
+    blanks, seed = parts.run.results.parent / "blank", parts.recipe.data.seed
+    return evaluate_controls(test, results, selectors, controls, parts.ask, blanks=blanks, seed=seed)
 
 
 def _shortlists(parts: Parts, test: Tasks, trained: Trained) -> list[Shortlist]:

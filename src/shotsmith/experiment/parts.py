@@ -30,6 +30,7 @@ from shotsmith.embeddings.embedded import Embedded, Encoder, Floats
 from shotsmith.embeddings.load import load_encoder
 from shotsmith.embeddings.pools import load_or_draw
 from shotsmith.errors import InputError, TrainingError, VLMError
+from shotsmith.evaluation.controls import check_controls
 from shotsmith.experiment.fitting import check_context, check_queries
 from shotsmith.experiment.paid import check_paid, note_paid
 from shotsmith.metrics.measure import measure_of
@@ -243,6 +244,7 @@ class Parts:
             barred[split] = bank.barred(examples[row] for row in self._query_rows(splits, split, twins))
         check_sizes(self.recipe, splits, barred.values())
         check_answers(self.recipe, splits)
+        check_controls(self.recipe.evaluation.controls, splits.test)
         return splits, barred, twins
 
     def _query_rows(self, splits: Splits, split: Split, twins: Mapping[str, frozenset[int]]) -> tuple[int, ...]:

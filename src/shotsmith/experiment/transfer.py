@@ -10,6 +10,8 @@ import yaml
 
 from shotsmith.checkpoints.native import load_manifest
 from shotsmith.errors import InputError
+from shotsmith.evaluation.controls import answers_shown
+from shotsmith.evaluation.copying import copying
 from shotsmith.evaluation.free import evaluate_free
 from shotsmith.evaluation.leaks import check_no_leak
 from shotsmith.evaluation.looks import record_look
@@ -62,7 +64,8 @@ def evaluate_with(run: Run, vlm: VLMSettings, progress: Progress) -> dict[str, A
         validation = evaluate_free(val, settings, fixed, parts.ask, origin="transfer/validation")
         entrants = trained_entrants(trained)
         results = evaluate_free(test, settings, fixed, parts.ask, entrants=entrants, origin="transfer")
-    tables = summarise(results, settings, validation)
+        shown = answers_shown(test.index, recipe.data.seed)
+    tables = summarise(results, settings, validation, copied=copying(results, shown, settings))
     folder = _folder(run) / digest(identity)[:16]
     write_results(folder / "results.parquet", results)
     write_json(folder / "summary.json", {**tables, "vlm": identity})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from shotsmith.metrics.metric import some
+from shotsmith.metrics.metric import plain, some
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _FORMS = tuple(
@@ -27,6 +27,11 @@ def chosen_letter(text: str) -> str | None:
     """
     first = " ".join(text.split())
     return next((found[1].upper() for form in _FORMS if (found := form.fullmatch(first))), None)
+
+
+def letter_or_text(text: str) -> str:
+    """The letter of the option that a text names; the text itself where it names none."""
+    return chosen_letter(text) or plain(text)
 
 
 def choice_letter(prediction: str, answers: Sequence[str]) -> float:

@@ -21,6 +21,11 @@ PerDataSet = Callable[[Sequence[str], Sequence[str], "Floats"], "Floats"]
 Unit = Literal["percent", "times_100", "itself"]
 
 
+def plain(text: str) -> str:
+    """The text in lower case, with each run of white space as one space."""
+    return " ".join(text.lower().split())
+
+
 def _one(_answers: Sequence[str]) -> float:
     return 1.0
 
@@ -53,6 +58,8 @@ class Metric:
     """Says why the metric cannot score predictions against some answers; None where it can."""
     needs_annotators: bool = False
     """Whether the full score of an answer needs several annotators who agree."""
+    form: Callable[[str], str] = plain
+    """The form of an answer in which it is told whether two answers are the same."""
     by_likelihood: bool = False
     """Whether the prediction is the option with the highest log-probability instead of the generated text."""
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 
 from shotsmith.errors import DataError
-from shotsmith.metrics.metric import some
+from shotsmith.metrics.metric import plain, some
 
 _NUMBER = re.compile(
     r"(?<![\w.])[-+\N{MINUS SIGN}]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)?(?:\.\d+|(?<=\d)\.?)(?:[eE][-+]?\d+)?"
@@ -31,6 +31,18 @@ def whole_number_text(text: str) -> float | None:
     bare = _AROUND.sub("", text.strip())
     found = _NUMBER.fullmatch(bare)
     return None if found is None else first_number(bare)
+
+
+def number_or_text(text: str) -> str:
+    """The number that a whole text is, in one spelling for equal numbers; the text itself where it is none."""
+    number = _plain_number(text.strip())
+    return plain(text) if number is None else repr(number)
+
+
+def first_number_or_text(text: str) -> str:
+    """The first number in a text, in one spelling for equal numbers; the text itself where it has none."""
+    number = first_number(text)
+    return plain(text) if number is None else repr(number)
 
 
 def relaxed_accuracy(prediction: str, answers: Sequence[str]) -> float:

@@ -7,13 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from shotsmith.metrics.choice import choice_letter, choice_likelihood, not_letters
+from shotsmith.metrics.choice import choice_letter, choice_likelihood, letter_or_text, not_letters
 from shotsmith.metrics.cider import CiderScorer
 from shotsmith.metrics.labels import exact_match, macro_f1, several_classes
 from shotsmith.metrics.metric import Metric
-from shotsmith.metrics.numbers import closeness, mean_absolute_error, not_numbers, relaxed_accuracy
+from shotsmith.metrics.numbers import (
+    closeness,
+    first_number_or_text,
+    mean_absolute_error,
+    not_numbers,
+    number_or_text,
+    relaxed_accuracy,
+)
+from shotsmith.metrics.stemming import stemmed
 from shotsmith.metrics.texts import anls, nearest_rouge_l, nearest_token_f1
-from shotsmith.metrics.vqa import best_accuracy, vqa_accuracy, vqa_accuracy_normalised, vqa_accuracy_stemmed
+from shotsmith.metrics.vqa import (
+    best_accuracy,
+    normalise,
+    vqa_accuracy,
+    vqa_accuracy_normalised,
+    vqa_accuracy_stemmed,
+)
 from shotsmith.plugins import Table
 
 _OWN: Mapping[str, Metric] = {
@@ -24,31 +38,35 @@ _OWN: Mapping[str, Metric] = {
         heading="Accuracy",
         needs_annotators=True,
         beside=("vqa_accuracy_normalised", "vqa_accuracy_stemmed"),
+        form=normalise,
     ),
     "vqa_accuracy_normalised": Metric(
         "VQA accuracy, always normalised",
         vqa_accuracy_normalised,
         highest=lambda answers: best_accuracy(answers, vqa_accuracy_normalised),
         needs_annotators=True,
+        form=normalise,
     ),
     "vqa_accuracy_stemmed": Metric(
         "VQA accuracy, stemmed (OK-VQA)",
         vqa_accuracy_stemmed,
         highest=lambda answers: best_accuracy(answers, vqa_accuracy_stemmed),
         needs_annotators=True,
+        form=lambda text: stemmed(normalise(text)),
     ),
     "cider": Metric(
         "CIDEr-D",
         fitted=lambda references: CiderScorer(references).score,
         highest=lambda _answers: 10.0,
         unit="times_100",
+        form=normalise,
     ),
-    "exact_match": Metric("Exact match of the label", exact_match, heading="Accuracy"),
+    "exact_match": Metric("Exact match of the label", exact_match, heading="Accuracy", form=normalise),
     "macro_f1": Metric("Macro F1", of_data_set=macro_f1, stand_in="exact_match", problem=several_classes),
-    "token_f1": Metric("Token F1", nearest_token_f1),
-    "rouge_l": Metric("ROUGE-L", nearest_rouge_l),
+    "token_f1": Metric("Token F1", nearest_token_f1, form=normalise),
+    "rouge_l": Metric("ROUGE-L", nearest_rouge_l, form=normalise),
     "anls": Metric("ANLS", anls),
-    "relaxed_accuracy": Metric("Relaxed accuracy (5 %)", relaxed_accuracy),
+    "relaxed_accuracy": Metric("Relaxed accuracy (5 %)", relaxed_accuracy, form=number_or_text),
     "mean_absolute_error": Metric(
         "Mean absolute error, in the unit of the answers",
         mean_absolute_error,
@@ -57,9 +75,12 @@ _OWN: Mapping[str, Metric] = {
         stand_in="closeness",
         beside=("relaxed_accuracy",),
         problem=not_numbers,
+        form=first_number_or_text,
     ),
-    "closeness": Metric("Closeness of numbers", closeness, problem=not_numbers),
-    "choice_letter": Metric("Multiple choice by the generated letter", choice_letter, problem=not_letters),
+    "closeness": Metric("Closeness of numbers", closeness, problem=not_numbers, form=first_number_or_text),
+    "choice_letter": Metric(
+        "Multiple choice by the generated letter", choice_letter, problem=not_letters, form=letter_or_text
+    ),
     "choice_likelihood": Metric("Multiple choice by likelihood", choice_likelihood, by_likelihood=True),
 }
 METRICS: Table[Metric] = Table("shotsmith.metrics", Metric, _OWN)

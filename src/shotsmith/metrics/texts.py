@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from shotsmith.metrics.metric import some
+from shotsmith.metrics.metric import plain, some
 from shotsmith.metrics.vqa import normalise
 
 LONGEST = 256
@@ -68,8 +68,8 @@ def anls(prediction: str, answers: Sequence[str]) -> float:
     similarity (Biten et al. 2019, "Scene Text Visual Question Answering", arXiv 1905.13648, eq. 1). Raises DataError
     if there are no answers.
     """
-    given = _plain(prediction)
-    return max(_anls_of_one(given, _plain(answer)) for answer in some(answers))
+    given = plain(prediction)
+    return max(_anls_of_one(given, plain(answer)) for answer in some(answers))
 
 
 def _anls_of_one(given: str, true: str) -> float:
@@ -77,10 +77,6 @@ def _anls_of_one(given: str, true: str) -> float:
         return 1.0
     distance = _distance(given, true) / max(len(given), len(true))
     return 1 - distance if distance < ANLS_THRESHOLD else 0.0
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.lower().split())
 
 
 def _distance(a: str, b: str) -> int:

@@ -41,6 +41,7 @@ def _parts(setting: Setting) -> Iterator[Prompts]:
     yield from _free(setting, "selectors", queries)
     for shots in sorted(set(settings.shots)):
         yield from _trained(setting, shots)
+        yield from _controls(setting, shots)
     if settings.beam_width:
         candidates = setting.nearest(BeamSettings().candidates)
         yield from beam_search("evaluate", "beam", queries, candidates, settings.beam_width, max(settings.shots))
@@ -86,6 +87,21 @@ def _trained(setting: Setting, shots: int) -> Iterator[Prompts]:
         last = setting.greedy_length(shots, phases[-1])
         reverse = queries * drawn_alike(seeds, agree**last) if last > 1 else 0.0
         yield Prompts("evaluate", "selectors", last, reverse, reverse, queries * seeds)
+
+
+def _controls(setting: Setting, shots: int) -> Iterator[Prompts]:
+    """The sequences of the last phase and of the best free selector, once more under each control.
+
+    A random order is the sequence's own with probability 1 / shots!, and the store then has the answer.
+    """
+    recipe, phases, queries = setting.recipe, setting.phases, setting.recipe.data.test_queries
+    seeds = len(recipe.seeds) if phases else 0
+    length = setting.greedy_length(shots, phases[-1]) if phases else shots
+    chosen = drawn_alike(seeds, setting.behaviour.policies_agree**length) + 1
+    most = queries * (seeds + max(1, recipe.evaluation.random_draws))
+    for control in dict.fromkeys(recipe.evaluation.controls):
+        new = 1 - 1 / math.factorial(shots) if control == "shuffled_order" else 1.0
+        yield Prompts("evaluate", "controls", shots, queries * chosen, queries * chosen * new, most)
 
 
 def _oracle(setting: Setting, shots: int) -> Prompts:

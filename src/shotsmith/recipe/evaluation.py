@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from shotsmith.recipe.base import MANY, Count, Lengths, Natural, Settings
+
+Control = Literal["blank_image", "shuffled_labels", "shuffled_order"]
 
 
 class EvaluationSettings(Settings):
@@ -25,6 +27,10 @@ class EvaluationSettings(Settings):
     """Sequences tried for the `fixed` selector, per number of shots, on validation queries; 0: no fixed selector."""
     fixed_queries: Count = 32
     """Validation queries (the first of them) that each of these sequences is shown to."""
+    controls: tuple[Control, ...] = ()
+    """Controls: the sequences of the last trained phase and of the best free selector, shown again with the query's
+    images grey (`blank_image`), with the demonstrations' answers permuted (`shuffled_labels`), or in random order
+    (`shuffled_order`). Each has rows of its own, such as `grpo_blank_image`, and is no competitor."""
     beam_width: Natural = 0
     """Width of a beam search that knows the true answers, evaluated as a bound like the oracle; 0: none. It costs
     about pool size x longest sequence x width VLM calls per query."""

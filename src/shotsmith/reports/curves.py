@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from shotsmith.evaluation.controls import control_of
 from shotsmith.metrics.table import DEFAULT, METRICS
 from shotsmith.reports.charts import MARKERS, Band, Point, Series, bar_chart, line_chart
 from shotsmith.reports.data import Pointing
@@ -193,7 +194,9 @@ def _drawn(facts: Facts) -> list[str]:
     return [
         name
         for name in facts.test
-        if not name.endswith("_reversed") and (AT_BANK not in name or name == facts.best_free)
+        if not name.endswith("_reversed")
+        and control_of(name) is None
+        and (AT_BANK not in name or name == facts.best_free)
     ]
 
 

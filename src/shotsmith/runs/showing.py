@@ -46,6 +46,7 @@ def show(run: Run) -> dict[str, Any]:
         "best_free": summary.get("best_free"),
         "validation": summary.get("validation", []),
         "recall": summary.get("recall", []),
+        "copying": summary.get("copying", []),
         "sole_answer": summary.get("sole_answer"),
         "nothing_right": summary.get("nothing_right", False),
         "barred": read_json(run.barred) if run.barred.exists() else {},

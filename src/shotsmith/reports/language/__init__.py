@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from shotsmith.evaluation.controls import control_of
 from shotsmith.metrics.table import METRICS, OF_CAPTIONS
 from shotsmith.plugins import Table
 from shotsmith.reports.language.captions import of_captions
@@ -65,6 +66,8 @@ class Language:
         """What a selector, metric, column or phase is called in text; the word itself where it has no other name."""
         if word.endswith(AT_BANK):
             return self.text["name.at_bank"].format(name=self.name(word.removesuffix(AT_BANK)))
+        if found := control_of(word):
+            return self.text[f"name.{found[1]}"].format(name=self.name(found[0]))
         return self.text.get(f"name.{word}", METRICS[word].title if word in METRICS else word)
 
     def interval(self, low: float, high: float) -> str:

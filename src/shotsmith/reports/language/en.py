@@ -113,6 +113,14 @@ TEXT: dict[str, str] = {
     "test.recall_pools": "Of the {oracle:.1f} % that are known to be possible, {selector} misses {retrieval:.1f} "
     "points by its pools (they hold no sequence that would have been right) and {choice:.1f} by choice (they do, "
     "and it shows another). Of the whole bank, {size} entries a query were tried at most.",
+    "copying.answers": "{policy} repeats the answer of a demonstration in {share:.0f} % of its answers.",
+    "copying.wrong": "Of its wrong answers ({wrong:.0f} %), {share:.0f} % repeat a demonstration.",
+    "copying.last.more": "Its answers repeat the last demonstration more often than one at another position: "
+    "{last:.0f} % against {others:.0f} %, {difference:+.1f} points [{low:+.1f}, {high:+.1f}].",
+    "copying.last.less": "Its answers repeat the last demonstration less often than one at another position: "
+    "{last:.0f} % against {others:.0f} %, {difference:+.1f} points [{low:+.1f}, {high:+.1f}].",
+    "copying.last.open": "Its answers repeat the last demonstration about as often as one at another position: "
+    "{last:.0f} % against {others:.0f} %, {difference:+.1f} points [{low:+.1f}, {high:+.1f}].",
     "test.same_figures": "{metric}: the same figures.",
     "recall.column.kind": "Kind of question",
     "recall.column.accuracy": "Accuracy",

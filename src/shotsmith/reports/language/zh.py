@@ -104,6 +104,14 @@ TEXT: dict[str, str] = {
     "test.recall_pools": "在已知可达到的 {oracle:.1f} % 之中，{selector} 因候选池丢掉 {retrieval:.1f} 个百分点（"
     "池里没有能答对的序列），因选择丢掉 {choice:.1f} 个百分点（有，但展示了别的序列）。整个示例库中，每个 query "
     "至多尝试 {size} 个示例。",
+    "copying.answers": "{policy}的回答中有 {share:.0f}% 与某个示例的答案相同。",
+    "copying.wrong": "其错误回答（占 {wrong:.0f}%）中有 {share:.0f}% 与某个示例的答案相同。",
+    "copying.last.more": "回答与最后一个示例相同的情况多于其他位置：{last:.0f}% 对 {others:.0f}%，"
+    "相差 {difference:+.1f} 个百分点 [{low:+.1f}, {high:+.1f}]。",
+    "copying.last.less": "回答与最后一个示例相同的情况少于其他位置：{last:.0f}% 对 {others:.0f}%，"
+    "相差 {difference:+.1f} 个百分点 [{low:+.1f}, {high:+.1f}]。",
+    "copying.last.open": "回答与最后一个示例相同的情况与其他位置相近：{last:.0f}% 对 {others:.0f}%，"
+    "相差 {difference:+.1f} 个百分点 [{low:+.1f}, {high:+.1f}]。",
     "test.same_figures": "{metric}：数值相同。",
     "recall.column.kind": "问题类型",
     "recall.column.accuracy": "准确率",

@@ -13,9 +13,9 @@ import torch
 from pydantic import ValidationError
 from small_policy import NETWORK, SMALL
 
-from shotsmith.recipe import PRESETS, PolicySettings
+from shotsmith.recipe import PRESETS, PolicySettings, policy
 
-GAINS = get_args(get_args(PolicySettings.model_fields["gains"].annotation)[0])
+GAINS = tuple(policy.GAINS)
 PLAIN = SMALL | {"heads": 2}
 BEFORE = NETWORK | {"heads": 2}
 EVERYTHING = SMALL | {

@@ -1,17 +1,25 @@
-"""A package that adds a data set, a metric and a verb to Shotsmith; installed wherever this folder is on sys.path."""
+"""A package that adds a data set, a metric, a gain, a VLM backend, a kind of server and a verb to Shotsmith.
+
+It is installed wherever this folder is on sys.path.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from shotsmith.cli.options import Json, print_json
 from shotsmith.data.splits import Splits
-from shotsmith.errors import DataError
+from shotsmith.errors import DataError, InputError
 from shotsmith.metrics.metric import Metric
-from shotsmith.records import Example
+from shotsmith.recipe import PolicySettings, VLMSettings
+from shotsmith.recipe.servers import Backend, ServerKind
+from shotsmith.records import Completion, Example, Request
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def last_digit(prediction: str, answers: Sequence[str]) -> float:
@@ -56,3 +64,42 @@ def add(first: int, second: int, as_json: Json = False) -> None:
         print_json({"sum": total})
     else:
         typer.echo(total)
+
+
+class Constant:
+    """A VLM that gives the same answer to everything."""
+
+    batch_tokens = 100
+    counts_tokens = False
+    gives_log_probs = False
+
+    def __init__(self, answer: str) -> None:
+        self.answer = answer
+        self.identity = f"constant:{answer}"
+
+    def length(self, request: Request) -> int:
+        return 1
+
+    def complete(self, requests: Sequence[Request]) -> list[Completion]:
+        return [Completion(self.answer) for _ in requests]
+
+
+def _load_constant(settings: VLMSettings) -> Constant:
+    answer = settings.backend.options.get("answer") if settings.backend is not None else None
+    if not isinstance(answer, str):
+        raise InputError("is no text", field="vlm.backend.options.answer")
+    return Constant(answer)
+
+
+CONSTANT = Backend(_load_constant)
+NO_VLM = Backend(lambda _settings: None)
+LIKELY = Backend(_load_constant, gives_log_probs=True)
+
+ECHO = ServerKind(greedy={"top_k": 1})
+
+
+def recent(settings: PolicySettings) -> nn.Module:
+    """The gain of `recent.py`: torch is not imported before a policy is made."""
+    from recent import Recent
+
+    return Recent(settings)

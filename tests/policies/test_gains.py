@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from shotsmith.policies.gains import GAINS
 from shotsmith.policies.gains.dpp import RIDGE
 from shotsmith.policies.parts import Encoded
 from shotsmith.recipe import PolicySettings
+from shotsmith.recipe.policy import GAINS
 
 QUERIES, POOL, HIDDEN, RANK = 2, 7, 8, 3
 SEEDS = st.integers(0, 2**31 - 1)

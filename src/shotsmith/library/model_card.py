@@ -59,6 +59,7 @@ def _made_for(card: Card) -> str:
     rows = [("encoder", f"`{card.encoder.named}` ({card.encoder_identity})")]
     if vlm is not None:
         model = vlm.path if vlm.server is None else vlm.server.model or "the model of a server"
+        model = model if vlm.backend is None else vlm.backend.name
         rows += [
             ("VLM", f"`{model}`" + (f" ({card.vlm_identity})" if card.vlm_identity else "")),
             ("prompt", f"template `{vlm.prompt.template}`, layout `{vlm.prompt.layout}`"),

@@ -14,9 +14,10 @@ class Lengths:
     """Counts tokens as the VLM of a recipe would."""
 
     def __init__(self, settings: VLMSettings) -> None:
-        """Raises InputError where the VLM has no processor that can be read, or is known to a server alone."""
+        """Raises InputError where the VLM has no processor that can be read, or a server or a backend has the model."""
         if settings.local_model is None:
-            raise InputError("a server's tokenizer is not known here; say the sizes with --assume", field="vlm.server")
+            field = "vlm.server" if settings.backend is None else "vlm.backend"
+            raise InputError("its tokenizer is not known here; say the sizes with --assume", field=field)
         processor, prompt = load_processor_and_prompt(model_folder(settings.local_model, weights=False), settings)
         self._tokenizer = processor.tokenizer
         self._prompts = PromptTokens(processor, prompt)

@@ -28,7 +28,6 @@ from shotsmith.policies.bank import highest, rounded
 from shotsmith.policies.candidates import Candidates
 from shotsmith.policies.encoder import CrossAttentionEncoder
 from shotsmith.policies.entries import entries_of
-from shotsmith.policies.gains import GAINS
 from shotsmith.policies.memory import MEMORIES
 from shotsmith.policies.parts import STEPS, Encoded, Gain, Memory, State
 from shotsmith.policies.pool_walk import PoolWalk
@@ -40,6 +39,7 @@ from shotsmith.policies.slots import Slots
 from shotsmith.policies.stop import StopHead
 from shotsmith.policies.unit_length import unit_length
 from shotsmith.recipe import PolicySettings
+from shotsmith.recipe.policy import GAINS
 
 
 def build_policy(settings: PolicySettings, embedding_width: int, seed: int, steps: int = STEPS) -> Policy:

@@ -17,6 +17,7 @@ from shotsmith.recipe.models import BeamSettings, VLMSettings
 from shotsmith.recipe.policy import PolicySettings
 from shotsmith.recipe.pools import PoolSettings
 from shotsmith.recipe.rewards import RewardSettings
+from shotsmith.recipe.servers import check_backend
 from shotsmith.recipe.training import RceSettings, RolloutSettings, SupervisedSettings
 
 
@@ -55,9 +56,13 @@ class Recipe(Settings):
             raise ValueError("beam.queries exceeds data.train_queries")
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("seeds must differ from each other")
+        if self.vlm.backend is not None:
+            check_backend(self.vlm.backend.name)
         if not self.vlm.gives_log_probs and (needing := self._need_log_probs()):
+            lacking = "vlm.backend.name" if self.vlm.server is None else "vlm.server.kind"
+            name = self.vlm.backend.name if self.vlm.backend is not None else self.vlm.server and self.vlm.server.kind
             raise ValueError(
-                f"vlm.server.kind 'openai' has no log-probabilities of given answers, which {' and '.join(needing)} "
+                f"{lacking} '{name}' has no log-probabilities of given answers, which {' and '.join(needing)} "
                 "need: use vLLM and kind vllm, or do without (supervised.epochs=0, reward.answer_probability=0)"
             )
         return self

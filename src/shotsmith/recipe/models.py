@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from shotsmith.plugins import Table
-from shotsmith.recipe.base import Count, Natural, NonNegative, Positive, Settings, Shots
+from shotsmith.recipe.base import Count, Natural, NonNegative, Settings, Shots
 from shotsmith.recipe.cluster import RaySettings
-from shotsmith.recipe.urls import EnvironmentName, ServerUrl
+from shotsmith.recipe.servers import BACKENDS, BackendSettings, ServerSettings
 
 Layout = Literal["single_turn", "multi_turn", "plain"]
 
@@ -19,36 +19,6 @@ DECODING: Table[Mapping[str, object]] = Table(
     "shotsmith.decodings", Mapping, {"greedy": {"max_new_tokens": 5, "min_new_tokens": 0, "num_beams": 1}}
 )
 """Named decodings; `decoding: NAME` in the section `vlm` stands for these settings."""
-
-
-class ServerSettings(Settings):
-    """An OpenAI-compatible server that runs the VLM."""
-
-    url: ServerUrl = Field(repr=False)
-    """Where its API begins, for example http://localhost:8000/v1; credentials in it are never written anywhere."""
-    model: str | None = None
-    """Name under which the server has the model; may be left out where it has only one."""
-    kind: Literal["openai", "vllm"] = "openai"
-    """'openai' sends what any server takes; 'vllm' adds image ids and asks for log-probabilities of given answers."""
-    api_key_env: EnvironmentName | None = None
-    """Environment variable that holds the key; none is sent by default."""
-    concurrency: Count = 32
-    """Requests under way at a time."""
-    timeout_seconds: Positive = 120.0
-    """Deadline of one try of a request."""
-    retries: Natural = 6
-    """Further tries of a request that met a full or failing server."""
-    processor: str | None = None
-    """Folder or hub id of the model's processor, which counts tokens here; `prompt.max_tokens` needs it."""
-    reply_megabytes: Positive = 8.0
-    """Largest reply that is read, in MiB after decompression; log-probabilities take some 80 bytes a prompt token."""
-    reply_model: str | None = None
-    """Name of the model in replies, where it is not `model` or a dated version of it; replies of others are refused."""
-
-    @property
-    def gives_log_probs(self) -> bool:
-        """Whether the server gives the log-probability of an answer that it is told."""
-        return self.kind == "vllm"
 
 
 class PromptSettings(Settings):
@@ -115,23 +85,31 @@ class VLMSettings(Settings):
     vision_cache: VisionCacheSettings = VisionCacheSettings()
     server: ServerSettings | None = None
     """A server to ask instead; all but `prompt`, `max_new_tokens` and `ray` then means nothing."""
+    backend: BackendSettings | None = None
+    """A backend that runs the VLM instead, by its name in a table; it says which settings of this section it reads."""
     ray: RaySettings | None = None
     """Workers on a Ray cluster that answer instead of this process, each with the VLM that the other settings say."""
 
     @property
     def local_model(self) -> str | None:
-        """Path or hub id of the model whose files can be read here; None where a server has the model."""
-        return self.path if self.server is None else None
+        """Path or hub id of the model whose files can be read here; None where a server or a backend has the model."""
+        return self.path if self._elsewhere is None else None
 
     @property
     def token_counter(self) -> str | None:
         """Path or hub id of the processor that counts the tokens of prompts; None where the recipe names none."""
-        return self.path if self.server is None else self.server.processor
+        return self.path if self._elsewhere is None else self._elsewhere.processor
 
     @property
     def gives_log_probs(self) -> bool:
         """Whether the VLM gives the log-probability of an answer that it is told."""
+        if self.backend is not None:
+            return BACKENDS[self.backend.name].gives_log_probs
         return self.server is None or self.server.gives_log_probs
+
+    @property
+    def _elsewhere(self) -> ServerSettings | BackendSettings | None:
+        return self.server or self.backend
 
     @model_validator(mode="before")
     @classmethod
@@ -152,8 +130,11 @@ class VLMSettings(Settings):
             raise ValueError("a server decodes greedily: num_beams 1 and min_new_tokens 0")
         if self.server is not None and self.prompt.layout == "plain":
             raise ValueError("a server takes chat messages: prompt.layout single_turn or multi_turn")
-        if self.server is not None and self.prompt.max_tokens is not None and self.server.processor is None:
-            raise ValueError("prompt.max_tokens needs server.processor, which counts the tokens")
+        if self.backend is not None and (self.server is not None or self.ray is not None):
+            raise ValueError("backend takes the place of server and ray: give one or the other")
+        if self.prompt.max_tokens is not None and self.token_counter is None:
+            where = "server" if self.backend is None else "backend"
+            raise ValueError(f"prompt.max_tokens needs {where}.processor, which counts the tokens")
         if self.server is None and self.ray is not None and self.ray.servers:
             raise ValueError("ray.servers needs the section server, which says how they are asked")
         return self

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from shotsmith.plugins import Table
 from shotsmith.recipe.base import Count, Layers, Positive, Settings, Several, Share, Width
@@ -13,7 +13,14 @@ from shotsmith.recipe.base import Count, Layers, Positive, Settings, Several, Sh
 PRESETS: Table[Mapping[str, object]] = Table("shotsmith.presets", Mapping)
 """What `preset: NAME` stands for, by name."""
 
-Gain = Literal["mmr", "coverage", "dpp", "dpp_max_similarity"]
+GAINS: Table[Callable[[PolicySettings], Any]] = Table("shotsmith.gains")
+"""What makes each gain (an nn.Module with the protocol policies.parts.Gain) of the settings, by its name in `gains`."""
+
+
+def _check_gain(name: str) -> str:
+    if name not in GAINS:
+        raise ValueError(f"no gain is called '{name}'; there are {', '.join(GAINS)}")
+    return name
 
 
 class IndexSettings(Settings):
@@ -75,8 +82,10 @@ class PolicySettings(Settings):
     temperature: Positive = 0.08
     """Scores are divided by it (additive ones only where the policy starts as similarity). It is learned where the
     policy starts as similarity, and fixed otherwise."""
-    gains: tuple[Gain, ...] = ()
+    gains: tuple[Annotated[str, AfterValidator(_check_gain)], ...] = ()
     """What is added to the scores for what has been chosen already: redundancy penalty, topic coverage, diversity."""
+    gain_options: Mapping[str, Mapping[str, Any]] = {}
+    """Settings of gains that other packages add, by the gain's name: its package says what it takes."""
     topics: Width = 16
     """Prototypes of the coverage gain."""
     dpp_rank: Width = 32
@@ -105,6 +114,8 @@ class PolicySettings(Settings):
             raise ValueError(f"heads ({self.heads}) must divide hidden_size ({self.hidden_size})")
         if len(set(self.gains)) != len(self.gains):
             raise ValueError("a gain can be added once")
+        if unused := sorted(self.gain_options.keys() - set(self.gains)):
+            raise ValueError(f"gain_options has options of '{unused[0]}', which gains does not name")
         if self.decoding == "parallel" and (self.memory != "none" or self.gains or self.step_embedding):
             raise ValueError(
                 "parallel decoding is blind to earlier choices: it needs memory none, no gains, no step_embedding"

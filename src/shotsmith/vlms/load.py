@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from shotsmith.errors import PluginError
 from shotsmith.recipe import VLMSettings
+from shotsmith.recipe.servers import BACKENDS
 from shotsmith.vlms.general import GeneralVLM
 from shotsmith.vlms.pretrained.loading import load_pretrained
 from shotsmith.vlms.protocol import VLM
@@ -12,12 +14,17 @@ from shotsmith.vlms.remote.server import load_server
 
 
 def load_vlm(settings: VLMSettings) -> VLM:
-    """That of many workers where the recipe has a cluster, the server's where it names a server, else one in this
-    process, the faster where it fits.
+    """That of a backend where the recipe names one, of many workers where it has a cluster, the server's where it
+    names a server, else one in this process, the faster where it fits.
 
     Raises InputError where the recipe names what is not there, VLMError where a server does not answer or no worker
     can be started.
     """
+    if settings.backend is not None:
+        vlm = BACKENDS[settings.backend.name].load(settings)
+        if not isinstance(vlm, VLM):
+            raise PluginError(f"the backend '{settings.backend.name}' gives a {type(vlm).__name__}, not a VLM")
+        return vlm
     if settings.ray is not None:
         return load_cluster(settings, settings.ray, load_vlm)
     if settings.server is not None:

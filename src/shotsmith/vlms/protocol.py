@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 from shotsmith.records import Completion, Failure, Request
 
 
+@runtime_checkable
 class VLM(Protocol):
     """A frozen model that answers few-shot prompts."""
 

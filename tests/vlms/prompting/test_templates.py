@@ -13,7 +13,8 @@ from pydantic import ValidationError
 
 from shotsmith.errors import InputError, RecipeError
 from shotsmith.recipe import VLMSettings, parse_recipe
-from shotsmith.recipe.models import PromptSettings, ServerSettings
+from shotsmith.recipe.models import PromptSettings
+from shotsmith.recipe.servers import ServerSettings
 from shotsmith.records import Example, Request
 from shotsmith.vlms.prompting.prompts import DEFAULT_PROMPT, Prompt, load_prompt
 from shotsmith.vlms.prompting.template import TEMPLATES, load_template

@@ -30,7 +30,7 @@ from shotsmith.completions.store import Store
 from shotsmith.errors import DataError, InputError, VLMError
 from shotsmith.recipe import VLMSettings
 from shotsmith.recipe.cluster import RaySettings
-from shotsmith.recipe.models import ServerSettings
+from shotsmith.recipe.servers import ServerSettings
 from shotsmith.records import Failure, Request
 from shotsmith.vlms.load import load_vlm
 from shotsmith.vlms.remote.cluster import ClusterVLM, cut, load_cluster, settings_of_worker

@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional
 
 from shotsmith.policies.parts import Encoded, State, rows_at
+from shotsmith.recipe import PolicySettings
 
 
 class Coverage(nn.Module):
@@ -17,11 +18,11 @@ class Coverage(nn.Module):
     prototypes; the longer a prototype, the sharper its topic.
     """
 
-    def __init__(self, hidden: int, topics: int) -> None:
-        """`hidden` is H, `topics` the number M of prototypes."""
+    def __init__(self, settings: PolicySettings) -> None:
+        """`settings.topics` is the number M of prototypes."""
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(()))
-        self.prototypes = nn.Parameter(torch.randn(topics, hidden))
+        self.prototypes = nn.Parameter(torch.randn(settings.topics, settings.hidden_size))
 
     def start(self, encoded: Encoded) -> State:
         """`coverage.open` [B, 1, M]: the share of each topic that nothing chosen covers."""

@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from shotsmith.policies.parts import Encoded, State, rows_at
+from shotsmith.recipe import PolicySettings
 
 RIDGE = 0.01
 """What exact copies still add: it bounds the log residuals of unit-length features to [-4.6, 0.01]."""
@@ -25,11 +26,11 @@ class Dpp(nn.Module):
     row to the factor.
     """
 
-    def __init__(self, hidden: int, rank: int) -> None:
-        """`hidden` is H, `rank` the width R of the features."""
+    def __init__(self, settings: PolicySettings) -> None:
+        """`settings.dpp_rank` is the width R of the features."""
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(()))
-        self.features = nn.Linear(hidden, rank, bias=False)
+        self.features = nn.Linear(settings.hidden_size, settings.dpp_rank, bias=False)
 
     def start(self, encoded: Encoded) -> State:
         """`dpp.residual` [B, 1, K], and `dpp.factor` [B, 1, t, K]: a row of the Cholesky factor for each choice."""
@@ -56,11 +57,11 @@ class DppMaxSimilarity(nn.Module):
     An approximation. It equals `Dpp` up to the second choice; after that it never sees more redundancy.
     """
 
-    def __init__(self, hidden: int, rank: int) -> None:
-        """`hidden` is H, `rank` the width R of the features."""
+    def __init__(self, settings: PolicySettings) -> None:
+        """`settings.dpp_rank` is the width R of the features."""
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(()))
-        self.features = nn.Linear(hidden, rank, bias=False)
+        self.features = nn.Linear(settings.hidden_size, settings.dpp_rank, bias=False)
 
     def start(self, encoded: Encoded) -> State:
         """`dpp_max_similarity.residual` [B, 1, K]."""

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from shotsmith.policies.parts import Encoded, State, rows_at
+from shotsmith.recipe import PolicySettings
 
 _NOTHING_CHOSEN = -2.0  # below every cosine: the first choice replaces it
 
@@ -17,7 +18,7 @@ _NOTHING_CHOSEN = -2.0  # below every cosine: the first choice replaces it
 class Mmr(nn.Module):
     """gain(c) = -softplus(weight) * max over chosen s of cos(c, s); 0 before the first choice."""
 
-    def __init__(self) -> None:
+    def __init__(self, _settings: PolicySettings) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(()))
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import httpx2
 
-from shotsmith.recipe.models import ServerSettings
+from shotsmith.recipe.servers import ServerSettings
 from shotsmith.recipe.urls import without_credentials
 from shotsmith.vlms.remote.body import ENCODINGS, parse, read_body
 from shotsmith.vlms.remote.redaction import Redaction, basic_credentials

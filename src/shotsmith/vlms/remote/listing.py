@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from shotsmith.errors import InputError, VLMError
-from shotsmith.recipe.models import ServerSettings
+from shotsmith.recipe.servers import ServerSettings
 from shotsmith.vlms.remote.connection import Connection
 from shotsmith.vlms.remote.replies import Json, described, read_models
 from shotsmith.vlms.remote.retry import FAULTS, BadStatus, BrokenAnswer, persist

@@ -12,7 +12,7 @@ from typing import Any
 from shotsmith.errors import InputError, VLMError
 from shotsmith.files import file_digest
 from shotsmith.recipe import VLMSettings
-from shotsmith.recipe.models import ServerSettings
+from shotsmith.recipe.servers import ServerSettings
 from shotsmith.recipe.urls import HIDDEN
 from shotsmith.records import Completion, Failure, Request
 from shotsmith.vlms.prompting.data_urls import data_url
@@ -39,8 +39,6 @@ _NO_LOG_PROBS = (
     "answer_probability and log_prob_gain and reward modes like them need. Use a vLLM server with "
     "vlm.server.kind=vllm, or the local VLM"
 )
-_GREEDY: Mapping[str, Mapping[str, object]] = {"openai": {}, "vllm": {"repetition_penalty": 1.0}}
-"""What overrules a checkpoint's own penalty, by kind of server; `transformers serve` takes frequency_penalty for it."""
 _IDS: Mapping[str, object] = {"return_token_ids": True}
 _CONTINUED: Mapping[str, object] = {
     "prompt_logprobs": 0,
@@ -215,7 +213,7 @@ class ServerVLM:
     async def _create(
         self, connection: Connection, chat: list[Message], tokens: int, told: Mapping[str, object]
     ) -> Reply:
-        greedy = {"temperature": 0, "frequency_penalty": 0, **_GREEDY[self._server.kind]}
+        greedy = {"temperature": 0, "frequency_penalty": 0, **self._server.protocol.greedy}
         body = {"model": self._model.name, "messages": chat, "max_tokens": tokens, **greedy, **told}
         return read_reply(await connection.post("chat/completions", body), self._model.replies)
 
@@ -251,7 +249,7 @@ class ServerVLM:
     def _image(self, image: Path) -> Message:
         content = file_digest(image)
         part: Message = {"type": "image_url", "image_url": {"url": data_url(image)}}
-        return part | {"uuid": content} if self._server.kind == "vllm" else part
+        return part | {"uuid": content} if self._server.protocol.names_images else part
 
 
 def load_server(settings: VLMSettings, server: ServerSettings) -> ServerVLM:

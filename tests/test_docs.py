@@ -35,7 +35,8 @@ from shotsmith.recipe import (
 )
 from shotsmith.recipe.cluster import RaySettings
 from shotsmith.recipe.models import DECODING, Layout, PromptSettings, VisionCacheSettings
-from shotsmith.recipe.policy import IndexSettings
+from shotsmith.recipe.policy import GAINS, IndexSettings
+from shotsmith.recipe.servers import SERVER_KINDS
 from shotsmith.records import Rollout
 from shotsmith.training.groups import from_beams, from_rollouts
 from shotsmith.training.grpo import train_grpo
@@ -49,6 +50,7 @@ TRAINING, POLICIES, SCHEMES = (ROOT / "docs" / f"{name}.md" for name in ("traini
 ENCODERS = ROOT / "docs" / "encoders.md"
 VLMS = ROOT / "docs" / "vlms.md"
 SCALE = ROOT / "docs" / "scale.md"
+SERVERS = ROOT / "docs" / "servers.md"
 NEED_A_RUN = {"serving.md", "tutorial.md"}
 """Pages whose examples are run in tests/library/test_docs_examples.py and tests/test_tutorial.py."""
 OPTIONAL = {"dspy", "langchain_core"}
@@ -174,7 +176,7 @@ def tables_of_settings() -> Iterator[tuple[Path, str, type[BaseModel], set[str]]
     yield POLICIES, "### `policy`", PolicySettings, set()
     yield POLICIES, "### `policy.index`", IndexSettings, set()
     yield ENCODERS, "### `encoder`", EncoderSettings, set()
-    yield VLMS, "### `vlm`", VLMSettings, {"server", "ray"}
+    yield VLMS, "### `vlm`", VLMSettings, {"server", "ray", "backend"}
     yield SCALE, "#### `vlm.ray`", RaySettings, set()
     yield VLMS, "### `vlm.prompt`", PromptSettings, set()
     yield VLMS, "### `vlm.vision_cache`", VisionCacheSettings, set()
@@ -203,6 +205,12 @@ def test_every_choice_of_a_setting_is_named(
     for name, field in model.model_fields.items():
         if get_origin(field.annotation) is Literal:
             assert set(get_args(field.annotation)) <= words, name
+
+
+def test_every_gain_and_every_kind_of_server_is_on_its_page() -> None:
+    for page, names in ((POLICIES, GAINS), (SERVERS, SERVER_KINDS)):
+        words = {word for code in quoted(page.read_text(encoding="utf-8")) for word in re.findall(r"\w+", code)}
+        assert set(names) <= words
 
 
 def test_every_family_of_encoders_is_on_the_page() -> None:

@@ -21,6 +21,7 @@ from setting_probes.files import prepare_files
 from shotsmith import plugins
 from shotsmith.recipe import Recipe, parse_recipe
 from shotsmith.recipe.rewards import MODES
+from shotsmith.recipe.servers import SERVER_KINDS
 
 BASE: dict[str, Any] = {
     "name": "run",
@@ -131,7 +132,7 @@ class Workshop:
 @pytest.fixture(scope="module")
 def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(Path(__file__).parent / "added_package")  # has readers for `data.reader`
+        patch.syspath_prepend(Path(__file__).parent / "added_package")  # has readers, gains and backends
         forget()
         yield Workshop(tmp_path_factory.mktemp("workshop"))
     forget()
@@ -149,7 +150,7 @@ def probe_of(name: str) -> tuple[Probe, dict[str, Any]]:
     return look, {**context[0]} if context else {}
 
 
-NAMES = {"reward.mode": MODES}
+NAMES = {"reward.mode": MODES, "vlm.server.kind": SERVER_KINDS}
 """Settings that name an entry of a table."""
 
 

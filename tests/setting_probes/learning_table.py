@@ -59,6 +59,7 @@ TABLE: Mapping[str, tuple[Any, ...]] = {
     "policy.scorer": (OTHERS, learning.policy),
     "policy.temperature": (0.2, learning.policy),
     "policy.gains": (["mmr"], learning.policy),
+    "policy.gain_options": ({"recent": {"strength": 3.0}}, learning.policy, {"policy.gains": ["recent"]}),
     "policy.topics": (5, learning.policy, {"policy.gains": ["coverage"]}),
     "policy.dpp_rank": (3, learning.policy, {"policy.gains": ["dpp"]}),
     "policy.decoding": (OTHERS, learning.policy, {"policy.memory": "none"}),

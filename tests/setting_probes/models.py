@@ -46,7 +46,7 @@ def fitted(recipe: Recipe, folder: Path) -> object:
 
 
 def counted(recipe: Recipe, folder: Path) -> object:
-    """How many tokens a prompt has before it is sent to a server."""
+    """How many tokens a prompt has before a server or a backend is asked."""
     try:
         return load_lengths(recipe.vlm)(Request(Example(1, (), 1, "what?", ("red",))))
     except InputError as error:
@@ -80,6 +80,12 @@ def kept_features(recipe: Recipe, folder: Path) -> object:
     with Parts(recipe, run_of(recipe, folder), Heard()) as parts:
         parts.ask([Request(example) for example in parts.splits.train[:2]], "here")
     return sorted(str(file.relative_to(folder).parent) for file in folder.rglob("*.safetensors"))
+
+
+def backed(recipe: Recipe, _folder: Path) -> object:
+    """Which VLM a backend of another package gives, and what it answers."""
+    vlm = load_vlm(recipe.vlm)
+    return vlm.identity, recipe.vlm.gives_log_probs, str(vlm.complete([Request(Example(1, (), 1, "what?", ("red",)))]))
 
 
 def served(recipe: Recipe, folder: Path) -> object:

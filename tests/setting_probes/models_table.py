@@ -16,6 +16,13 @@ SERVED = {
     "reward.answer_probability": 0.0,
 }
 
+BACKED = {
+    "vlm.backend.name": "constant",
+    "vlm.backend.options": {"answer": "one"},
+    "supervised.epochs": 0,
+    "reward.answer_probability": 0.0,
+}
+
 WORKING = {"vlm.ray.workers": 2}
 
 TABLE: Mapping[str, tuple[Any, ...]] = {
@@ -48,6 +55,9 @@ TABLE: Mapping[str, tuple[Any, ...]] = {
     "vlm.server.retries": (1, models.served, SERVED),
     "vlm.server.reply_megabytes": (3e-5, models.served, SERVED),
     "vlm.server.reply_model": ("two", models.served, SERVED),
+    "vlm.backend.name": ("likely", models.backed, BACKED),
+    "vlm.backend.options": ({"answer": "two"}, models.backed, BACKED),
+    "vlm.backend.processor": ("builtin", models.counted, BACKED),
     "vlm.ray.address": ("127.0.0.1:1", clustered.hired, WORKING),
     "vlm.ray.workers": (3, clustered.hired, WORKING),
     "vlm.ray.cpus_per_worker": (2.0, clustered.hired, WORKING),

@@ -19,11 +19,12 @@ from shotsmith.vlms.prompting.prompt_tokens import PromptTokens
 def load_lengths(settings: VLMSettings) -> PromptLengths:
     """What counts the tokens of prompts as the recipe's VLM has them.
 
-    Of a server's model, the processor is that of `server.processor`. Raises InputError where it is not given or there
-    are no such files.
+    Of the model of a server or a backend, the processor is that of its `processor`. Raises InputError where it is not
+    given or there are no such files.
     """
     if settings.token_counter is None:
-        raise InputError("must be given, so that tokens can be counted", field="vlm.server.processor")
+        section = "server" if settings.backend is None else "backend"
+        raise InputError("must be given, so that tokens can be counted", field=f"vlm.{section}.processor")
     folder = model_folder(settings.token_counter, weights=False)
     processor, prompt = load_processor_and_prompt(folder, settings)
     most = most_prompt_tokens(folder, settings)

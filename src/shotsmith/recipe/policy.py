@@ -83,8 +83,8 @@ class PolicySettings(Settings):
     """Scores are divided by it (additive ones only where the policy starts as similarity). It is learned where the
     policy starts as similarity, and fixed otherwise."""
     gains: tuple[Annotated[str, AfterValidator(_check_gain)], ...] = ()
-    """What is added to the scores for what has been chosen already: redundancy penalty, topic coverage, diversity. Names
-    of the table of gains (docs/policies.md)."""
+    """What is added to the scores for what has been chosen already: redundancy penalty, topic coverage, diversity. The
+    page on policies lists them."""
     gain_options: Mapping[str, Mapping[str, Any]] = {}
     """Settings of gains that other packages add, by the gain's name: its package says what it takes."""
     topics: Width = 16

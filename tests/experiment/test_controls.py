@@ -25,7 +25,7 @@ def controlled(finished: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
     shutil.copytree(finished.folder, folder)
     settings = Run.open(folder).recipe.model_dump(mode="json")
     settings["evaluation"]["controls"] = list(CONTROLS)
-    (folder / "recipe.yaml").write_text(dump_recipe(parse_recipe(settings)))
+    (folder / "recipe.yaml").write_text(dump_recipe(parse_recipe(settings)) + "# end of the recipe\n")
     run = Run.open(folder)
     experiment.stage(run, "evaluate", Silent())
     return run

@@ -63,7 +63,7 @@ class PromptSender:
     def shown(self, fitted: Fitted, *, ids: bool = False) -> dict[str, Any]:
         """A prompt as plain values: its text, its length in tokens, its images with their grids and tokens.
 
-        The VLM of a server or a backend is sent `messages`. `ids` adds the token ids. Raises DataError for an image that
+        A VLM of a server or a backend is sent `messages`. `ids` adds the token ids. Raises DataError for an image that
         cannot be decoded.
         """
         request = fitted.request

@@ -3,8 +3,8 @@
     python benchmarks/plan_accuracy.py [--only NAME ...] [--out runs/planned] [--json]
 
 Figures are calls of each stage and of all, relative to those that the run asked for: (planned - real) / real.
-`at most` is the bound, `after a pilot` the estimate from a pilot on 120 validation queries, `like demo` the estimate from the demo's
-finished run. `equal` says that no bound was exceeded. About half an hour on one core; what is done is kept.
+`at most` is the bound, `after a pilot` the estimate from a pilot on 120 validation queries, `like demo` the one from
+the demo's finished run. `equal` says that no bound was exceeded. About half an hour on one core; what is done is kept.
 """
 
 from __future__ import annotations

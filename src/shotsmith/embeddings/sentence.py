@@ -230,9 +230,7 @@ def _dense(part: Path, place: Placement) -> Step:
             weights = part / "pytorch_model.bin"
             stored = torch.load(weights, map_location="cpu", weights_only=True)
         if not isinstance(stored, dict) or not all(isinstance(value, torch.Tensor) for value in stored.values()):
-            raise InputError(
-                "does not hold the weights of the layer: it is no mapping of names to tensors", file=weights
-            )
+            raise InputError("holds no weights of a layer, but something else than names and tensors", file=weights)
         layer.load_state_dict({key.removeprefix("linear."): value.float() for key, value in stored.items()})
     except NO_PLAIN_WEIGHTS as error:
         raise InputError(f"does not hold the weights of the layer: {SAVE_AGAIN}", file=weights) from error

@@ -95,9 +95,7 @@ def plain_group_loss(
         objective = clipped(now[key], old[key], chosen, advantages[key], settings)
         if not math.isnan(plain.behaviour[key]):
             before = sum(float_of(log_probs[choice]) for log_probs, choice in zip(old[key], chosen, strict=True))
-            objective = objective * min(
-                math.exp(before - plain.behaviour[key]), settings.sampling.max_importance_weight
-            )
+            objective = objective * min(math.exp(before - plain.behaviour[key]), 2.0)
         kl = mean(divergences(now[key], reference[key], chosen, settings))
         entropy = mean([-sum(p.exp() * p for p in log_probs.values()) for log_probs in now[key]])
         terms[key] = (objective, kl, entropy)
@@ -119,8 +117,6 @@ def clipped(
     for ratio in ratios:
         inside = ratio.clamp(1 - settings.epsilon, 1 + settings.epsilon_high)
         objective = min(ratio * advantage, inside * advantage, key=float_of)
-        if settings.dual_clip is not None and advantage < 0:
-            objective = max(objective, torch.tensor(settings.dual_clip * advantage), key=float_of)
         objectives.append(objective)
     return mean(objectives)
 

@@ -69,7 +69,7 @@ KINDS: dict[str, tuple[Callable[[], Recipe], Changes]] = {
             "policy": {"length": "stop", "start": "random"},
             "supervised": NOTHING,
             "rce": NOTHING,
-            "grpo": {"epochs": 1, "steps_per_epoch": 0, "sampling": {"source": "mixture"}},
+            "grpo": {"epochs": 1, "steps_per_epoch": 0, "curriculum": {"kind": "continuous", "epochs": 1}},
         },
     ),
     "a curriculum, gains in log-probability, beam search, no oracle": (

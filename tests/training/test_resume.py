@@ -36,7 +36,7 @@ STATE = Path("state") / "state.safetensors"
 GRPO = {
     "on_policy": {"sampling": {"temperature": 0.7}},
     "distinct": {"sampling": {"distinct": True}},
-    "mixture": {"sampling": {"source": "mixture"}, "importance_level": "sequence"},
+    "sequence": {"importance_level": "sequence"},
     "recorded": {
         "sampling": {"source": "recorded", "keep_top": (3, 5)},
         "dropout": True,
@@ -44,8 +44,8 @@ GRPO = {
         "reference": {"old_is_reference": True},
     },
     "reference": {
-        "kl": {"controller": "proportional", "horizon": 50.0},
-        "reference": {"policy": "supervised", "sync_steps": 3},
+        "kl": {"controller": "multiplicative"},
+        "reference": {"policy": "supervised"},
     },
     "curriculum": {"curriculum": {"kind": "continuous", "epochs": 3}, "steps_per_epoch": 0},
     "restarted": {
@@ -57,7 +57,7 @@ GRPO = {
     "stop": {"shots": (2,), "advantage": {"zero_variance": "skip"}},
     "schedule": {"schedule": "cosine", "warmup_steps": 4, "freeze_projections": True},
     "bank": {"entropy_coef": 0.01},
-    "bank_mixture": {"sampling": {"source": "mixture"}},
+    "bank_recorded": {"sampling": {"source": "recorded"}},
     "bank_ivf": {"learning_rate": 0.3},
 }
 OTHERS = {

@@ -56,11 +56,10 @@ SCHEMES = (
         for distinct in (False, True)
     ]
     + [
-        {"dual_clip": 1.1},
-        {"dual_clip": 1.1, "importance_level": "sequence", "sampling": {"distinct": True}},
+        {"importance_level": "sequence", "sampling": {"distinct": True}},
         {"reference": {"old_is_reference": True}, "importance_level": "sequence"},
         {"dropout": True, "entropy_coef": 0.3},
-        {"epsilon": 0.05, "epsilon_high": 0.5, "sampling": {"max_importance_weight": 0.7}},
+        {"epsilon": 0.05, "epsilon_high": 0.5},
         {"advantage": {"standardise_rewards": True, "clip": 0.8}, "sampling": {"keep_top": (3,)}},
     ]
 )

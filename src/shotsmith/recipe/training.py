@@ -95,12 +95,13 @@ class RceSettings(OptimizerSettings):
 
 
 class CurriculumSettings(Settings):
-    """Which queries GRPO trains on while it begins: always whole groups, never the best sequences of one."""
+    """Which queries GRPO trains on while it begins: always whole groups, never the best sequences of one.
+
+    Queries come in the order of the contrast of their recorded rollouts: the highest reward minus the lowest.
+    """
 
     kind: Literal["none", "staged", "continuous"] = "none"
     """All queries from the start; only the chosen share at first, then all; or a share that grows to all."""
-    measure: Literal["solved", "contrast"] = "contrast"
-    """Chosen first: queries solved by the largest share of their recorded rollouts, or whose rewards differ most."""
     share: Share = 0.5
     """Share of the queries at the first epoch."""
     epochs: Count = 5

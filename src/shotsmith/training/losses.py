@@ -16,6 +16,8 @@ from shotsmith.recipe import GrpoSettings
 RatioLevel = Literal["step", "sequence"]
 """Whether importance ratios are formed per step or per sequence."""
 
+MAX_IMPORTANCE_WEIGHT = 2.0
+"""Cap of the weights old / behaviour policy, where the behaviour policy is another one and known."""
 MAX_LOG_RATIO = 20.0
 """Log-ratios are clamped to [-MAX_LOG_RATIO, MAX_LOG_RATIO] before they are exponentiated."""
 
@@ -43,7 +45,7 @@ def clipped_surrogate(
 
     `log_probs`, `old_log_probs` and `steps` (bool, the steps that count) are [B, G, T], `advantages` [B, G].
     PPO (arXiv 1707.06347, eq. 7) with the asymmetric clip of DAPO (arXiv 2503.14476); r is the ratio of a step, or of
-    the sequence (`importance_level`). With `dual_clip` c, a rollout of A < 0 costs at most -c A (arXiv 1912.09729).
+    the sequence (`importance_level`).
     `importance` [B, G] multiplies each rollout's term, where another policy than the old one sampled it
     (see truncated_weights); `weights` [B, G] are the weights of distinct sampling (see mean_over_sequences).
     """
@@ -52,8 +54,6 @@ def clipped_surrogate(
     lowest, highest = 1 - settings.epsilon, 1 + settings.epsilon_high
     advantage = advantages[..., None]
     objective = torch.minimum(ratio * advantage, ratio.clamp(lowest, highest) * advantage)
-    if settings.dual_clip is not None:
-        objective = torch.where(advantage < 0, torch.maximum(objective, settings.dual_clip * advantage), objective)
     if importance is not None:
         objective = objective * importance[..., None]
     loss = -mean_over_sequences(objective, counted, weights)
@@ -144,7 +144,7 @@ def log_ratios(log_probs: torch.Tensor, other: torch.Tensor, steps: torch.Tensor
 
 
 def truncated_weights(
-    old_log_probs: torch.Tensor, behaviour: torch.Tensor, steps: torch.Tensor, max_weight: float
+    old_log_probs: torch.Tensor, behaviour: torch.Tensor, steps: torch.Tensor, max_weight: float = MAX_IMPORTANCE_WEIGHT
 ) -> torch.Tensor:
     """old / behaviour probability of each sequence, at most `max_weight`: [B, G]. No gradient.
 

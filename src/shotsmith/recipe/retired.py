@@ -1,0 +1,32 @@
+"""Settings of earlier versions that every run now has at one value: their former default.
+
+Recipes, runs and checkpoints that give a retired setting this value are read as before; another value is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+RETIRED: Mapping[str, Mapping[str, object]] = {
+    "GrpoSettings": {"dual_clip": None},
+    "SamplingSettings": {"recorded_share": 0.5, "max_importance_weight": 2.0},
+    "KlSettings": {
+        **{"target": 0.1, "horizon": 10_000.0, "factor": 1.5, "low": 0.01, "high": 0.1},
+        **{"min_beta": 0.001, "max_beta": 10.0},
+    },
+    "ReferenceSettings": {"sync_steps": 0, "mixup_alpha": 0.6},
+    "CurriculumSettings": {"measure": "contrast"},
+}
+"""Section (its class) -> retired setting -> the value that can be given."""
+
+
+def without_retired(section: type, value: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a section without retired ones. Raises ValueError for one that has another value."""
+    retired = {name: only for kind in section.__mro__ for name, only in RETIRED.get(kind.__name__, {}).items()}
+    for name in retired.keys() & value.keys():
+        given, only = value[name], retired[name]
+        if given != only or isinstance(given, bool) is not isinstance(only, bool):
+            told = "null" if only is None else str(only).lower() if isinstance(only, bool) else only
+            raise ValueError(f"'{name}' is no setting any more: its former default is all that can be given ({told})")
+    return {name: given for name, given in value.items() if name not in retired}

@@ -206,33 +206,26 @@ def over_groups(terms: dict[Key, torch.Tensor], weights: dict[Key, float] | None
     )
 
 
-def plain_rce(steps: dict[Key, list[Step]], plain: Plain, tau: float | None) -> torch.Tensor:
-    """Reward-weighted cross-entropy; without a temperature only the best rollout of a group counts."""
+def plain_rce(steps: dict[Key, list[Step]], plain: Plain, tau: float) -> torch.Tensor:
+    """Reward-weighted cross-entropy."""
     losses = []
     for group in by_query(plain.rewards):
         rewards = plain.rewards
-        if tau is None:
-            best = min(group, key=lambda key: (-rewards[key], key))
-            weights = {key: float(key == best) for key in group}
-        else:
-            total = sum(math.exp(rewards[key] / tau) for key in group)
-            weights = {key: math.exp(rewards[key] / tau) / total for key in group}
+        total = sum(math.exp(rewards[key] / tau) for key in group)
+        weights = {key: math.exp(rewards[key] / tau) / total for key in group}
         losses.append(sum(weights[key] * sum(cross_entropies(steps[key], plain.chosen[key])) for key in group))
     return mean(losses)
 
 
-def plain_supervised(steps: dict[Key, list[Step]], plain: Plain, smoothing: float) -> torch.Tensor:
+def plain_supervised(steps: dict[Key, list[Step]], plain: Plain) -> torch.Tensor:
     """The weighted mean over sequences of the mean cross-entropy of their steps."""
-    losses = {key: mean(cross_entropies(steps[key], chosen, smoothing)) for key, chosen in plain.chosen.items()}
+    losses = {key: mean(cross_entropies(steps[key], chosen)) for key, chosen in plain.chosen.items()}
     return sum(plain.rewards[key] * loss for key, loss in losses.items()) / sum(plain.rewards.values())
 
 
-def cross_entropies(steps: list[Step], chosen: list[int], smoothing: float = 0.0) -> list[torch.Tensor]:
-    """Of every step; smoothing spreads its share over all possible choices."""
-    return [
-        -(1 - smoothing) * log_probs[choice] - smoothing * mean(list(log_probs.values()))
-        for log_probs, choice in zip(steps, chosen, strict=True)
-    ]
+def cross_entropies(steps: list[Step], chosen: list[int]) -> list[torch.Tensor]:
+    """Of every step."""
+    return [-log_probs[choice] for log_probs, choice in zip(steps, chosen, strict=True)]
 
 
 def by_query(keyed: dict[Key, object]) -> list[list[Key]]:

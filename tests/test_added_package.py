@@ -22,7 +22,7 @@ data:
 policy: {hidden_size: 16}
 reward: {vqa_accuracy: 0, answer_probability: 0, answer_rouge_l: 0, last_digit: 1}
 grpo: {epochs: 1, steps_per_epoch: 1, num_generations: 2, queries_per_step: 2, num_iterations: 1, shots: [1]}
-evaluation: {shots: [1], random_draws: 1, oracle_tries: 2, fixed_tries: 1, fixed_queries: 1, resamples: 100}
+evaluation: {shots: [1], random_draws: 1, oracle_tries: 2, fixed_tries: 1, resamples: 100}
 """
 
 

@@ -325,7 +325,7 @@ def test_only_the_setting_without_effect_is_named(healthy: Evidence) -> None:
 
 
 def test_a_supervised_setting_had_an_effect_where_only_later_phases_differ(healthy: Evidence) -> None:
-    evidence = beside(spoilt({"supervised.label_smoothing": 0.1}, kl=0.4))(healthy)
+    evidence = beside(spoilt({"supervised.average_decay": 0.5}, kl=0.4))(healthy)
     assert diagnose(evidence) == []
 
 

@@ -61,7 +61,7 @@ GRPO = {
     "bank_ivf": {"learning_rate": 0.3},
 }
 OTHERS = {
-    "supervised": {"label_smoothing": 0.1, "schedule": "linear"},
+    "supervised": {"schedule": "linear"},
     "rce": {"warmup_steps": 5, "patience": 2},
 }
 SCHEMES = (*GRPO, *OTHERS)

@@ -83,8 +83,7 @@ def headroom(parts: Parts, queries: int) -> Headroom:
     tasks = first_queries(replace(parts.tasks("val"), pools=None), queries)
     fixed = None
     if settings.fixed_tries:
-        tries, most = settings.fixed_tries, settings.fixed_queries
-        fixed = choose_fixed(tasks, settings.shots, parts.ask, tries=tries, queries=most, origin=ORIGIN)
+        fixed = choose_fixed(tasks, settings.shots, parts.ask, tries=settings.fixed_tries, origin=ORIGIN)
     free = evaluate_free(tasks, settings, fixed, parts.ask, origin=ORIGIN)
     bound = evaluate_oracle(
         tasks,
@@ -92,7 +91,6 @@ def headroom(parts: Parts, queries: int) -> Headroom:
         settings.shots,
         settings.oracle_tries or TRIES,
         parts.ask,
-        among=settings.oracle_nearest,
         log_probs=parts.collector.vlm.gives_log_probs,
         origin=ORIGIN,
         progress=parts.progress,

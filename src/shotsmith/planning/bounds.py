@@ -15,6 +15,8 @@ from shotsmith.planning.sizes import Sizes
 from shotsmith.recipe import BeamSettings, GrpoSettings, Recipe
 from shotsmith.rewards import needs_zero_shot
 from shotsmith.runs import PHASES, SPLITS
+from shotsmith.selectors.fixed import QUERIES as FIXED_QUERIES
+from shotsmith.selectors.oracle import NEAREST
 from shotsmith.selectors.training_free import RECORDED, training_free
 from shotsmith.training.grpo import CURRICULUM_SHARES
 
@@ -124,7 +126,7 @@ class _Bounds:
         of a group take the lengths in turn, and one more shows nothing.
         """
         recipe, settings = self.recipe, self.recipe.rollouts
-        similar = settings.similar * sum(name in self.free for name in RECORDED)
+        similar = sum(name in self.free for name in RECORDED)
         if recipe.supervised.epochs or recipe.rce.epochs:
             drawn = settings.random + settings.sampled
             yield from self._rollouts(VALIDATION_ROLLOUTS, recipe.data.val_queries, 1, drawn, similar)
@@ -177,7 +179,7 @@ class _Bounds:
     def _evaluation(self) -> Iterator[Prompts]:
         settings, val, test = self.recipe.evaluation, self.recipe.data.val_queries, self.recipe.data.test_queries
         if settings.fixed_tries:
-            tried = settings.fixed_tries * min(settings.fixed_queries, val)
+            tried = settings.fixed_tries * min(FIXED_QUERIES, val)
             yield from (Prompts(FIXED, shots, tried, tried) for shots in self.shots)
         yield from self._free(FREE, val)
         yield from self._free(SELECTORS, test)
@@ -190,7 +192,7 @@ class _Bounds:
             yield from self._search(BEAM, test, candidates, settings.beam_width, self.shots[-1])
             yield from (Prompts(BEAM, shots, test, test) for shots in self.shots)
         for shots in range(1, self.shots[-1] + 1) if settings.oracle_tries else ():
-            tries = min(settings.oracle_tries, math.perm(self._nearest(settings.oracle_nearest), shots))
+            tries = min(settings.oracle_tries, math.perm(self._nearest(NEAREST), shots))
             yield Prompts(ORACLE, shots, test * tries, test * tries)
 
     def _free(self, part: Part, queries: int) -> Iterator[Prompts]:

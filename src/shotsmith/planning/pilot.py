@@ -93,8 +93,7 @@ def _evaluate(parts: Parts, tasks: Tasks) -> int:
     """Ask what the evaluation asks about queries before any policy answers them."""
     settings, fixed = parts.recipe.evaluation, None
     if settings.fixed_tries:
-        tries, most = settings.fixed_tries, settings.fixed_queries
-        fixed = choose_fixed(tasks, settings.shots, parts.ask, tries=tries, queries=most, origin=_FIXED)
+        fixed = choose_fixed(tasks, settings.shots, parts.ask, tries=settings.fixed_tries, origin=_FIXED)
     free = evaluate_free(tasks, settings, fixed, parts.ask, origin=_FREE)
     if settings.oracle_tries:
         evaluate_oracle(
@@ -103,7 +102,6 @@ def _evaluate(parts: Parts, tasks: Tasks) -> int:
             settings.shots,
             settings.oracle_tries,
             parts.ask,
-            among=settings.oracle_nearest,
             log_probs=parts.collector.vlm.gives_log_probs,
             origin=_ORACLE,
             progress=parts.progress,

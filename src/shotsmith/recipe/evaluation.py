@@ -8,6 +8,9 @@ from pydantic import Field
 
 from shotsmith.recipe.base import MANY, Count, Lengths, Natural, Settings
 
+ORACLE_NEAREST = 64
+"""Most similar entries of a whole bank that the oracle tries for a query, besides what any selector showed."""
+
 
 class EvaluationSettings(Settings):
     """The final comparison on test queries."""
@@ -18,13 +21,8 @@ class EvaluationSettings(Settings):
     """Draws of the random selector per query; their mean is reported."""
     oracle_tries: Natural = 64
     """Sequences the oracle tries per query and number of shots (fewer where the ceiling is reached); 0: no oracle."""
-    oracle_nearest: Count = 64
-    """Most similar entries of the whole bank that the oracle tries for a query, besides what any selector showed.
-    Pools are tried whole."""
     fixed_tries: Natural = 12
     """Sequences tried for the `fixed` selector, per number of shots, on validation queries; 0: no fixed selector."""
-    fixed_queries: Count = 32
-    """Validation queries (the first of them) that each of these sequences is shown to."""
     beam_width: Natural = 0
     """Width of a beam search that knows the true answers, evaluated as a bound like the oracle; 0: none. It costs
     about pool size x longest sequence x width VLM calls per query."""

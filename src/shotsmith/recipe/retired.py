@@ -9,6 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 RETIRED: Mapping[str, Mapping[str, object]] = {
+    "OptimizerSettings": {"weight_decay": 0.01, "max_grad_norm": 1.0},
+    "SupervisedSettings": {"label_smoothing": 0.0},
+    "RolloutSettings": {"temperature": 1.0, "similar": True},
+    "RceSettings": {"top_1": False},
     "GrpoSettings": {"dual_clip": None},
     "SamplingSettings": {"recorded_share": 0.5, "max_importance_weight": 2.0},
     "KlSettings": {
@@ -17,6 +21,7 @@ RETIRED: Mapping[str, Mapping[str, object]] = {
     },
     "ReferenceSettings": {"sync_steps": 0, "mixup_alpha": 0.6},
     "CurriculumSettings": {"measure": "contrast"},
+    "EvaluationSettings": {"oracle_nearest": 64, "fixed_queries": 32},
 }
 """Section (its class) -> retired setting -> the value that can be given."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from shotsmith.recipe.evaluation import ORACLE_NEAREST
 from shotsmith.reports import judgement, steps, tables
 from shotsmith.reports.against import Compared, compared
 from shotsmith.reports.data import Pointing, ReportData, ShownMost
@@ -222,7 +223,7 @@ def _recall(found: Facts, language: Language) -> Iterator[tuple[str, Table]]:
 
 def _points(missed: Row, found: Facts) -> dict[str, float]:
     names = ("accuracy", "oracle", "retrieval", "choice")
-    return {**{name: missed[name] for name in names}, "size": found.recipe["evaluation"]["oracle_nearest"]}
+    return {**{name: missed[name] for name in names}, "size": ORACLE_NEAREST}
 
 
 def _checkpoint(folder: str, row: Row) -> str:

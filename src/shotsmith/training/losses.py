@@ -10,7 +10,7 @@ from typing import Literal
 
 import torch
 
-from shotsmith.policies.protocol import pick, taken
+from shotsmith.policies.protocol import pick
 from shotsmith.recipe import GrpoSettings
 
 RatioLevel = Literal["step", "sequence"]
@@ -92,19 +92,12 @@ def mean_over_sequences(values: torch.Tensor, steps: torch.Tensor, weights: torc
     return per_group.sum() / (total > 0).sum().clamp(min=1)
 
 
-def cross_entropy(distributions: torch.Tensor, sequences: torch.Tensor, label_smoothing: float = 0.0) -> torch.Tensor:
+def cross_entropy(distributions: torch.Tensor, sequences: torch.Tensor) -> torch.Tensor:
     """Cross-entropy of each step of `sequences` [B, G, T] under `distributions` [B, G, T, K]: [B, G, T].
 
-    `label_smoothing` is the share of the target spread evenly over the choices that are not excluded, STOP included.
     0 where a sequence is padded.
     """
-    loss = -pick(distributions, sequences)
-    if not label_smoothing:
-        return loss
-    excluded = distributions == -torch.inf
-    possible = (~excluded).sum(-1).clamp(min=1)
-    spread = -distributions.masked_fill(excluded, 0.0).sum(-1) / possible
-    return ((1 - label_smoothing) * loss + label_smoothing * spread).masked_fill(~taken(sequences), 0.0)
+    return -pick(distributions, sequences)
 
 
 def reward_weighted_cross_entropy(
@@ -116,14 +109,6 @@ def reward_weighted_cross_entropy(
     """
     weights = (rewards / tau).masked_fill(~valid, -torch.inf).softmax(-1)
     return (weights * cross_entropy(distributions, sequences).sum(-1)).sum(-1).mean()
-
-
-def best_cross_entropy(
-    distributions: torch.Tensor, sequences: torch.Tensor, rewards: torch.Tensor, valid: torch.Tensor
-) -> torch.Tensor:
-    """RCE in the limit tau -> 0: the cross-entropy of the best valid rollout of each group; earlier ones win ties."""
-    best = rewards.masked_fill(~valid, -torch.inf).argmax(-1, keepdim=True)
-    return cross_entropy(distributions, sequences).sum(-1).gather(-1, best).mean()
 
 
 def exact_entropy(log_probs: torch.Tensor) -> torch.Tensor:

@@ -39,7 +39,6 @@ TABLE: Mapping[str, tuple[Any, ...]] = {
     "evaluation.oracle_tries": (6, stages.evaluated),
     "evaluation.fixed_tries": (3, stages.evaluated),
     "evaluation.beam_width": (2, stages.evaluated),
-    "evaluation.confidence": (0.9, stages.evaluated),
     "evaluation.resamples": (200, stages.evaluated),
 }
 """Setting -> (another value, the probe that shows it, and what else must be set for it to matter)."""

@@ -143,7 +143,7 @@ def _gaps(results: ManyOf[Result], best: BestFree, settings: EvaluationSettings)
         upper, lower = table.scored((ORACLE, shots), (best.selector, shots))
         if upper.shape[1] < 2:
             raise ShotsmithError("fewer than two queries have answers: nothing can be said")
-        found = paired_difference(upper, lower, confidence=settings.confidence, resamples=settings.resamples)
+        found = paired_difference(upper, lower, resamples=settings.resamples)
         kept = {key: value for key, value in asdict(found).items() if key in ("difference", "low", "high", "n")}
         rows.append({"shots": shots, **kept})
     return rows

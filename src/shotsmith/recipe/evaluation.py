@@ -10,6 +10,8 @@ from shotsmith.recipe.base import MANY, Count, Lengths, Natural, Settings
 
 ORACLE_NEAREST = 64
 """Most similar entries of a whole bank that the oracle tries for a query, besides what any selector showed."""
+CONFIDENCE = 0.95
+"""Level of the intervals."""
 
 
 class EvaluationSettings(Settings):
@@ -26,7 +28,5 @@ class EvaluationSettings(Settings):
     beam_width: Natural = 0
     """Width of a beam search that knows the true answers, evaluated as a bound like the oracle; 0: none. It costs
     about pool size x longest sequence x width VLM calls per query."""
-    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
-    """Level of the intervals."""
     resamples: Annotated[int, Field(strict=True, ge=100, le=MANY)] = 2000
     """Bootstrap resamples."""

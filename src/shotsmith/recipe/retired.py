@@ -21,7 +21,9 @@ RETIRED: Mapping[str, Mapping[str, object]] = {
     },
     "ReferenceSettings": {"sync_steps": 0, "mixup_alpha": 0.6},
     "CurriculumSettings": {"measure": "contrast"},
-    "EvaluationSettings": {"oracle_nearest": 64, "fixed_queries": 32},
+    "PolicySettings": {"memory_layers": 2},
+    "IndexSettings": {"refresh": 50},
+    "EvaluationSettings": {"oracle_nearest": 64, "fixed_queries": 32, "confidence": 0.95},
 }
 """Section (its class) -> retired setting -> the value that can be given."""
 

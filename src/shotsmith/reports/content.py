@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from shotsmith.recipe.evaluation import ORACLE_NEAREST
+from shotsmith.recipe.evaluation import CONFIDENCE, ORACLE_NEAREST
 from shotsmith.reports import judgement, steps, tables
 from shotsmith.reports.against import Compared, compared
 from shotsmith.reports.data import Pointing, ReportData, ShownMost
@@ -236,8 +236,7 @@ def _test_intro(found: Facts, language: Language) -> str:
     if found.metric is None:
         return language.say("test.none")
     queries = max(row["n"] for cells in found.test.values() for row in cells.values())
-    confidence = 100 * found.recipe["evaluation"]["confidence"]
-    return language.say("test.intro", metric=found.metric, n=queries, confidence=confidence)
+    return language.say("test.intro", metric=found.metric, n=queries, confidence=100 * CONFIDENCE)
 
 
 def _trends_intro(found: Facts, language: Language) -> str:

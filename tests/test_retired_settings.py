@@ -9,8 +9,8 @@ import pytest
 from pydantic import BaseModel
 
 from shotsmith.errors import RecipeError
-from shotsmith.recipe import Recipe, parse_recipe
-from shotsmith.recipe.retired import RETIRED
+from shotsmith.recipe import GrpoSettings, Recipe, SupervisedSettings, parse_recipe
+from shotsmith.recipe.retired import RETIRED, former_json
 
 MINIMAL: dict[str, Any] = {"data": {"world": {}}}
 NEEDED: dict[str, Any] = {"pools": {"sampler": "random"}}
@@ -56,3 +56,17 @@ def test_a_retired_setting_is_read_at_its_former_default_alone(place: tuple[str,
     for other in ("another", 17.5, not only if isinstance(only, bool) else True):
         with pytest.raises(RecipeError, match=f"'{name}' is no setting any more"):
             recipe_with(place, name, other)
+
+
+def test_the_settings_that_a_state_belongs_to_are_the_same_in_every_version() -> None:
+    """Training that an earlier version began goes on: the fingerprint of its state is made of this text."""
+    assert former_json(SupervisedSettings(epochs=2)).decode() == (
+        '{"epochs":2,"learning_rate":0.001,"warmup_steps":20,"schedule":"cosine","final_learning_rate_share":0.1,'
+        '"weight_decay":0.01,"average_decay":0.95,"max_grad_norm":1.0,"queries_per_step":32,"patience":0,'
+        '"best_by":"val_reward","label_smoothing":0.0}'
+    )
+    nested = former_json(GrpoSettings()).decode()
+    for name in ("kl", "reference", "curriculum"):
+        assert f'"{name}":{{' in nested
+    assert '"controller":"fixed","target":0.1,"horizon":10000.0,"factor":1.5,"low":0.01,"high":0.1' in nested
+    assert '"epsilon_high":0.28,"dual_clip":null,"importance_level":"step"' in nested

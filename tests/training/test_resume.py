@@ -251,7 +251,7 @@ def test_lost_metrics_are_written_again_from_the_state(tmp_path):
     assert read_rows(tmp_path / "metrics.jsonl") == rows
 
 
-@pytest.mark.parametrize("change", [{"learning_rate": 1e-4}, {"shots": (2,)}, {"kl": {"factor": 2.0}}])
+@pytest.mark.parametrize("change", [{"learning_rate": 1e-4}, {"shots": (2,)}, {"kl": {"controller": "multiplicative"}}])
 def test_a_state_of_other_settings_is_refused(tmp_path, change):
     train(tmp_path, "on_policy", Moments())
     with pytest.raises(CheckpointError, match=r"state\.safetensors: belongs to other settings"):

@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import BaseModel
+from pydantic_core import to_json
+
 RETIRED: Mapping[str, Mapping[str, object]] = {
     "OptimizerSettings": {"weight_decay": 0.01, "max_grad_norm": 1.0},
     "SupervisedSettings": {"label_smoothing": 0.0},
@@ -37,3 +40,31 @@ def without_retired(section: type, value: dict[str, Any]) -> dict[str, Any]:
             told = "null" if only is None else str(only).lower() if isinstance(only, bool) else only
             raise ValueError(f"'{name}' is no setting any more: its former default is all that can be given ({told})")
     return {name: given for name, given in value.items() if name not in retired}
+
+
+_PLACES: Mapping[str, str] = {
+    **{"weight_decay": "final_learning_rate_share", "max_grad_norm": "average_decay"},
+    **{"label_smoothing": "best_by", "top_1": "raw_rewards", "dual_clip": "epsilon_high"},
+    **{"recorded_share": "source", "max_importance_weight": "distinct"},
+    **{"target": "controller", "horizon": "target", "factor": "horizon", "low": "factor", "high": "low"},
+    **{"min_beta": "high", "max_beta": "min_beta", "sync_steps": "policy", "mixup_alpha": "sync_steps"},
+    **{"measure": "kind"},
+}
+"""Retired setting of a training phase -> the setting that it stood after."""
+
+
+def former_json(settings: BaseModel) -> bytes:
+    """The settings of a training phase as JSON, retired ones at their places: the same in every version."""
+    return to_json(_with_retired(settings))
+
+
+def _with_retired(section: BaseModel) -> dict[str, Any]:
+    whole = {
+        name: _with_retired(value) if isinstance(value, BaseModel) else value
+        for name, value in ((name, getattr(section, name)) for name in type(section).model_fields)
+    }
+    for kind in reversed(type(section).__mro__):
+        for name, only in RETIRED.get(kind.__name__, {}).items():
+            items, after = list(whole.items()), list(whole).index(_PLACES[name]) + 1
+            whole = dict([*items[:after], (name, only), *items[after:]])
+    return whole

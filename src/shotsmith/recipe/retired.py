@@ -52,9 +52,12 @@ _PLACES: Mapping[str, str] = {
 }
 """Retired setting of a training phase -> the setting that it stood after."""
 
+_LATER: Mapping[str, object] = {"candidates": 1, "probe": 0}
+"""Settings that training phases have had since, with the value of all that was trained before."""
+
 
 def former_json(settings: BaseModel) -> bytes:
-    """The settings of a training phase as JSON, retired ones at their places: the same in every version."""
+    """The settings of a training phase as JSON, with retired ones and without later ones: the same in every version."""
     return to_json(_with_retired(settings))
 
 
@@ -62,6 +65,7 @@ def _with_retired(section: BaseModel) -> dict[str, Any]:
     whole = {
         name: _with_retired(value) if isinstance(value, BaseModel) else value
         for name, value in ((name, getattr(section, name)) for name in type(section).model_fields)
+        if name not in _LATER or value != _LATER[name]
     }
     for kind in reversed(type(section).__mro__):
         for name, only in RETIRED.get(kind.__name__, {}).items():

@@ -12,10 +12,10 @@ from shotsmith.diagnosis.evidence import evidence_of_run
 from shotsmith.evaluation.majority_vote import MAJORITY_VOTE
 from shotsmith.files import Row
 from shotsmith.recipe.evaluation import CONFIDENCE
-from shotsmith.reports.content import headline
 from shotsmith.reports.diagnosed import PARTS
 from shotsmith.reports.facts import Facts, facts
 from shotsmith.reports.language import Language
+from shotsmith.reports.overview import headline
 from shotsmith.runs import PHASES, Run, show
 from shotsmith.runs.showing import columns
 from shotsmith.selectors.named import AT_BANK

@@ -190,7 +190,7 @@ class Evaluated:
 
     def _settings(self) -> dict[str, Any]:
         settings = self.runs[0].recipe.evaluation
-        return {"confidence": settings.confidence, "resamples": settings.resamples}
+        return {"resamples": settings.resamples}
 
 
 def with_interval(name: str, found: Difference | Interval) -> Figures:

@@ -95,9 +95,7 @@ def plain_group_loss(
         objective = clipped(now[key], old[key], chosen, advantages[key], settings)
         if not math.isnan(plain.behaviour[key]):
             before = sum(float_of(log_probs[choice]) for log_probs, choice in zip(old[key], chosen, strict=True))
-            objective = objective * min(
-                math.exp(before - plain.behaviour[key]), settings.sampling.max_importance_weight
-            )
+            objective = objective * min(math.exp(before - plain.behaviour[key]), 2.0)
         kl = mean(divergences(now[key], reference[key], chosen, settings))
         entropy = mean([-sum(p.exp() * p for p in log_probs.values()) for log_probs in now[key]])
         terms[key] = (objective, kl, entropy)
@@ -119,8 +117,6 @@ def clipped(
     for ratio in ratios:
         inside = ratio.clamp(1 - settings.epsilon, 1 + settings.epsilon_high)
         objective = min(ratio * advantage, inside * advantage, key=float_of)
-        if settings.dual_clip is not None and advantage < 0:
-            objective = max(objective, torch.tensor(settings.dual_clip * advantage), key=float_of)
         objectives.append(objective)
     return mean(objectives)
 
@@ -210,33 +206,26 @@ def over_groups(terms: dict[Key, torch.Tensor], weights: dict[Key, float] | None
     )
 
 
-def plain_rce(steps: dict[Key, list[Step]], plain: Plain, tau: float | None) -> torch.Tensor:
-    """Reward-weighted cross-entropy; without a temperature only the best rollout of a group counts."""
+def plain_rce(steps: dict[Key, list[Step]], plain: Plain, tau: float) -> torch.Tensor:
+    """Reward-weighted cross-entropy."""
     losses = []
     for group in by_query(plain.rewards):
         rewards = plain.rewards
-        if tau is None:
-            best = min(group, key=lambda key: (-rewards[key], key))
-            weights = {key: float(key == best) for key in group}
-        else:
-            total = sum(math.exp(rewards[key] / tau) for key in group)
-            weights = {key: math.exp(rewards[key] / tau) / total for key in group}
+        total = sum(math.exp(rewards[key] / tau) for key in group)
+        weights = {key: math.exp(rewards[key] / tau) / total for key in group}
         losses.append(sum(weights[key] * sum(cross_entropies(steps[key], plain.chosen[key])) for key in group))
     return mean(losses)
 
 
-def plain_supervised(steps: dict[Key, list[Step]], plain: Plain, smoothing: float) -> torch.Tensor:
+def plain_supervised(steps: dict[Key, list[Step]], plain: Plain) -> torch.Tensor:
     """The weighted mean over sequences of the mean cross-entropy of their steps."""
-    losses = {key: mean(cross_entropies(steps[key], chosen, smoothing)) for key, chosen in plain.chosen.items()}
+    losses = {key: mean(cross_entropies(steps[key], chosen)) for key, chosen in plain.chosen.items()}
     return sum(plain.rewards[key] * loss for key, loss in losses.items()) / sum(plain.rewards.values())
 
 
-def cross_entropies(steps: list[Step], chosen: list[int], smoothing: float = 0.0) -> list[torch.Tensor]:
-    """Of every step; smoothing spreads its share over all possible choices."""
-    return [
-        -(1 - smoothing) * log_probs[choice] - smoothing * mean(list(log_probs.values()))
-        for log_probs, choice in zip(steps, chosen, strict=True)
-    ]
+def cross_entropies(steps: list[Step], chosen: list[int]) -> list[torch.Tensor]:
+    """Of every step."""
+    return [-log_probs[choice] for log_probs, choice in zip(steps, chosen, strict=True)]
 
 
 def by_query(keyed: dict[Key, object]) -> list[list[Key]]:

@@ -37,7 +37,7 @@ def _small(name: str, world: dict[str, Any], pools: dict[str, Any] | None) -> Re
             "grpo": {"epochs": 3, "steps_per_epoch": 2, "num_generations": 4, "queries_per_step": 6},
             "evaluation": {
                 **{"shots": [1, 2], "random_draws": 2, "oracle_tries": 6, "resamples": 200},
-                **{"fixed_tries": 3, "fixed_queries": 4},
+                "fixed_tries": 3,
             },
         }
     )

@@ -25,7 +25,7 @@ policy: {hidden_size: 16, gains: [recent, mmr], gain_options: {recent: {strength
 vlm: {backend: {name: constant, options: {answer: "7"}}}
 reward: {vqa_accuracy: 0, answer_probability: 0, answer_rouge_l: 0, last_digit: 1}
 grpo: {epochs: 1, steps_per_epoch: 1, num_generations: 2, queries_per_step: 2, num_iterations: 1, shots: [2]}
-evaluation: {shots: [2], random_draws: 1, oracle_tries: 2, fixed_tries: 1, fixed_queries: 1, resamples: 100}
+evaluation: {shots: [2], random_draws: 1, oracle_tries: 2, fixed_tries: 1, resamples: 100}
 """
 
 

@@ -6,10 +6,14 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 from shotsmith.errors import InputError
 
+NO_PLAIN_WEIGHTS = (UnpicklingError, EOFError)
+"""What torch.load raises for a file that holds more than tensors and plain values, or that is cut off."""
+SAVE_AGAIN = "the file holds more than tensors and plain values, or is damaged; save the weights as safetensors"
 _NAMED = 3
 """Weights that an error names; it counts the others."""
 _POOLER = ("pooler.",)
@@ -23,9 +27,12 @@ def load_whole(load: Callable[..., Any], folder: Path, unused: tuple[str, ...] =
     InputError, naming the folder and the weights, where others are missing, unexpected or of another shape, and what
     `load` raises for damaged files.
     """
-    with _without_load_report():
-        # A shape that differs is then reported with the name of the weight.
-        model, found = load(folder, output_loading_info=True, ignore_mismatched_sizes=True, **options)
+    try:
+        with _without_load_report():
+            # A shape that differs is then reported with the name of the weight.
+            model, found = load(folder, output_loading_info=True, ignore_mismatched_sizes=True, **options)
+    except NO_PLAIN_WEIGHTS as error:
+        raise InputError(f"its weights cannot be read: {SAVE_AGAIN}", file=_pickled_weights(folder)) from error
     excused = {"missing_keys": _POOLER if unused else (), "unexpected_keys": unused}
     for kind, problem in (
         ("mismatched_keys", "has weights of another shape"),
@@ -34,6 +41,12 @@ def load_whole(load: Callable[..., Any], folder: Path, unused: tuple[str, ...] =
     ):
         _refuse(found, kind, excused.get(kind, ()), problem, folder)
     return model
+
+
+def _pickled_weights(folder: Path) -> Path:
+    """The one file of pickled weights in a folder, or else the folder."""
+    files = sorted(folder.glob("*.bin"))
+    return files[0] if len(files) == 1 else folder
 
 
 def _refuse(found: Mapping[str, Any], kind: str, excused: tuple[str, ...], problem: str, folder: Path) -> None:

@@ -221,9 +221,7 @@ def test_lever_lm_has_no_v3_form():
 def test_every_part_of_the_policy_is_known_to_be_in_the_published_network_or_not():
     """A setting that changes scores and is forgotten in the table would be dropped without a word."""
     harmless = {"hidden_size", "layers", "projections", "dropout", "attention_dropout"}
-    only_with_others = {"memory_layers", "topics", "dpp_rank", "top_m", "shortlist", "index", "prior"} | {
-        "gain_options"
-    }
+    only_with_others = {"topics", "dpp_rank", "top_m", "shortlist", "index", "prior", "gain_options"}
     from shotsmith.compat.checkpoints.convert import _PUBLISHED
 
     assert _PUBLISHED.keys() | harmless | only_with_others == PolicySettings.model_fields.keys()

@@ -13,8 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shotsmith.compat.files.embeddings import read_embeddings, role_of
-from shotsmith.compat.files.numpy_pickle import NotAnArray, read_array
+from shotsmith.compat.files.embeddings import NotAnArray, read_array, read_embeddings, role_of
 from shotsmith.compat.files.recognise import read_file
 from shotsmith.errors import ShotsmithError
 

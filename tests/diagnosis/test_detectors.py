@@ -93,7 +93,7 @@ PLANTED: dict[str, Spoil] = {
     "advantages_averaged": spoilt(adv_std=0.0062, group__frac_signal=0.0062),
     "signal_unmoved_by_rate": beside(spoilt({"grpo.learning_rate": 0.1}), weak),
     "signal_unmoved": beside(spoilt(), lambda evidence: dataclasses.replace(weak(evidence), settings={})),
-    "setting_without_effect": beside(spoilt({"grpo.kl.factor": 3.0})),
+    "setting_without_effect": beside(spoilt({"grpo.entropy_coef": 0.5})),
     "kl_from_dropout": spoilt({"grpo.dropout": True}, kl_before_first_update=in_first_epoch(0.6)),
     "kl_from_reference": spoilt(SUPERVISED, kl_before_first_update=in_first_epoch(0.6)),
     "kl_before_update": spoilt(kl_before_first_update=in_first_epoch(0.6)),
@@ -298,7 +298,7 @@ def test_the_slope_is_that_of_the_epochs_after_the_turn(healthy: Evidence) -> No
 def test_the_share_of_groups_without_signal_counts_those_left_out(healthy: Evidence) -> None:
     finding = found(PLANTED["groups_saturated"](healthy))["groups_saturated"]
     assert finding.values["zero"] == pytest.approx(100 * (1 - 47 * 10 / 1200))
-    assert finding.overrides == ["grpo.curriculum.kind=staged", "grpo.curriculum.measure=contrast"]
+    assert finding.overrides == ["grpo.curriculum.kind=staged"]
 
 
 def test_tied_whole_groups_are_not_blamed_on_the_cut(healthy: Evidence) -> None:
@@ -318,14 +318,19 @@ def test_dropout_and_another_reference_are_told_apart_and_together(healthy: Evid
 
 
 def test_only_the_setting_without_effect_is_named(healthy: Evidence) -> None:
-    evidence = beside(spoilt({"grpo.kl.factor": 3.0, "supervised.epochs": 30, "name": "other"}))(healthy)
+    evidence = beside(spoilt({"grpo.entropy_coef": 0.5, "supervised.epochs": 30, "name": "other"}))(healthy)
     [finding] = diagnose(evidence)
     values = finding.values
-    assert (values["setting"], values["here"], values["there"], values["rows"]) == ("grpo.kl.factor", "1.5", "3.0", 32)
+    assert (values["setting"], values["here"], values["there"], values["rows"]) == (
+        "grpo.entropy_coef",
+        "0.02",
+        "0.5",
+        32,
+    )
 
 
 def test_a_supervised_setting_had_an_effect_where_only_later_phases_differ(healthy: Evidence) -> None:
-    evidence = beside(spoilt({"supervised.label_smoothing": 0.1}, kl=0.4))(healthy)
+    evidence = beside(spoilt({"supervised.average_decay": 0.5}, kl=0.4))(healthy)
     assert diagnose(evidence) == []
 
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +126,31 @@ def test_what_is_not_supported_is_refused_by_file_and_field(
     edit(tmp_path / file, **changes)
     with pytest.raises(InputError, match=problem):
         embed(tmp_path)
+
+
+class Program:
+    """Makes a folder where it is unpickled the usual way."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.trace),)
+
+
+@pytest.mark.parametrize("kind", ["code", "cut", "list", "empty"])
+@pytest.mark.parametrize("place", ["2_Dense/pytorch_model.bin", "pytorch_model.bin"])
+def test_pickled_weights_that_are_no_plain_tensors_are_refused_by_file(kind: str, place: str, tmp_path: Path) -> None:
+    save_t5(tmp_path)
+    if place == "pytorch_model.bin":
+        (tmp_path / "model.safetensors").unlink()
+    file, trace = tmp_path / place, tmp_path / "trace"
+    torch.save({"linear.weight": Program(trace)} if kind == "code" else [1, 2], file)
+    if kind in ("cut", "empty"):
+        file.write_bytes(file.read_bytes()[: 200 if kind == "cut" else 0])
+    with pytest.raises(InputError, match=re.escape(str(file if "/" in place else tmp_path))):
+        embed(tmp_path)
+    assert not trace.exists()
 
 
 @pytest.mark.parametrize(

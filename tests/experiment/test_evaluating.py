@@ -81,7 +81,8 @@ def test_the_beam_enters_where_a_width_is_given(copied: Run) -> None:
     assert not any(result.selector == "beam" for result in read_results(copied.results))
     settings = copied.recipe.model_dump(mode="json")
     settings["evaluation"] |= {"beam_width": 1, "shots": [1]}
-    copied.recipe_file.write_text(dump_recipe(parse_recipe(settings)))
+    last = copied.recipe_file.read_text().splitlines()[-1]
+    copied.recipe_file.write_text(f"{dump_recipe(parse_recipe(settings))}{last}\n")
     run = Run.open(copied.folder)
     experiment.stage(run, "evaluate", Silent())
     beams = [result for result in read_results(run.results) if result.selector == "beam"]

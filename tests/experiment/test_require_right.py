@@ -23,7 +23,7 @@ def recipe(require_right: bool) -> Recipe:
             "pools": {"size": 8},
             "policy": {"order": "inwards"},
             "beam": {"queries": 1},
-            "rollouts": {"sampled": 0, "random": 2, "similar": False, "require_right": require_right},
+            "rollouts": {"sampled": 0, "random": 2, "require_right": require_right},
         }
     )
 

@@ -131,7 +131,7 @@ def test_cells_hold_the_mean_over_shots_of_the_right_results() -> None:
         ],
         "b": [Answers("y", [*results([1, 1, 1, 1]), *results([0, 0, 0, 0], "random")], "random")],
     }
-    found = transfer_matrix({"a": "x", "b": "y"}, answers, confidence=0.95, resamples=100)
+    found = transfer_matrix({"a": "x", "b": "y"}, answers, resamples=100)
     told = {(cell.trained_on, cell.answered_by): (cell.selector, cell.accuracy) for cell in found.cells}
     assert told == {
         ("a", "a"): ("grpo", 50.0),
@@ -146,11 +146,10 @@ def test_cells_hold_the_mean_over_shots_of_the_right_results() -> None:
 def test_other_queries_are_not_compared() -> None:
     answers = {"a": [Answers("x", results([1, 0]), None)], "b": [Answers("y", results([1, 0], first=9), None)]}
     with pytest.raises(InputError, match="evaluated on different queries"):
-        transfer_matrix({"a": "x", "b": "y"}, answers, confidence=0.95, resamples=10)
+        transfer_matrix({"a": "x", "b": "y"}, answers, resamples=10)
     with pytest.raises(InputError, match="b has no trained selector"):
         transfer_matrix(
             {"a": "x", "b": "y"},
             {**answers, "b": [Answers("y", results([1, 0], "mixed"), None)]},
-            confidence=0.95,
             resamples=10,
         )

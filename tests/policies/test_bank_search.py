@@ -26,8 +26,8 @@ KINDS = ("ivf", "hnsw")
 on_each_kind = pytest.mark.parametrize("kind", KINDS)
 
 
-def retriever(kind: str, *, probes: int = 32, refresh: int = 50, **settings: object) -> PointerPolicy:
-    index = {"kind": kind, "probes": probes, "refresh": refresh}
+def retriever(kind: str, *, probes: int = 32, **settings: object) -> PointerPolicy:
+    index = {"kind": kind, "probes": probes}
     return policy_of(PolicySettings(**(SMALL | {"shortlist": M, "index": index} | settings)))
 
 
@@ -123,8 +123,9 @@ def test_rows_that_something_else_chose_are_on_the_shortlists_whether_the_index_
 
 
 @on_each_kind
-def test_between_rebuilds_the_index_is_old_but_the_scores_are_those_of_the_present_weights(kind):
-    policy, inputs = retriever(kind, refresh=3), inputs_of()
+def test_between_rebuilds_the_index_is_old_but_the_scores_are_those_of_the_present_weights(kind, monkeypatch):
+    monkeypatch.setattr("shotsmith.policies.bank.REFRESH", 3)
+    policy, inputs = retriever(kind), inputs_of()
     searches = []
     for _ in range(7):
         searches.append(inputs.bank.search(policy))

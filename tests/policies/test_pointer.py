@@ -158,7 +158,6 @@ CHANGES = [
     ({}, {"memory": "none"}),
     ({}, {"memory": "gru"}),
     ({}, {"memory": "gpt2"}),
-    ({"memory": "gpt2"}, {"memory_layers": 1}),
     ({}, {"step_embedding": True}),
     ({}, {"scorer": "additive"}),
     ({}, {"gains": ("mmr",)}),

@@ -17,9 +17,7 @@ def shared_by_phases(phase: str) -> dict[str, tuple[Any, ...]]:
         f"{phase}.warmup_steps": (50, train),
         f"{phase}.schedule": (OTHERS, train),
         f"{phase}.final_learning_rate_share": (0.5, train, {f"{phase}.schedule": "linear"}),
-        f"{phase}.weight_decay": (0.9, train),
         f"{phase}.average_decay": (0.5, train),
-        f"{phase}.max_grad_norm": (1e-3, train),
         f"{phase}.queries_per_step": (3, train),
         f"{phase}.patience": (1, train, {f"{phase}.epochs": 3}),
         f"{phase}.best_by": (OTHERS, learning.chosen_epoch(phase)),
@@ -27,11 +25,6 @@ def shared_by_phases(phase: str) -> dict[str, tuple[Any, ...]]:
 
 
 RECORDED = {"grpo.sampling.source": "recorded"}
-PROPORTIONAL = {"grpo.kl.controller": "proportional", "grpo.kl.horizon": 50.0}
-MULTIPLICATIVE = {"grpo.kl.controller": "multiplicative"}
-NEAR = MULTIPLICATIVE | {"grpo.learning_rate": 1e-4}
-FAR = NEAR | {"grpo.kl.low": 1e-13, "grpo.kl.high": 1e-12}
-SYNCED = {"grpo.reference.sync_steps": 1, "grpo.beta": 0.5}
 STAGED = {"grpo.curriculum.kind": "staged", "grpo.curriculum.share": 0.3, "grpo.curriculum.epochs": 1}
 
 SEARCHED = {"policy.shortlist": 3, "policy.index.probes": 2}
@@ -43,7 +36,6 @@ TABLE: Mapping[str, tuple[Any, ...]] = {
     "policy.shortlist": (8, learning.over_bank),
     "policy.index.kind": (OTHERS, learning.over_bank, SEARCHED | {"policy.index.kind": "hnsw"}),
     "policy.index.probes": (1, learning.over_bank, SEARCHED | {"policy.index.kind": "ivf"}),
-    "policy.index.refresh": (2, learning.over_bank, SEARCHED | {"policy.index.kind": "ivf"}),
     "policy.prior": (False, learning.policy),
     "policy.hidden_size": (8, learning.policy),
     "policy.layers": (2, learning.policy),
@@ -54,7 +46,6 @@ TABLE: Mapping[str, tuple[Any, ...]] = {
     "policy.dropout": (0.5, learning.policy),
     "policy.attention_dropout": (0.5, learning.policy, {"policy.layers": 1}),
     "policy.memory": (OTHERS, learning.policy),
-    "policy.memory_layers": (1, learning.policy, {"policy.memory": "gpt2"}),
     "policy.step_embedding": (True, learning.policy),
     "policy.scorer": (OTHERS, learning.policy),
     "policy.temperature": (0.2, learning.policy),
@@ -66,12 +57,10 @@ TABLE: Mapping[str, tuple[Any, ...]] = {
     "policy.top_m": (3, learning.policy, {"policy.decoding": "two_stage"}),
     "policy.length": (OTHERS, learning.policy),
     **shared_by_phases("supervised"),
-    "supervised.label_smoothing": (0.2, learning.supervised),
     **shared_by_phases("rce"),
     "rce.tau_start": (1.0, learning.rce),
     "rce.tau_end": (0.1, learning.rce),
     "rce.raw_rewards": (True, learning.rce),
-    "rce.top_1": (True, learning.rce),
     **shared_by_phases("grpo"),
     "grpo.steps_per_epoch": (1, learning.grpo),
     "grpo.num_generations": (5, learning.grpo),
@@ -79,19 +68,16 @@ TABLE: Mapping[str, tuple[Any, ...]] = {
     "grpo.shots": ([2], learning.grpo),
     "grpo.epsilon": (0.01, learning.grpo),
     "grpo.epsilon_high": (0.01, learning.grpo),
-    "grpo.dual_clip": (1.01, learning.grpo, {"grpo.learning_rate": 0.05}),
     "grpo.importance_level": (OTHERS, learning.grpo),
     "grpo.beta": (0.5, learning.grpo),
     "grpo.entropy_coef": (0.5, learning.grpo),
     "grpo.dropout": (True, learning.grpo),
     "grpo.freeze_projections": (True, learning.grpo),
     "grpo.sampling.source": (OTHERS, learning.grpo),
-    "grpo.sampling.recorded_share": (0.2, learning.grpo, {"grpo.sampling.source": "mixture"}),
     "grpo.sampling.candidates": (3, learning.grpo),
     "grpo.sampling.probe": (2, learning.grpo),
     "grpo.sampling.temperature": (2.0, learning.grpo),
     "grpo.sampling.distinct": (True, learning.grpo),
-    "grpo.sampling.max_importance_weight": (0.5, learning.grpo, RECORDED),
     "grpo.sampling.keep_top": ([3], learning.grpo, RECORDED),
     "grpo.advantage.estimator": (OTHERS, learning.grpo),
     "grpo.advantage.min_std": (0.9, learning.grpo),
@@ -102,20 +88,10 @@ TABLE: Mapping[str, tuple[Any, ...]] = {
     "grpo.advantage.standardise_rewards": (True, learning.grpo, {"grpo.advantage.estimator": "centered"}),
     "grpo.kl.estimator": (OTHERS, learning.grpo, {"grpo.beta": 0.5}),
     "grpo.kl.placement": (OTHERS, learning.grpo, {"grpo.beta": 0.5}),
-    "grpo.kl.controller": (OTHERS, learning.grpo, {"grpo.kl.horizon": 50.0}),
-    "grpo.kl.target": (100.0, learning.grpo, PROPORTIONAL),
-    "grpo.kl.horizon": (100.0, learning.grpo, PROPORTIONAL),
-    "grpo.kl.factor": (2.0, learning.grpo, MULTIPLICATIVE),
-    "grpo.kl.low": (1e-12, learning.grpo, NEAR),
-    "grpo.kl.high": (0.1, learning.grpo, FAR),
-    "grpo.kl.min_beta": (0.009, learning.grpo, MULTIPLICATIVE),
-    "grpo.kl.max_beta": (0.011, learning.grpo, FAR),
+    "grpo.kl.controller": (OTHERS, learning.grpo),
     "grpo.reference.policy": (OTHERS, learning.grpo, {"grpo.beta": 0.5}),
-    "grpo.reference.sync_steps": (1, learning.grpo, {"grpo.beta": 0.5}),
-    "grpo.reference.mixup_alpha": (0.1, learning.grpo, SYNCED),
     "grpo.reference.old_is_reference": (True, learning.grpo),
     "grpo.curriculum.kind": (OTHERS, learning.grpo, {"grpo.curriculum.share": 0.3}),
-    "grpo.curriculum.measure": (OTHERS, learning.grpo, STAGED),
     "grpo.curriculum.share": (0.6, learning.grpo, STAGED),
     "grpo.curriculum.restart_from": (1, learning.grpo, STAGED),
     "grpo.curriculum.epochs": (2, learning.grpo, STAGED),

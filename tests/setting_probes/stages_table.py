@@ -19,9 +19,7 @@ TABLE: Mapping[str, tuple[Any, ...]] = {
     ),
     "rollouts.beam": (2, stages.recorded),
     "rollouts.sampled": (4, stages.recorded),
-    "rollouts.temperature": (3.0, stages.recorded),
     "rollouts.random": (3, stages.recorded),
-    "rollouts.similar": (False, stages.recorded),
     "rollouts.require_right": (True, stages.recorded),
     "rollouts.shots": ([1], stages.recorded),
     "reward.mode": (OTHERS, rewarding.rewards),
@@ -39,12 +37,9 @@ TABLE: Mapping[str, tuple[Any, ...]] = {
     "evaluation.shots": ([1, 3], stages.evaluated),
     "evaluation.random_draws": (2, stages.evaluated),
     "evaluation.oracle_tries": (6, stages.evaluated),
-    "evaluation.oracle_nearest": (3, stages.evaluated, {"pools": None}),
     "evaluation.fixed_tries": (3, stages.evaluated),
-    "evaluation.fixed_queries": (2, stages.evaluated),
     "evaluation.controls": (["blank_image"], stages.evaluated),
     "evaluation.beam_width": (2, stages.evaluated),
-    "evaluation.confidence": (0.9, stages.evaluated),
     "evaluation.resamples": (200, stages.evaluated),
 }
 """Setting -> (another value, the probe that shows it, and what else must be set for it to matter)."""

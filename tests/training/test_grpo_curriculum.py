@@ -11,7 +11,7 @@ from shotsmith.errors import InputError
 from shotsmith.recipe import CurriculumSettings
 from shotsmith.records import Rollout
 from shotsmith.training.groups import concatenate, from_rollouts
-from shotsmith.training.grpo import CURRICULUM_MEASURES, CURRICULUM_SHARES, difficulty, eligible
+from shotsmith.training.grpo import CURRICULUM_SHARES, difficulty, eligible
 
 recorded = st.lists(
     st.builds(Rollout, st.integers(0, 5), st.just((1, 2)), st.none() | st.sampled_from([0.0, 0.5, 1.0, 2.0])),
@@ -19,28 +19,25 @@ recorded = st.lists(
 )
 
 
-def measured(rollouts, measure, queries=6, highest_reward=2.0):
-    return difficulty(from_rollouts(rollouts), queries, CurriculumSettings(measure=measure), highest_reward).tolist()
+def measured(rollouts, queries=6):
+    return difficulty(from_rollouts(rollouts), queries).tolist()
 
 
 @given(recorded)
-def test_measures_equal_their_definitions_and_failures_count_for_nothing(rollouts):
-    solved, contrast = (measured(rollouts, measure) for measure in ("solved", "contrast"))
+def test_the_contrast_equals_its_definition_and_failures_count_for_nothing(rollouts):
+    contrast = measured(rollouts)
     for query in range(6):
         rewards = [r.reward for r in rollouts if r.query == query and r.reward is not None]
         if rewards:
-            assert solved[query] == pytest.approx(sum(reward >= 1.0 for reward in rewards) / len(rewards))
             assert contrast[query] == max(rewards) - min(rewards)
         else:
-            assert math.isnan(solved[query])
             assert math.isnan(contrast[query])
 
 
 def test_several_groups_of_a_query_are_judged_together():
     one, other = from_rollouts([Rollout(1, (0,), 0.0)]), from_rollouts([Rollout(1, (0, 1), 2.0), Rollout(0, (0,), 1.0)])
     groups = concatenate([one, other])
-    assert difficulty(groups, 2, CurriculumSettings(measure="contrast"), 2.0).tolist() == [0.0, 2.0]
-    assert difficulty(groups, 2, CurriculumSettings(measure="solved"), 2.0).tolist() == [1.0, 0.5]
+    assert difficulty(groups, 2).tolist() == [0.0, 2.0]
 
 
 def taking_part(epoch, measures, **settings):
@@ -101,7 +98,6 @@ def test_a_curriculum_without_recorded_rollouts_is_an_error():
         taking_part(1, [math.nan, math.nan], kind="staged")
 
 
-def test_every_kind_and_measure_of_the_settings_exists():
+def test_every_kind_of_the_settings_exists():
     fields = CurriculumSettings.model_fields
     assert {*CURRICULUM_SHARES} == {*fields["kind"].annotation.__args__}
-    assert {*CURRICULUM_MEASURES} == {*fields["measure"].annotation.__args__}

@@ -78,20 +78,6 @@ def test_the_learning_rate_ends_at_the_share_that_is_left_of_it(tmp_path):
     assert [row["learning_rate"] for row in rows] == pytest.approx([2e-3, 4e-3, 3.25e-3, 1.75e-3, 1e-3])
 
 
-@pytest.mark.parametrize("top_1", [False, True])
-def test_rce_can_learn_from_the_best_rollout_alone(tmp_path, top_1):
-    """What is second best is imitated as well, unless only the best counts."""
-    task, policy = Matching.draw(20, seed=0), small_policy(dropout=0.0, attention_dropout=0.0)
-    groups = from_rollouts(Rollout(q, (p,), reward) for q in range(20) for p, reward in ((0, 1.0), (1, 0.99), (2, 0.0)))
-    settings = RceSettings(
-        epochs=12, learning_rate=2e-2, queries_per_step=20, top_1=top_1, raw_rewards=True, **OPTIMIZER
-    )
-    train_rce(policy, task.inputs, groups, Validation(), settings, small_run(tmp_path, "rce", policy=policy))
-    probabilities = policy.step_distributions(task.inputs.batch(range(20)), groups.sequences)[:, 0, 0].exp().mean(0)
-    assert probabilities[0] > probabilities[2]
-    assert (probabilities[1] < probabilities[0] / 2) == top_1
-
-
 def test_a_policy_that_can_stop_learns_when_to(tmp_path):
     """It is shown one demonstration, then STOP, though there would be room for two."""
     task, policy = Matching.draw(60, seed=0), small_policy(length="stop")
@@ -108,7 +94,7 @@ def test_weights_of_beams_count():
     nothing = torch.full((1, 2), torch.nan)
     batch = Groups(torch.tensor([0]), sequences, torch.tensor([[3.0, 1.0]]), valid, nothing, torch.ones(1, 2))
     expected = -(3 * distributions[0, 0, 0, 0] + distributions[0, 1, 0, 1]) / 4
-    torch.testing.assert_close(weighted_cross_entropy(distributions, batch, 0.0), expected)
+    torch.testing.assert_close(weighted_cross_entropy(distributions, batch), expected)
 
 
 def test_tau_falls_linearly_from_the_first_step_to_the_last():

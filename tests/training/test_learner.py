@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from shotsmith.errors import CheckpointError, InputError, TrainingError
 from shotsmith.recipe import OptimizerSettings
-from shotsmith.training.learner import SCHEDULES, Learner, learning_rate_factor
+from shotsmith.training.learner import MAX_GRAD_NORM, SCHEDULES, WEIGHT_DECAY, Learner, learning_rate_factor
 from shotsmith.training.state import load_state, save_state, state_values
 
 
@@ -35,33 +35,35 @@ def test_updates_run_at_the_rate_of_the_schedule():
 
 
 def test_an_update_is_one_step_of_adamw():
-    module, learner = learner_of(learning_rate=0.1, weight_decay=0.3, max_grad_norm=0.5)
+    module, learner = learner_of(learning_rate=0.1)
     twin = torch.nn.Parameter(module.weight.detach().clone())
-    optimizer = torch.optim.AdamW([twin], lr=0.1, weight_decay=0.3, foreach=False, fused=False)
+    optimizer = torch.optim.AdamW([twin], lr=0.1, weight_decay=WEIGHT_DECAY, foreach=False, fused=False)
     data = torch.randn(20, 3, generator=torch.Generator().manual_seed(0))
     for row in data:
         learner.update(module(row).square().sum())
         optimizer.zero_grad()
         (twin @ row).square().sum().backward()
-        torch.nn.utils.clip_grad_norm_([twin], 0.5)
+        torch.nn.utils.clip_grad_norm_([twin], MAX_GRAD_NORM)
         optimizer.step()
     torch.testing.assert_close(module.weight.detach(), twin.detach())
 
 
 def test_gradients_are_clipped_and_the_norm_before_is_told():
-    module, learner = learner_of(max_grad_norm=0.5)
+    module, learner = learner_of()
     assert learner.update((100 * module.weight).sum())["grad_norm"] == pytest.approx(100 * math.sqrt(3))
-    assert float(module.weight.grad.norm()) == pytest.approx(0.5, rel=1e-4)
+    assert float(module.weight.grad.norm()) == pytest.approx(MAX_GRAD_NORM, rel=1e-4)
 
 
 def test_parameters_that_come_by_the_same_gradient_are_each_clipped_once():
     module = torch.nn.ParameterList([torch.ones(2), torch.ones(2)])
-    Learner(module, OptimizerSettings(max_grad_norm=0.5), 10).update(100 * (module[0] + module[1]).sum())
-    assert [float(parameter.grad.norm()) for parameter in module] == pytest.approx([0.5 / math.sqrt(2)] * 2, rel=1e-4)
+    Learner(module, OptimizerSettings(), 10).update(100 * (module[0] + module[1]).sum())
+    assert [float(parameter.grad.norm()) for parameter in module] == pytest.approx(
+        [MAX_GRAD_NORM / math.sqrt(2)] * 2, rel=1e-4
+    )
 
 
 def test_gradients_of_earlier_updates_are_forgotten():
-    module, learner = learner_of(max_grad_norm=1e9)
+    module, learner = learner_of()
     norms = [learner.update(module.weight.sum())["grad_norm"] for _ in range(3)]
     assert norms == pytest.approx([math.sqrt(3)] * 3)
 
@@ -107,7 +109,7 @@ def step(module, learner):
 def test_frozen_parts_stay_as_they_are_and_the_others_learn():
     """A name stands for a module or a parameter, not for whatever begins like it."""
     module = two_layers()
-    learner = Learner(module, OptimizerSettings(weight_decay=0.5), 10, frozen=["proj", "projection.bias"])
+    learner = Learner(module, OptimizerSettings(), 10, frozen=["proj", "projection.bias"])
     before = {name: value.clone() for name, value in module.state_dict().items()}
     step(module, learner)
     moved = {name for name, value in module.state_dict().items() if not torch.equal(before[name], value)}
@@ -139,7 +141,7 @@ def test_freezing_nothing_or_everything_is_an_error(frozen, problem):
 
 def test_a_parameter_the_loss_does_not_reach_stays_as_it_is():
     module = two_layers()
-    learner = Learner(module, OptimizerSettings(weight_decay=0.5), 10)
+    learner = Learner(module, OptimizerSettings(), 10)
     before = module["proj"].weight.detach().clone()
     learner.update(module["projection"](torch.ones(3)).sum())
     assert torch.equal(module["proj"].weight, before)

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from shotsmith.policies.protocol import STOP
 from shotsmith.recipe import GrpoSettings
 from shotsmith.training.losses import (
-    best_cross_entropy,
     clipped_surrogate,
     cross_entropy,
     effective_sample_size,
@@ -53,17 +52,8 @@ def test_the_two_clips_are_set_apart():
     assert float(surrogate([[0.1]], [-1.0], epsilon=0.4)[0].loss) == pytest.approx(0.6)
 
 
-def test_the_dual_clip_bounds_what_a_bad_rollout_costs_and_nothing_else():
-    ratios, advantages = [[5.0], [2.0], [5.0]], [-1.0, -1.0, 1.0]
-    clipped, gradient = surrogate(ratios, advantages, dual_clip=3.0)
-    assert float(clipped.loss) == pytest.approx((3.0 + 2.0 - 1.28) / 3)
-    assert gradient[:, 0].tolist() == pytest.approx([0.0, 2 / 3, 0.0])
-    assert float(surrogate(ratios, advantages)[0].loss) == pytest.approx((5.0 + 2.0 - 1.28) / 3)
-
-
-def term_by_hand(ratio, advantage, epsilon, epsilon_high, dual_clip):
-    objective = min(ratio * advantage, min(max(ratio, 1 - epsilon), 1 + epsilon_high) * advantage)
-    return max(objective, dual_clip * advantage) if dual_clip and advantage < 0 else objective
+def term_by_hand(ratio, advantage, epsilon, epsilon_high):
+    return min(ratio * advantage, min(max(ratio, 1 - epsilon), 1 + epsilon_high) * advantage)
 
 
 rollouts = st.lists(
@@ -79,12 +69,12 @@ rollouts = st.lists(
 
 
 @pytest.mark.parametrize("level", ["step", "sequence"])
-@given(group=rollouts, dual_clip=st.sampled_from([None, 1.5]), epsilon=st.sampled_from([0.1, 0.3]))
-def test_the_loss_equals_a_loop_over_rollouts_and_steps(level, group, dual_clip, epsilon):
+@given(group=rollouts, epsilon=st.sampled_from([0.1, 0.3]))
+def test_the_loss_equals_a_loop_over_rollouts_and_steps(level, group, epsilon):
     terms = []
     for ratios, length, advantage, importance in group:
         counted = ratios[:length] if level == "step" else [math.prod(ratios[:length])] * bool(length)
-        clip = (advantage, epsilon, 0.28, dual_clip)
+        clip = (advantage, epsilon, 0.28)
         terms += [importance * sum(term_by_hand(r, *clip) for r in counted) / len(counted)] if counted else []
     clipped, _ = surrogate(
         [ratios for ratios, *_ in group],
@@ -92,7 +82,6 @@ def test_the_loss_equals_a_loop_over_rollouts_and_steps(level, group, dual_clip,
         [[t < length for t in range(3)] for _, length, _, _ in group],
         [importance for *_, importance in group],
         epsilon=epsilon,
-        dual_clip=dual_clip,
         importance_level=level,
     )
     assert float(clipped.loss) == pytest.approx(-sum(terms) / len(terms), rel=1e-4, abs=1e-5)
@@ -208,32 +197,22 @@ def test_extreme_ratios_stay_finite(level):
     assert clipped.metrics["ratio_max"] == pytest.approx(math.exp(20), rel=1e-4)
 
 
-def test_label_smoothing_spreads_its_share_over_the_possible_choices():
-    scores = torch.tensor([2.0, 1.0, 0.0, -math.inf])
-    distribution, chosen = scores.log_softmax(-1)[None, None, None], torch.tensor([[[0]]])
-    expected = torch.nn.functional.cross_entropy(scores[None, :3], torch.tensor([0]), label_smoothing=0.3)
-    torch.testing.assert_close(cross_entropy(distribution, chosen, 0.3)[0, 0, 0], expected)
-    assert not torch.allclose(cross_entropy(distribution, chosen, 0.0), cross_entropy(distribution, chosen, 0.3))
-
-
-@pytest.mark.parametrize("smoothing", [0.0, 0.3])
-def test_stopping_is_learned_like_any_other_choice(smoothing):
-    """STOP is the last of the columns, also among those the smoothing spreads over."""
+def test_stopping_is_learned_like_any_other_choice():
+    """STOP is the last of the columns."""
     scores = torch.tensor([0.5, -math.inf, 1.0, 2.0], requires_grad=True)
     distribution = scores.log_softmax(-1).expand(1, 1, 3, 4)
-    losses = cross_entropy(distribution, torch.tensor([[[2, STOP, -1]]]), smoothing)[0, 0]
+    losses = cross_entropy(distribution, torch.tensor([[[2, STOP, -1]]]))[0, 0]
     possible = scores[[0, 2, 3]][None]
     for step, target in enumerate([1, 2]):
-        expected = torch.nn.functional.cross_entropy(possible, torch.tensor([target]), label_smoothing=smoothing)
+        expected = torch.nn.functional.cross_entropy(possible, torch.tensor([target]))
         torch.testing.assert_close(losses[step], expected)
     assert losses[2] == 0
     assert torch.autograd.grad(losses.sum(), scores)[0].isfinite().all()
 
 
-@pytest.mark.parametrize("smoothing", [0.0, 0.5])
-def test_padded_steps_have_no_cross_entropy(smoothing):
+def test_padded_steps_have_no_cross_entropy():
     distribution = torch.zeros(1, 1, 2, 3).log_softmax(-1)
-    assert cross_entropy(distribution, torch.tensor([[[1, -1]]]), smoothing)[0, 0, 1] == 0
+    assert cross_entropy(distribution, torch.tensor([[[1, -1]]]))[0, 0, 1] == 0
 
 
 DISTRIBUTIONS = torch.randn(2, 3, 2, 4, generator=torch.Generator().manual_seed(0)).log_softmax(-1)
@@ -254,18 +233,6 @@ def test_rce_follows_its_formula_and_leaves_failures_out():
         expected += sum(w * sequence_entropy(b, g) for g, w in weights.items()) / sum(weights.values()) / 2
     found = reward_weighted_cross_entropy(DISTRIBUTIONS, SEQUENCES, REWARDS, VALID, 0.7)
     assert float(found) == pytest.approx(expected, rel=1e-5)
-
-
-def test_learning_from_the_best_alone_is_rce_at_temperature_zero():
-    found = best_cross_entropy(DISTRIBUTIONS, SEQUENCES, REWARDS, VALID)
-    assert float(found) == pytest.approx((sequence_entropy(0, 0) + sequence_entropy(1, 1)) / 2, rel=1e-5)
-    torch.testing.assert_close(found, reward_weighted_cross_entropy(DISTRIBUTIONS, SEQUENCES, REWARDS, VALID, 1e-3))
-
-
-def test_of_equally_good_rollouts_the_earlier_valid_one_is_the_best():
-    rewards, valid = torch.tensor([[1.0, 1.0, 1.0], [0.0, 1.0, 1.0]]), torch.tensor([[False, True, True], [True] * 3])
-    found = best_cross_entropy(DISTRIBUTIONS, SEQUENCES, rewards, valid)
-    assert float(found) == pytest.approx((sequence_entropy(0, 1) + sequence_entropy(1, 1)) / 2, rel=1e-5)
 
 
 NEW = torch.tensor([[[-1.0, -2.0, -9.0], [-0.5, -9.0, -9.0], [-9.0, -9.0, -9.0]]])

@@ -36,7 +36,7 @@ STATE = Path("state") / "state.safetensors"
 GRPO = {
     "on_policy": {"sampling": {"temperature": 0.7}},
     "distinct": {"sampling": {"distinct": True}},
-    "mixture": {"sampling": {"source": "mixture"}, "importance_level": "sequence"},
+    "sequence": {"importance_level": "sequence"},
     "recorded": {
         "sampling": {"source": "recorded", "keep_top": (3, 5)},
         "dropout": True,
@@ -44,8 +44,8 @@ GRPO = {
         "reference": {"old_is_reference": True},
     },
     "reference": {
-        "kl": {"controller": "proportional", "horizon": 50.0},
-        "reference": {"policy": "supervised", "sync_steps": 3},
+        "kl": {"controller": "multiplicative"},
+        "reference": {"policy": "supervised"},
     },
     "curriculum": {"curriculum": {"kind": "continuous", "epochs": 3}, "steps_per_epoch": 0},
     "restarted": {
@@ -57,11 +57,11 @@ GRPO = {
     "stop": {"shots": (2,), "advantage": {"zero_variance": "skip"}},
     "schedule": {"schedule": "cosine", "warmup_steps": 4, "freeze_projections": True},
     "bank": {"entropy_coef": 0.01},
-    "bank_mixture": {"sampling": {"source": "mixture"}},
+    "bank_recorded": {"sampling": {"source": "recorded"}},
     "bank_ivf": {"learning_rate": 0.3},
 }
 OTHERS = {
-    "supervised": {"label_smoothing": 0.1, "schedule": "linear"},
+    "supervised": {"schedule": "linear"},
     "rce": {"warmup_steps": 5, "patience": 2},
 }
 SCHEMES = (*GRPO, *OTHERS)
@@ -251,7 +251,7 @@ def test_lost_metrics_are_written_again_from_the_state(tmp_path):
     assert read_rows(tmp_path / "metrics.jsonl") == rows
 
 
-@pytest.mark.parametrize("change", [{"learning_rate": 1e-4}, {"shots": (2,)}, {"kl": {"factor": 2.0}}])
+@pytest.mark.parametrize("change", [{"learning_rate": 1e-4}, {"shots": (2,)}, {"kl": {"controller": "multiplicative"}}])
 def test_a_state_of_other_settings_is_refused(tmp_path, change):
     train(tmp_path, "on_policy", Moments())
     with pytest.raises(CheckpointError, match=r"state\.safetensors: belongs to other settings"):

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import collections
 import math
 
 import pytest
@@ -10,9 +9,8 @@ from small_matching import Matching, small_policy
 from shotsmith.errors import InputError
 from shotsmith.policies.protocol import STOP
 from shotsmith.recipe import AdvantageSettings, GrpoSettings
-from shotsmith.records import Rollout
-from shotsmith.training.groups import Groups, concatenate, from_rollouts
-from shotsmith.training.rollouts import collect, mixture, on_policy, recorded, rewarded
+from shotsmith.training.groups import Groups, concatenate
+from shotsmith.training.rollouts import collect, on_policy, recorded, rewarded
 
 
 def source_of(task, policy=None, scorer=None, seed=0, **settings):
@@ -129,38 +127,6 @@ def test_recorded_groups_come_whole_and_in_the_order_asked_for():
     assert drawn.rows.tolist() == [4, 0, 4]
     assert torch.equal(drawn.sequences, groups.sequences[[4, 0, 4]])
     assert torch.equal(drawn.values, groups.values[[4, 0, 4]])
-
-
-@pytest.mark.parametrize("share", [0.0, 0.25, 0.4, 0.5, 1.0])
-@pytest.mark.parametrize("size", [1, 3, 8])
-def test_a_mixture_takes_its_share_whatever_the_size_of_a_draw(share, size):
-    taken = collections.Counter()
-
-    def source(name):
-        def draw(queries, _position):
-            taken[name] += len(queries)
-            return from_rollouts(Rollout(query, (0,), 1.0) for query in queries)
-
-        return draw
-
-    draw, everything = mixture(source("first"), source("second"), share, frozenset(range(80))), []
-    for start in range(0, 80, size):
-        everything += draw(list(range(start, min(start + size, 80))), start).rows.tolist()
-    assert sorted(everything) == list(range(80))
-    assert taken["second"] == pytest.approx(80 * share)
-
-
-def test_a_mixture_asks_the_second_source_only_for_what_it_has():
-    task, seen = Matching.draw(10, seed=0), []
-    first = source_of(task)
-
-    def watched(queries, position):
-        seen.extend(queries)
-        return first(queries, position)
-
-    drawn = mixture(watched, recorded(task.recorded()[:3]), 1.0, frozenset({0, 1, 2}))(list(range(10)), 0)
-    assert seen == list(range(3, 10))
-    assert sorted(drawn.rows.tolist()) == list(range(10))
 
 
 def group_of(query: int, rewards: list[float | None]) -> Groups:

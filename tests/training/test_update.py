@@ -56,11 +56,10 @@ SCHEMES = (
         for distinct in (False, True)
     ]
     + [
-        {"dual_clip": 1.1},
-        {"dual_clip": 1.1, "importance_level": "sequence", "sampling": {"distinct": True}},
+        {"importance_level": "sequence", "sampling": {"distinct": True}},
         {"reference": {"old_is_reference": True}, "importance_level": "sequence"},
         {"dropout": True, "entropy_coef": 0.3},
-        {"epsilon": 0.05, "epsilon_high": 0.5, "sampling": {"max_importance_weight": 0.7}},
+        {"epsilon": 0.05, "epsilon_high": 0.5},
         {"advantage": {"standardise_rewards": True, "clip": 0.8}, "sampling": {"keep_top": (3,)}},
     ]
 )
@@ -211,7 +210,7 @@ def losses_of(monkeypatch, train):
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-@pytest.mark.parametrize("scheme", [{}, {"raw_rewards": True}, {"top_1": True}], ids=str)
+@pytest.mark.parametrize("scheme", [{}, {"raw_rewards": True}], ids=str)
 def test_the_rce_loss_is_that_of_a_plain_loop(tmp_path, monkeypatch, policy, scheme):
     case, settings = case_of(policy), RceSettings(epochs=1, queries_per_step=2, **scheme)
     run = small_run(tmp_path, "rce", policy=case.now)
@@ -223,15 +222,14 @@ def test_the_rce_loss_is_that_of_a_plain_loop(tmp_path, monkeypatch, policy, sch
         plain = dataclasses.replace(plain, rewards=standardised(plain.rewards))
     for loss, tau in ((first, settings.tau_start), (second, settings.tau_end)):
         batch = order.take(2)
-        expected = plain_rce(case.steps[0], plain.only(batch), None if settings.top_1 else tau)
+        expected = plain_rce(case.steps[0], plain.only(batch), tau)
         assert_equal(case.now, loss, expected)
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-@pytest.mark.parametrize("smoothing", [0.0, 0.3])
-def test_the_supervised_loss_is_that_of_a_plain_loop(tmp_path, monkeypatch, policy, smoothing):
-    case, settings = case_of(policy), SupervisedSettings(epochs=1, label_smoothing=smoothing)
+def test_the_supervised_loss_is_that_of_a_plain_loop(tmp_path, monkeypatch, policy):
+    case, settings = case_of(policy), SupervisedSettings(epochs=1)
     weighted = case.groups.where(case.groups.values > 0)
     run, data = small_run(tmp_path, "supervised", policy=case.now), SupervisedData(case.inputs, weighted)
     (loss,) = losses_of(monkeypatch, lambda: train_supervised(case.now, data, Validation(), settings, run))
-    assert_equal(case.now, loss, plain_supervised(case.steps[0], Plain.of(weighted), smoothing))
+    assert_equal(case.now, loss, plain_supervised(case.steps[0], Plain.of(weighted)))

@@ -13,12 +13,12 @@ from shotsmith.cli.options import Json, Overrides, RecipeFile, print_json, recip
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from shotsmith.planning.pilot import Pilot
+    from shotsmith.planning.measured import Measured
     from shotsmith.planning.plan import Plan, Planned
     from shotsmith.planning.sizes import Sizes
     from shotsmith.recipe import Recipe
 
-_WIDE = 130
+_WIDE = 110
 """Characters from which every column has room."""
 
 
@@ -29,12 +29,13 @@ def plan(
     tokens_per_second: Annotated[
         float | None, typer.Option(help="Speed of one device, in prompt tokens (image tokens included).")
     ] = None,
-    measure: Annotated[bool, typer.Option("--measure", help="Time some prompts of the recipe on its VLM.")] = False,
     pilot: Annotated[
-        int, typer.Option(min=0, metavar="QUERIES", help="Let the VLM evaluate so many validation queries first.")
+        int,
+        typer.Option(min=0, metavar="QUERIES", help="Estimate from a part of the work on so many validation queries."),
     ] = 0,
     like: Annotated[
-        Path | None, typer.Option("--like", metavar="RUN", help="Take speed and behaviour from a finished run.")
+        Path | None,
+        typer.Option("--like", metavar="RUN", help="Estimate from the calls and the time of a finished run."),
     ] = None,
     assume: Annotated[
         list[str] | None,
@@ -42,102 +43,90 @@ def plan(
             metavar="SIZE=NUMBER", help="Read no data: train=443757 and test=214354, image_tokens=391 ... Repeatable."
         ),
     ] = None,
-    devices: Annotated[int, typer.Option(min=1, help="Devices (GPUs or CPUs) that answer side by side.")] = 1,
     as_json: Json = False,
 ) -> None:
-    """Estimate what a recipe will cost: prompts, VLM calls, tokens, stored bytes and, where a speed is known, hours.
+    """Say what a recipe costs at most: prompts, VLM calls, tokens and, where a speed is known, hours.
 
-    Nothing is asked and no weights are read, except to --measure and for a --pilot. The column "At most" is exact.
+    A --pilot or a run that it is --like adds an estimate. Nothing is asked and no weights are read, except for a
+    --pilot.
 
-    Example: shotsmith plan recipes/demo.yaml --prompts-per-second 200
+    Example: shotsmith plan recipes/demo.yaml --like runs/demo
     """
+    from shotsmith.planning.plan import Speed, make_plan
     from shotsmith.recipe import load_recipe
 
     recipe, _ = recipe_in(recipe, None)
-    loaded = load_recipe(recipe, overrides or ())
-    made = _plan(loaded, (prompts_per_second, tokens_per_second), measure, pilot, like, assume, devices)
+    loaded, speed = load_recipe(recipe, overrides or ()), Speed.given(prompts_per_second, tokens_per_second)
+    sizes, measured = _measured(loaded, pilot, like, assume)
+    made = make_plan(loaded, sizes, measured, speed)
+    failed = measured.failed if measured is not None else None
     if as_json:
-        print_json({"recipe": loaded.model_dump(mode="json"), "devices": devices, **made.as_json()})
-    else:
-        _print(made, devices)
+        told = {"recipe": loaded.model_dump(mode="json"), **made.as_json()}
+        print_json(told | {"failed_prompts": failed and failed.as_json()})
+        return
+
+    from shotsmith.cli.console import Console
+    from shotsmith.cli.tables import print_failed
+
+    console = Console(highlight=False)
+    console.print(plan_table(made, console.width))
+    print_failed(failed, console)
+    console.print(_explained(made), soft_wrap=True, markup=False)
 
 
-def _plan(
-    recipe: Recipe,
-    told: tuple[float | None, float | None],
-    measure: bool,
-    pilot: int,
-    like: Path | None,
-    assume: list[str] | None,
-    devices: int,
-) -> Plan:
+def _measured(recipe: Recipe, pilot: int, like: Path | None, assume: list[str] | None) -> tuple[Sizes, Measured | None]:
+    """The sizes of the recipe, and what its estimate is made from."""
     from shotsmith.errors import InputError
-    from shotsmith.planning import speed
-    from shotsmith.planning.behaviour import USUAL
-    from shotsmith.planning.like import corrections_of
-    from shotsmith.planning.plan import make_plan
-    from shotsmith.planning.sizes import assumed_sizes, read_assumed, readable_splits, sampled_sizes
+    from shotsmith.planning.bounds import bounds
+    from shotsmith.planning.measured import measured_in
+    from shotsmith.planning.sizes import assumed_sizes, read_sizes
     from shotsmith.runs import Run
 
-    speeds = speed.given(*told)
-    if sum((speeds is not None, measure)) > 1:
-        raise InputError("the speed is either given or measured")
-    if assume and (measure or pilot):
-        raise InputError("--measure and --pilot need the data that --assume does without")
-    assumed = read_assumed(assume) if assume else None
+    if pilot and like is not None:
+        raise InputError("an estimate is made from --pilot or from --like, not from both")
+    if pilot and assume:
+        raise InputError("--pilot needs the data that --assume does without")
 
     def sizes_of(some: Recipe) -> Sizes:
-        if assumed is not None:
-            return assumed_sizes(some, assumed)
-        with readable_splits(some) as splits:
-            return sampled_sizes(some, splits)
+        return assumed_sizes(some, assume) if assume else read_sizes(some)
 
-    sizes, corrections, behaviour = sizes_of(recipe), None, USUAL
+    sizes = sizes_of(recipe)
     if like is not None:
-        other = Run.open(like)
-        corrections = corrections_of(other, sizes_of(other.recipe))
-        speeds = speeds or (None if measure else speed.of_run(other))
-    if measure:
-        with readable_splits(recipe) as splits:
-            speeds = speed.measured(recipe, splits, max(recipe.evaluation.shots))
-    if pilot:
-        seen = _pilot(recipe, pilot)
-        behaviour = seen.behaviour(recipe)
-        corrections = {key: factor for key, factor in (corrections or {}).items() if key[0] != "evaluate"}
-        speeds = speeds or seen.speeds()
-    return make_plan(recipe, sizes, speeds, devices, corrections, behaviour)
+        run = Run.open(like)
+        return sizes, measured_in(run, bounds(run.recipe, read_sizes(run.recipe)))
+    if not pilot:
+        return sizes, None
 
-
-def _pilot(recipe: Recipe, queries: int) -> Pilot:
     from shotsmith.cli.terminal import listening
     from shotsmith.planning.pilot import run_pilot
 
     with listening(quiet=False) as progress:
-        return run_pilot(recipe, queries, progress)
+        return sizes, run_pilot(recipe, pilot, sizes, progress)
 
 
-def _print(made: Plan, devices: int) -> None:
-    from shotsmith.cli.console import Console
+def _explained(made: Plan) -> str:
+    """What the table says, in words."""
+    most = f"There cannot be more than {made.total().most.calls or 0:,.0f} calls, as long as none fails."
+    if made.estimated_from is None:
+        return (
+            f"{most} Every figure is of these calls. --pilot or --like RUN adds an estimate of those that are needed."
+        )
+    return f'{most} The column "Estimate", tokens and hours are an estimate from {made.estimated_from}.'
 
-    console = Console(highlight=False)
-    console.print(plan_table(made, devices, console.width))
-    most = made.total().most_calls
-    console.print(f"The calls are an estimate. There cannot be more than {most:,.0f}, as long as none fails.")
 
-
-def plan_table(made: Plan, devices: int, width: int) -> Table:
+def plan_table(made: Plan, width: int) -> Table:
     """One row per stage and part; a narrow terminal does without what --json has anyway."""
     from rich.table import Table
 
-    wide, timed = width >= _WIDE, made.total().expected.device_hours > 0
+    wide = width >= _WIDE
     table = Table(box=None, pad_edge=False, padding=(0, 2 if wide else 1, 0, 0))
     table.add_column("Stage", no_wrap=True)
     columns = [column for column in _COLUMNS if wide or column[0] not in _WIDE_ONLY]
-    if timed:
-        columns += _HOURS if devices > 1 else _HOURS[:1]
+    rows = _rows(made)
+    columns = [(heading, show) for heading, show in columns if show(rows[-1])]
     for heading, _ in columns:
         table.add_column(heading, justify="right", no_wrap=True)
-    for row in _rows(made):
+    for row in rows:
         cells = [show(row) for _, show in columns]
         table.add_row(f"  {row.part}" if row.part else row.stage, *cells, style=None if row.part else "bold")
     return table
@@ -153,33 +142,25 @@ def _rows(made: Plan) -> list[Planned]:
     return [*rows, made.total()]
 
 
-def _tokens(count: float) -> str:
-    return f"{count / 1e6:,.2f} M"
+def _count(count: float | None) -> str:
+    return "" if count is None else f"{count:,.0f}"
 
 
-def _hours(hours: float) -> str:
-    return f"{hours:,.2f}" if hours >= 1 else f"{hours:.3f}"
+def _tokens(count: float | None) -> str:
+    return "" if count is None else f"{count / 1e6:,.2f} M"
 
 
-def _size(count: float) -> str:
-    for unit in ("B", "kB", "MB"):
-        if count < 1000:
-            return f"{count:,.0f} {unit}"
-        count /= 1000
-    return f"{count:,.1f} GB"
+def _hours(hours: float | None) -> str:
+    return "" if hours is None else f"{hours:,.2f}" if hours >= 1 else f"{hours:.3f}"
 
 
 _COLUMNS: tuple[tuple[str, Callable[[Planned], str]], ...] = (
-    ("Prompts", lambda row: f"{row.expected.requests:,.0f}"),
-    ("VLM calls", lambda row: f"{row.expected.calls:,.0f}"),
-    ("At most", lambda row: f"{row.most_calls:,.0f}"),
-    ("Text tokens", lambda row: _tokens(row.expected.text_tokens)),
-    ("Image tokens", lambda row: _tokens(row.expected.image_tokens)),
-    ("Generated", lambda row: _tokens(row.expected.generated_tokens)),
-    ("Stored", lambda row: _size(row.expected.stored_bytes)),
+    ("Prompts at most", lambda row: _count(row.most.requests)),
+    ("VLM calls at most", lambda row: _count(row.most.calls)),
+    ("Estimate", lambda row: _count(None if row.expected is None else row.expected.calls)),
+    ("Text tokens", lambda row: _tokens((row.expected or row.most).text_tokens)),
+    ("Image tokens", lambda row: _tokens((row.expected or row.most).image_tokens)),
+    ("Device hours", lambda row: _hours((row.expected or row.most).device_hours)),
 )
-_HOURS: tuple[tuple[str, Callable[[Planned], str]], ...] = (
-    ("Device hours", lambda row: _hours(row.expected.device_hours)),
-    ("Wall hours", lambda row: _hours(row.expected.wall_hours)),
-)
-_WIDE_ONLY = {"Prompts", "Text tokens", "Image tokens", "Generated"}
+"""Headings, and what a row has in each column; a column in which the total has nothing is left out."""
+_WIDE_ONLY = {"Prompts at most", "Text tokens", "Image tokens"}

@@ -206,8 +206,6 @@ PREDECESSOR: Mapping[str, object] = {
     "grpo.num_iterations": 1,
     "grpo.dropout": True,
     "grpo.kl.controller": "multiplicative",
-    "grpo.kl.min_beta": 0.001,
-    "grpo.kl.max_beta": 10.0,
     "grpo.reference.policy": "supervised",
     "grpo.reference.old_is_reference": True,
     "grpo.best_by": "val_loss",

@@ -101,7 +101,7 @@ def _is_z_scored(evidence: Evidence) -> bool:
 def _contrast_curriculum(evidence: Evidence) -> dict[str, object]:
     """Return the settings of a curriculum by contrast; empty where the recipe has a curriculum."""
     has_curriculum = evidence.setting("grpo.curriculum.kind") not in (None, "none")
-    return {} if has_curriculum else {"grpo.curriculum.kind": "staged", "grpo.curriculum.measure": "contrast"}
+    return {} if has_curriculum else {"grpo.curriculum.kind": "staged"}
 
 
 def _denser_reward(evidence: Evidence) -> dict[str, object]:

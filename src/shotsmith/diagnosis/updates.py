@@ -8,6 +8,7 @@ from statistics import median
 from shotsmith.diagnosis.evidence import Curve, Evidence
 from shotsmith.diagnosis.finding import Finding
 from shotsmith.diagnosis.signal import LOW_SPREAD
+from shotsmith.recipe.grpo import BETA_BOUNDS
 
 SPIKE = 10.0
 """Mean gradient norm of an unstable epoch, as a multiple of the median of its phase."""
@@ -128,10 +129,7 @@ def beta_at_bound(evidence: Evidence) -> Finding | None:
     beta = evidence.curve("beta")
     if not beta or evidence.setting("grpo.kl.controller") == "fixed":
         return None
-    bounds = evidence.number("grpo.kl.min_beta"), evidence.number("grpo.kl.max_beta")
-    for key, bound in zip(("beta_at_floor", "beta_at_ceiling"), bounds, strict=True):
-        if not bound:
-            continue
+    for key, bound in zip(("beta_at_floor", "beta_at_ceiling"), BETA_BOUNDS, strict=True):
         at = [value for value in beta.values if bound / BOUND_TOLERANCE <= value <= bound * BOUND_TOLERANCE]
         if len(at) >= AT_BOUND * len(beta):
             values = {
@@ -180,7 +178,7 @@ def behaviour_ess_low(evidence: Evidence) -> Finding | None:
         return None
     epoch, lowest = size.lowest
     values = {"ess": 100 * lowest, "epoch": epoch, "first": 100 * size.values[0], "last": 100 * size.values[-1]}
-    recorded = evidence.setting("grpo.sampling.source") in ("recorded", "mixture")
+    recorded = evidence.setting("grpo.sampling.source") == "recorded"
     settings = ON_POLICY if recorded else {"grpo.sampling.temperature": 1.0}
     return Finding("behaviour_ess_low", "warning", values, settings)
 

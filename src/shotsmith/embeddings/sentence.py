@@ -29,6 +29,7 @@ from shotsmith.embeddings.folder import (
 )
 from shotsmith.errors import InputError
 from shotsmith.files import read_json
+from shotsmith.whole_model import NO_PLAIN_WEIGHTS, SAVE_AGAIN
 
 MODULES = "modules.json"
 """The file by which such a folder is recognised."""
@@ -228,8 +229,12 @@ def _dense(part: Path, place: Placement) -> Step:
         else:
             weights = part / "pytorch_model.bin"
             stored = torch.load(weights, map_location="cpu", weights_only=True)
+        if not isinstance(stored, dict) or not all(isinstance(value, torch.Tensor) for value in stored.values()):
+            raise InputError("holds no weights of a layer, but something else than names and tensors", file=weights)
         layer.load_state_dict({key.removeprefix("linear."): value.float() for key, value in stored.items()})
-    except DAMAGE as error:
+    except NO_PLAIN_WEIGHTS as error:
+        raise InputError(f"does not hold the weights of the layer: {SAVE_AGAIN}", file=weights) from error
+    except (*DAMAGE, AttributeError) as error:
         raise InputError(f"does not hold the weights of the layer: {one_line(error)}", file=weights) from error
     layer = layer.requires_grad_(False).to(place.device)
     return lambda values: activation(layer(values))

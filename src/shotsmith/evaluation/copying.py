@@ -15,6 +15,7 @@ from shotsmith.evaluation.majority_vote import MAJORITY_VOTE
 from shotsmith.evaluation.results import Result
 from shotsmith.metrics.table import METRICS
 from shotsmith.recipe import EvaluationSettings
+from shotsmith.recipe.evaluation import CONFIDENCE
 from shotsmith.statistics import mean_interval
 
 Row = dict[str, Any]
@@ -97,7 +98,7 @@ class _Repeats:
         last, others = finite(tables)
         if last.shape[1] < 2:
             return {**nothing, "last_n": last.shape[1]}
-        found = mean_interval(last - others, confidence=settings.confidence, resamples=settings.resamples)
+        found = mean_interval(last - others, confidence=CONFIDENCE, resamples=settings.resamples)
         shares = {"last": float(last.mean()), "others": float(others.mean()), "last_shot": found.mean}
         return {**shares, "low": found.low, "high": found.high, "last_n": found.n}
 

@@ -13,6 +13,7 @@ from shotsmith.evaluation.results import Result
 from shotsmith.metrics.metric import PerDataSet
 from shotsmith.metrics.table import METRICS
 from shotsmith.recipe import EvaluationSettings
+from shotsmith.recipe.evaluation import CONFIDENCE
 
 _BATCH = 200
 """Resamples at a time, which bounds memory."""
@@ -42,7 +43,7 @@ def data_set_rows(
                 figures = _Figures([result for result in own if result.shots in counted], metric.of_data_set)
                 if len(figures.queries) < 2:
                     continue
-                low, high = figures.interval(settings.confidence, settings.resamples)
+                low, high = figures.interval(settings.resamples)
                 yield {
                     "selector": selector,
                     "shots": cell,
@@ -71,7 +72,7 @@ class _Figures:
         """The metric over all queries: the mean over numbers of shots, seeds and draws."""
         return float(self._of(np.ones((1, len(self.queries))))[0])
 
-    def interval(self, confidence: float, resamples: int) -> tuple[float, float]:
+    def interval(self, resamples: int) -> tuple[float, float]:
         """Percentiles over resampled queries; the same draws for every selector with as many queries."""
         generator, n = np.random.default_rng(0), len(self.queries)
         figures: list[float] = []
@@ -79,7 +80,7 @@ class _Figures:
             count = min(_BATCH, resamples - len(figures))
             drawn = generator.multinomial(n, np.full(n, 1 / n), size=count)
             figures += self._of(drawn.astype(np.float64)).tolist()
-        low, high = np.quantile(figures, [(1 - confidence) / 2, (1 + confidence) / 2])
+        low, high = np.quantile(figures, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
         return float(low), float(high)
 
     def _of(self, weights: Floats) -> Floats:

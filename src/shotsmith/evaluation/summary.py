@@ -95,7 +95,7 @@ def _test_rows(
             (values,) = table.scored((selector, shots))
             if values.shape[1] < 2:
                 continue
-            interval = mean_interval(values, confidence=settings.confidence, resamples=settings.resamples)
+            interval = mean_interval(values, resamples=settings.resamples)
             low, high = sorted(as_reported(metric, end) for end in (interval.low, interval.high))
             yield {
                 "selector": selector,
@@ -118,7 +118,7 @@ def _contrasts(table: Accuracies, pairs: Sequence[tuple[str, str]], settings: Ev
             values_a, values_b = table.scored((a, shots), (b, shots))
             if values_a.shape[1] < 2:
                 continue
-            found = paired_difference(values_a, values_b, confidence=settings.confidence, resamples=settings.resamples)
+            found = paired_difference(values_a, values_b, resamples=settings.resamples)
             rows.append(
                 {
                     "a": a,

@@ -65,9 +65,7 @@ class Transfer:
         return asdict(self)
 
 
-def transfer_matrix(
-    vlms: Mapping[str, str], answers: Mapping[str, Sequence[Answers]], *, confidence: float, resamples: int
-) -> Transfer:
+def transfer_matrix(vlms: Mapping[str, str], answers: Mapping[str, Sequence[Answers]], *, resamples: int) -> Transfer:
     """Every run's last trained phase with every run's VLM, and the best free selector with each VLM.
 
     `vlms` gives the identity of each run's own VLM, `answers` what was evaluated in each run. Raises InputError where
@@ -88,13 +86,13 @@ def transfer_matrix(
             phase = _last_phase(trained_on, found.results)
             results = [result for result in found.results if result.selector == phase]
             asked[trained_on, answered_by] = {(result.query_id, result.shots) for result in results}
-            cells += _cell(trained_on, answered_by, phase, results, metric, confidence, resamples)
+            cells += _cell(trained_on, answered_by, phase, results, metric, resamples)
     if any(queries != next(iter(asked.values())) for queries in asked.values()):
         raise InputError("the runs were evaluated on different queries or numbers of shots")
     for name, found in own.items():
         if found is not None and found.best_free is not None:
             results = [result for result in found.results if result.selector == found.best_free]
-            cells += _cell(FREE_ROW, name, found.best_free, results, metric, confidence, resamples)
+            cells += _cell(FREE_ROW, name, found.best_free, results, metric, resamples)
     return Transfer(tuple(vlms), metric, tuple(cells), tuple(missing))
 
 
@@ -116,12 +114,11 @@ def _cell(
     selector: str,
     results: Sequence[Result],
     metric: Metric,
-    confidence: float,
     resamples: int,
 ) -> list[Cell]:
     """The cell, or none where fewer than two queries have answers."""
     (values,) = accuracies(results, metric).scored((selector, "mean"))
     if values.shape[1] < 2:
         return []
-    found = mean_interval(values, confidence=confidence, resamples=resamples)
+    found = mean_interval(values, resamples=resamples)
     return [Cell(trained_on, answered_by, selector, found.mean, found.low, found.high, found.n)]

@@ -22,7 +22,7 @@ from shotsmith.runs import PHASES, Phase
 from shotsmith.selectors.beam_file import read_beams
 from shotsmith.selectors.fixed import Fixed, choose_fixed
 from shotsmith.selectors.named import AT_BANK, at_bank
-from shotsmith.selectors.oracle import oracle
+from shotsmith.selectors.oracle import NEAREST, oracle
 from shotsmith.selectors.policy import PolicySelector
 from shotsmith.selectors.protocol import Tasks
 from shotsmith.selectors.reversed import Reversed
@@ -59,7 +59,7 @@ def choose_fixed_on(parts: Parts, val: Tasks) -> Fixed | None:
     settings = parts.recipe.evaluation
     if not settings.fixed_tries:
         return None
-    return choose_fixed(val, settings.shots, parts.ask, tries=settings.fixed_tries, queries=settings.fixed_queries)
+    return choose_fixed(val, settings.shots, parts.ask, tries=settings.fixed_tries)
 
 
 def _results(parts: Parts, test: Tasks, fixed: Fixed | None, trained: Trained) -> tuple[list[Result], Known]:
@@ -80,7 +80,6 @@ def _results(parts: Parts, test: Tasks, fixed: Fixed | None, trained: Trained) -
             settings.oracle_tries,
             ask,
             tried_already(test, (one for one in results if not one.selector.endswith(AT_BANK))),
-            among=settings.oracle_nearest,
             log_probs=parts.collector.vlm.gives_log_probs,
             progress=progress,
         )
@@ -107,7 +106,7 @@ def _controls(parts: Parts, test: Tasks, results: list[Result], validation: list
 
 def _shortlists(parts: Parts, test: Tasks, trained: Trained) -> list[Shortlist]:
     """What mixed similarity and every trained policy can choose from: the pool, or so many entries of the bank."""
-    size = parts.recipe.evaluation.oracle_nearest
+    size = NEAREST
     most_similar = [nearest_candidates(test, row, size) for row in range(len(test.queries))]
     return [
         shortlist(test, "mixed", None, most_similar),

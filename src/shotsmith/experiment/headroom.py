@@ -83,8 +83,7 @@ def headroom(parts: Parts, queries: int) -> Headroom:
     tasks = first_queries(replace(parts.tasks("val"), pools=None), queries)
     fixed = None
     if settings.fixed_tries:
-        tries, most = settings.fixed_tries, settings.fixed_queries
-        fixed = choose_fixed(tasks, settings.shots, parts.ask, tries=tries, queries=most, origin=ORIGIN)
+        fixed = choose_fixed(tasks, settings.shots, parts.ask, tries=settings.fixed_tries, origin=ORIGIN)
     free = evaluate_free(tasks, settings, fixed, parts.ask, origin=ORIGIN)
     bound = evaluate_oracle(
         tasks,
@@ -92,7 +91,6 @@ def headroom(parts: Parts, queries: int) -> Headroom:
         settings.shots,
         settings.oracle_tries or TRIES,
         parts.ask,
-        among=settings.oracle_nearest,
         log_probs=parts.collector.vlm.gives_log_probs,
         origin=ORIGIN,
         progress=parts.progress,
@@ -145,7 +143,7 @@ def _gaps(results: ManyOf[Result], best: BestFree, settings: EvaluationSettings)
         upper, lower = table.scored((ORACLE, shots), (best.selector, shots))
         if upper.shape[1] < 2:
             raise ShotsmithError("fewer than two queries have answers: nothing can be said")
-        found = paired_difference(upper, lower, confidence=settings.confidence, resamples=settings.resamples)
+        found = paired_difference(upper, lower, resamples=settings.resamples)
         kept = {key: value for key, value in asdict(found).items() if key in ("difference", "low", "high", "n")}
         rows.append({"shots": shots, **kept})
     return rows

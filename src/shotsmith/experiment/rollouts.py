@@ -60,9 +60,8 @@ def _sequences(parts: Parts, split: Split, seed: int, policy: Policy | None) -> 
     drawn = settings.random + (0 if policy is not None else settings.sampled)
     # A similar selector puts the most similar last: what is cut off there must be the least similar.
     chosen = [(Random(seed, draw).select(tasks, longest), False) for draw in range(drawn)]
-    if settings.similar:
-        free = training_free(has_images=tasks.index_embeddings.has_images)
-        chosen += [(free[name]().select(tasks, longest), True) for name in RECORDED if name in free]
+    free = training_free(has_images=tasks.index_embeddings.has_images)
+    chosen += [(free[name]().select(tasks, longest), True) for name in RECORDED if name in free]
     stops = parts.recipe.policy.length == "stop"
     groups: list[Tried] = []
     for query in range(len(tasks.queries)):
@@ -96,7 +95,7 @@ def _chosen_by(parts: Parts, split: Split, seed: int, policy: Policy) -> list[Tr
                 if lengths[row % len(lengths)] == shots:
                     found[row - start] |= {_shown(sequence, step): None for sequence in group if sequence[0] != -1}
         if settings.sampled:
-            drawn = policy.sample(batch, longest, settings.sampled, draws, settings.temperature)
+            drawn = policy.sample(batch, longest, settings.sampled, draws)
             for row, group, steps in zip(rows, drawn.shown.tolist(), drawn.log_probs, strict=True):
                 length = lengths[row % len(lengths)]
                 totals = steps[:, :length].sum(-1).tolist()

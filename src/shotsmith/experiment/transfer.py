@@ -84,7 +84,7 @@ def compare_transfer(runs: Mapping[str, Run]) -> Transfer:
         raise InputError("two of the runs were trained with the same VLM")
     answers = {name: list(_answers(run, vlms[name])) for name, run in runs.items()}
     settings = next(iter(runs.values())).recipe.evaluation
-    return transfer_matrix(vlms, answers, confidence=settings.confidence, resamples=settings.resamples)
+    return transfer_matrix(vlms, answers, resamples=settings.resamples)
 
 
 def _own_vlm(run: Run) -> str:

@@ -1,1 +1,1 @@
-"""What a recipe will cost, before anything runs: prompts, VLM calls, tokens, bytes and hours."""
+"""What a recipe costs, before it runs: the most prompts and VLM calls, and an estimate from a pilot or another run."""

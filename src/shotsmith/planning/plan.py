@@ -1,63 +1,79 @@
-"""The plan of a recipe: its prompts by part, in tokens, bytes and hours.
-
-The number of VLM calls is an estimate, and so is what follows from it; the most calls there can be is exact.
-"""
+"""The plan of a recipe: by part of a stage, what it costs at most and, where something was measured, an estimate."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from shotsmith.planning.behaviour import USUAL, Behaviour
-from shotsmith.planning.evaluation import evaluation
-from shotsmith.planning.prompts import Prompts, Stage
-from shotsmith.planning.searching import beam_search
-from shotsmith.planning.sizes import QuerySize, Sizes
-from shotsmith.planning.speed import Speeds
-from shotsmith.planning.stored import bytes_per_completion, other_bytes
-from shotsmith.planning.training import Setting, training
+from shotsmith.errors import InputError
+from shotsmith.planning.bounds import STAGES, Prompts, Stage, bounds
+from shotsmith.planning.measured import Measured
+from shotsmith.planning.sizes import Sizes, Tokens
 from shotsmith.recipe import Recipe
-from shotsmith.recipe.models import PromptSettings
-from shotsmith.rewards import needs_zero_shot
-from shotsmith.runs import SPLITS, Split
-from shotsmith.runs.stages import STAGE_NAMES
 
-Corrections = Mapping[tuple[str, str], float]
-"""(stage, part) -> factor on its calls."""
 
-_ORIGIN: Mapping[Stage, str] = {"beam": "beam", "train": "seed-0/grpo/epoch-001", "evaluate": "evaluation"}
-"""Who pays, as the store keeps it with every completion."""
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """How long one device takes: seconds of a call by stage, or seconds of a prompt token."""
+
+    per_call: Mapping[Stage, float] | None = None
+    per_token: float | None = None
+
+    @classmethod
+    def given(cls, prompts_per_second: float | None, tokens_per_second: float | None) -> Speed | None:
+        """The speed that the command names, if any. Raises InputError for both, or one that is not above 0."""
+        if prompts_per_second is not None and tokens_per_second is not None:
+            raise InputError("give either prompts or tokens per second")
+        for name, value in (("prompts", prompts_per_second), ("tokens", tokens_per_second)):
+            if value is not None and not 0 < value < float("inf"):
+                raise InputError(f"{value:g} {name} per second are no speed", field=f"--{name}-per-second")
+        if prompts_per_second is not None:
+            return cls(per_call=dict.fromkeys(STAGES, 1 / prompts_per_second))
+        return None if tokens_per_second is None else cls(per_token=1 / tokens_per_second)
+
+    def hours(self, stage: Stage, calls: float, tokens: float | None) -> float | None:
+        """Hours of some calls with so many tokens in all; None where tokens decide and are unknown."""
+        if self.per_call is not None:
+            return calls * self.per_call[stage] / 3600
+        return None if tokens is None or self.per_token is None else tokens * self.per_token / 3600
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What some prompts cost."""
+    """What some prompts cost; None where it is unknown."""
 
-    requests: float = 0.0
-    calls: float = 0.0
-    text_tokens: float = 0.0
-    image_tokens: float = 0.0
-    generated_tokens: float = 0.0
-    stored_bytes: float = 0.0
-    device_hours: float = 0.0
-    wall_hours: float = 0.0
+    requests: float | None
+    """Prompts requested, of the store or of the VLM; there is no estimate of them."""
+    calls: float | None
+    text_tokens: float | None
+    image_tokens: float | None
+    device_hours: float | None
 
-    def __add__(self, other: Figures) -> Figures:
-        return Figures(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(Figures)))
+    @classmethod
+    def total(cls, several: Sequence[Figures]) -> Figures:
+        """The sum; None where a summand is unknown."""
+        values = [[getattr(each, field.name) for each in several] for field in fields(cls)]
+        return cls(*(None if None in known else sum(known) for known in values))
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One part of a stage."""
+    """One part of a stage, or a total."""
 
     stage: str
     part: str
-    expected: Figures
-    """An estimate, but for the parts that nothing but the recipe decides."""
-    most_calls: float
-    """VLM calls that there can be at most, as long as none fails."""
+    most: Figures
+    """Of the most calls that there can be, as long as none fails. Requests and calls are exact bounds; tokens are those
+    of prompts of mean length."""
+    expected: Figures | None
+    """An estimate; None where nothing was measured."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        expected = {} if self.expected is None else asdict(self.expected)
+        figures = {name: {"most": value, "expected": expected.get(name)} for name, value in asdict(self.most).items()}
+        return {"stage": self.stage, "part": self.part, **figures}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,144 +81,56 @@ class Plan:
     """All parts, in the order in which they run."""
 
     parts: tuple[Planned, ...]
+    estimated_from: str | None
+    """What the estimate was made from, in words; None where there is none."""
 
     def total(self, stage: str | None = None) -> Planned:
         """The sum over a stage, or over everything."""
         parts = [part for part in self.parts if stage in (None, part.stage)]
-        expected = sum((part.expected for part in parts), start=Figures())
-        return Planned(stage or "total", "", expected, sum(part.most_calls for part in parts))
+        expected = [part.expected for part in parts if part.expected is not None]
+        return Planned(
+            stage or "total",
+            "",
+            Figures.total([part.most for part in parts]),
+            Figures.total(expected) if self.estimated_from is not None else None,
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
         stages = dict.fromkeys(part.stage for part in self.parts)
         return {
-            "parts": [_as_json(part) for part in self.parts],
-            "stages": [_as_json(self.total(stage)) for stage in stages],
-            "total": _as_json(self.total()),
+            "estimated_from": self.estimated_from,
+            "parts": [part.as_json() for part in self.parts],
+            "stages": [self.total(stage).as_json() for stage in stages],
+            "total": self.total().as_json(),
         }
 
 
-def make_plan(
-    recipe: Recipe,
-    sizes: Sizes,
-    speeds: Speeds | None = None,
-    devices: int = 1,
-    corrections: Corrections | None = None,
-    behaviour: Behaviour = USUAL,
-) -> Plan:
-    """Plan a recipe. Without `speeds` hours stay 0; `devices` run side by side in `wall_hours`."""
-    recipe = fitted(recipe, sizes)
-    prompts = prompts_of(recipe, sizes, behaviour)
-    parts = _planned(prompts, recipe, sizes, speeds, devices, corrections or {})
-    prepared = [
-        Planned(stage, "files" if stage == "train" else "", Figures(stored_bytes=size), 0)
-        for stage, size in other_bytes(recipe, sizes)
-        if stage == "train" or recipe.rollouts.imported is None
-    ]
-    return Plan(tuple(sorted((*prepared, *parts), key=lambda part: STAGE_NAMES.index(part.stage))))
-
-
-def fitted(recipe: Recipe, sizes: Sizes) -> Recipe:
-    """The recipe with no more queries and candidates than there are, as a run takes them (shotsmith.data.sizes)."""
-    counts = {
-        f"{split}_queries": min(getattr(recipe.data, f"{split}_queries"), sizes.examples[split]) for split in SPLITS
-    }
-    data = recipe.data.model_copy(update=counts)
-    beam = recipe.beam.model_copy(update={"queries": min(recipe.beam.queries, data.train_queries)})
-    pools = recipe.pools and recipe.pools.model_copy(update={"size": min(recipe.pools.size, sizes.bank)})
-    return recipe.model_copy(update={"data": data, "beam": beam, "pools": pools})
-
-
-def prompts_of(recipe: Recipe, sizes: Sizes, behaviour: Behaviour) -> list[Prompts]:
-    """Every kind of prompt of every stage; none where the rollouts are imported."""
-    if recipe.rollouts.imported is not None:
-        return []
-    setting = Setting(
-        recipe,
-        behaviour,
-        sizes.bank,
-        has_images=sizes.has_images and recipe.encoder.embeds_images,
-        answers=sizes.queries["train"].answers,
-        zero_shot=needs_zero_shot(recipe.reward),
-        options=sizes.queries["test"].options,
-    )
-    beam = recipe.beam
-    candidates = setting.nearest(beam.candidates)
-    searched = beam_search("beam", "search", beam.queries, candidates, beam.width, beam.shots)
-    return [*(searched if recipe.supervised.epochs else ()), *training(setting), *evaluation(setting)]
-
-
-def _planned(
-    prompts: Iterable[Prompts],
-    recipe: Recipe,
-    sizes: Sizes,
-    speeds: Speeds | None,
-    devices: int,
-    corrections: Corrections,
-) -> list[Planned]:
+def make_plan(recipe: Recipe, sizes: Sizes, measured: Measured | None = None, speed: Speed | None = None) -> Plan:
+    """Plan a recipe. The speed is the one given, or else the one measured; without either, hours are unknown."""
+    if speed is None and measured is not None:
+        speed = Speed(per_call=measured.seconds)
     by_part: dict[tuple[Stage, str], list[Prompts]] = {}
+    for each in bounds(recipe, sizes):
+        by_part.setdefault(each.part, []).append(each)
+    parts = []
+    for part, prompts in by_part.items():
+        most, expected = _figures(prompts, 1.0, sizes.tokens, speed), None
+        if measured is not None:
+            share = min(1.0, measured.shares.get(part, 1.0))
+            expected = replace(_figures(prompts, share, sizes.tokens, speed), requests=None)
+        parts.append(Planned(*part, most, expected))
+    return Plan(tuple(parts), None if measured is None else measured.source)
+
+
+def _figures(prompts: Sequence[Prompts], share: float, tokens: Tokens | None, speed: Speed | None) -> Figures:
+    """What a share of the most calls costs."""
+    every = []
     for each in prompts:
-        by_part.setdefault((each.stage, each.part), []).append(each)
-    found = []
-    for key, group in by_part.items():
-        most, calls = (sum(getattr(each, name) for each in group) for name in ("most", "calls"))
-        factor = min(corrections.get(key, 1.0), most / calls if calls else 1.0)
-        figures = sum((_cost(each, factor, recipe, sizes) for each in group), start=Figures())
-        if speeds is not None:
-            seconds = speeds[key[0]].seconds(figures.calls, figures.text_tokens + figures.image_tokens)
-            figures += _hours(figures.calls, seconds, max(1.0, sum(each.rounds for each in group)), devices)
-        found.append(Planned(*key, figures, most))
-    return found
-
-
-def _cost(prompts: Prompts, factor: float, recipe: Recipe, sizes: Sizes) -> Figures:
-    query = sizes.queries[_split(prompts)]
-    calls = factor * prompts.calls
-    origin = f"{recipe.name}:{_ORIGIN[prompts.stage]}" if recipe.store else _ORIGIN[prompts.stage]
-    text_bytes = round(query.answer_bytes) if prompts.text else 0
-    stored = bytes_per_completion(origin, text_bytes, round(prompts.answers), round(query.answer_bytes))
-    shown, with_image = _shown(prompts.demonstrations, query, sizes, recipe.vlm.prompt)
-    return Figures(
-        requests=prompts.requests,
-        calls=calls,
-        text_tokens=calls * (query.text + shown * sizes.text),
-        image_tokens=calls * (query.image + with_image * sizes.image),
-        generated_tokens=calls * query.generated * prompts.text,
-        stored_bytes=calls * stored,
-    )
-
-
-def _shown(demonstrations: float, query: QuerySize, sizes: Sizes, settings: PromptSettings) -> tuple[float, float]:
-    """Demonstrations of a prompt of mean size that its budget leaves, and how many of them are shown with their image.
-
-    Taken are one image an example and demonstrations of one size.
-    """
-    whole = with_image = demonstrations
-    if settings.max_images is not None and sizes.has_images:
-        with_image = min(with_image, settings.max_images - 1)
-    left = math.inf if settings.max_tokens is None else max(0.0, settings.max_tokens - query.text - query.image)
-    if settings.over_budget == "leave_out":
-        each = sizes.text + sizes.image
-        whole = with_image = min(with_image, left / each if each else math.inf)
-        return whole, with_image
-    whole = min(whole, left / sizes.text if sizes.text else math.inf)
-    spare = max(0.0, left - whole * sizes.text)
-    return whole, min(with_image, whole, spare / sizes.image if sizes.image else math.inf)
-
-
-def _split(prompts: Prompts) -> Split:
-    if "validation" in prompts.part:
-        return "val"
-    return "test" if prompts.stage == "evaluate" else "train"
-
-
-def _hours(calls: float, seconds: float, rounds: float, devices: int) -> Figures:
-    """In every round each device takes whole prompts: more devices than prompts of a round are idle."""
-    each = math.ceil(calls / rounds / devices) * rounds
-    return Figures(device_hours=seconds / 3600, wall_hours=seconds * (each / calls if calls else 0.0) / 3600)
-
-
-def _as_json(part: Planned) -> dict[str, Any]:
-    figures: dict[str, Any] = {name: {"expected": value} for name, value in asdict(part.expected).items()}
-    figures["calls"]["most"] = part.most_calls
-    return {"stage": part.stage, "part": part.part, **figures}
+        calls, texts, images, both = share * each.calls, None, None, None
+        if tokens is not None:
+            texts, images = (calls * mean for mean in tokens[min(each.demonstrations, len(tokens) - 1)])
+            both = texts + images
+        hours = None if speed is None else speed.hours(each.part[0], calls, both)
+        every.append(Figures(each.requests, calls, texts, images, hours))
+    return Figures.total(every)

@@ -19,12 +19,15 @@ from shotsmith.policies.candidates import Candidates, Retriever
 from shotsmith.policies.rounded_keys import RoundedKeys
 
 logger = logging.getLogger(__name__)
+
 T = TypeVar("T")
 
 DECIMALS = 5
 """Cosines are rounded to so many decimals, as in training-free similarity search: closer ones are ties."""
 _ROWS = 65_536
 """Entries whose keys are computed at a time."""
+REFRESH = 50
+"""Updates of the weights after which an approximate index is built anew; until then it finds entries by older keys."""
 
 
 class BankIndex:
@@ -80,13 +83,13 @@ class BankIndex:
     def search(self, policy: Retriever) -> BankSearch | None:
         """The approximate index; None where search is exact.
 
-        It is built anew where the weights have been updated `index.refresh` times; before that, its keys are older
+        It is built anew where the weights have been updated REFRESH times; before that, its keys are older
         than the weights.
         """
         settings = policy.settings.index
         if kind_of(settings, len(self)) == "exact":
             return None
-        if self._search is None or not 0 <= self._search.updates_since(policy) < settings.refresh:
+        if self._search is None or not 0 <= self._search.updates_since(policy) < REFRESH:
             started = time.perf_counter()
             search = BankSearch(keys_of(policy, self.candidates(policy)), settings, self.folder)
             search.remove(self.removed)

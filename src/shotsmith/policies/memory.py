@@ -114,13 +114,16 @@ class Residual(nn.Module):
         return {"residual.query": query, "residual.moved": moved + self.down(functional.gelu(self.up(seen)))}
 
 
+GPT2_LAYERS = 2
+"""Layers of the GPT-2 memory."""
+
 MEMORIES: dict[str, Callable[[PolicySettings, int], Memory]] = {
     "none": lambda _settings, _steps: Static(),
     "gate": lambda settings, _steps: Gate(settings.hidden_size),
     "gru": lambda settings, _steps: Gru(settings.hidden_size),
     "residual": lambda settings, _steps: Residual(settings.hidden_size, whole=settings.start == "random"),
     "gpt2": lambda settings, steps: Gpt2Memory(
-        settings.hidden_size, settings.memory_layers, settings.heads, settings.attention_dropout, steps
+        settings.hidden_size, GPT2_LAYERS, settings.heads, settings.attention_dropout, steps
     ),
 }
 """Every memory by its name in `policy.memory`, made for sequences of so many steps."""

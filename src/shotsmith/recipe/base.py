@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from shotsmith.recipe.retired import without_retired
 
 # Strict: YAML's yes and 3.0 are no counts. Bounded: a number beyond is a slip, and nothing could be made of it.
 MANY = 1_000_000_000
@@ -28,6 +30,11 @@ class Settings(BaseModel):
     """Base of all sections: frozen, strict about names."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_retired(cls, value: Any) -> Any:
+        return without_retired(cls, value) if isinstance(value, dict) else value
 
     def is_set(self, name: str) -> bool:
         """Whether the recipe sets this field itself.

@@ -10,6 +10,11 @@ from shotsmith.recipe.base import MANY, Count, Lengths, Natural, Settings
 
 Control = Literal["blank_image", "shuffled_labels", "shuffled_order"]
 
+ORACLE_NEAREST = 64
+"""Most similar entries of a whole bank that the oracle tries for a query, besides what any selector showed."""
+CONFIDENCE = 0.95
+"""Level of the intervals."""
+
 
 class EvaluationSettings(Settings):
     """The final comparison on test queries."""
@@ -20,13 +25,8 @@ class EvaluationSettings(Settings):
     """Draws of the random selector per query; their mean is reported."""
     oracle_tries: Natural = 64
     """Sequences the oracle tries per query and number of shots (fewer where the ceiling is reached); 0: no oracle."""
-    oracle_nearest: Count = 64
-    """Most similar entries of the whole bank that the oracle tries for a query, besides what any selector showed.
-    Pools are tried whole."""
     fixed_tries: Natural = 12
     """Sequences tried for the `fixed` selector, per number of shots, on validation queries; 0: no fixed selector."""
-    fixed_queries: Count = 32
-    """Validation queries (the first of them) that each of these sequences is shown to."""
     controls: tuple[Control, ...] = ()
     """Controls: the sequences of the last trained phase and of the best free selector, shown again with the query's
     images grey (`blank_image`), with the demonstrations' answers permuted (`shuffled_labels`), or in random order
@@ -34,7 +34,5 @@ class EvaluationSettings(Settings):
     beam_width: Natural = 0
     """Width of a beam search that knows the true answers, evaluated as a bound like the oracle; 0: none. It costs
     about pool size x longest sequence x width VLM calls per query."""
-    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
-    """Level of the intervals."""
     resamples: Annotated[int, Field(strict=True, ge=100, le=MANY)] = 2000
     """Bootstrap resamples."""

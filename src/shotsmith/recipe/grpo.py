@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from shotsmith.recipe.base import Count, Epochs, Lengths, Natural, NonNegative, Positive, Settings, Several, Share
+from shotsmith.recipe.base import Count, Epochs, Lengths, Natural, NonNegative, Positive, Settings, Several
 from shotsmith.recipe.training import CurriculumSettings, OptimizerSettings
+
+BETA_BOUNDS = (0.001, 10.0)
+"""Floor and ceiling of a controlled beta."""
 
 
 class SamplingSettings(Settings):
     """Where the sequences of a group come from."""
 
-    source: Literal["on_policy", "recorded", "mixture"] = "on_policy"
-    """Sampled from the current policy, the recorded rollouts, or some groups of each."""
-    recorded_share: Share = 0.5
-    """Share of recorded groups in a mixture."""
+    source: Literal["on_policy", "recorded"] = "on_policy"
+    """Sampled from the current policy, or the recorded rollouts."""
     candidates: Count = 1
     """Queries that compete for each place of a step: the one whose group is most likely to carry signal takes it, by
     what groups of similar queries showed. 1: queries come in turn."""
@@ -27,8 +28,6 @@ class SamplingSettings(Settings):
     """Of the sampling distribution (the behaviour policy)."""
     distinct: bool = False
     """No sequence twice in a group: sampled without replacement, weighted by importance (arXiv 1903.06059)."""
-    max_importance_weight: Positive = 2.0
-    """Cap of the weights old / behaviour policy, where the behaviour policy is another one and known."""
     keep_top: tuple[Several, ...] = ()
     """Cut each group to its best rollouts: so many in the first epoch, the second, ...; the last number stays."""
 
@@ -60,28 +59,8 @@ class KlSettings(Settings):
     placement: Literal["loss", "reward"] = "loss"
     """Added to the loss, or taken off each rollout's reward (there k1 to k3: the exact KL of a first step is the same
     for every sequence of a group)."""
-    controller: Literal["fixed", "proportional", "multiplicative"] = "fixed"
-    """`beta` stays; moves in proportion to the error (arXiv 1909.08593, as verl); or by a factor after every update."""
-    target: Positive = 0.1
-    """KL the proportional controller aims at."""
-    horizon: Positive = 10_000.0
-    """Sequences over which the proportional controller acts."""
-    factor: Annotated[float, Field(gt=1, le=1e12)] = 1.5
-    """Of the multiplicative controller."""
-    low: NonNegative = 0.01
-    """Below this KL the multiplicative controller divides beta."""
-    high: Positive = 0.1
-    """Above this KL it multiplies beta."""
-    min_beta: NonNegative = 0.001
-    """Floor of a controlled beta."""
-    max_beta: Positive = 10.0
-    """Ceiling of a controlled beta."""
-
-    @model_validator(mode="after")
-    def _ordered(self) -> KlSettings:
-        if self.low >= self.high or self.min_beta >= self.max_beta:
-            raise ValueError("low must be below high, and min_beta below max_beta")
-        return self
+    controller: Literal["fixed", "multiplicative"] = "fixed"
+    """`beta` stays; or is multiplied or divided by 1.5 after every update, where KL is above 0.1 or below 0.01."""
 
 
 class ReferenceSettings(Settings):
@@ -89,10 +68,6 @@ class ReferenceSettings(Settings):
 
     policy: Literal["start", "supervised"] = "start"
     """The policy GRPO starts from, or the supervised one even where RCE came between."""
-    sync_steps: Natural = 0
-    """Move the reference towards the policy every so many updates; 0 never."""
-    mixup_alpha: Share = 0.6
-    """Share of the policy in the moved reference."""
     old_is_reference: bool = False
     """Form ratios with the reference, instead of with the policy as it was when the step began."""
 
@@ -116,8 +91,6 @@ class GrpoSettings(OptimizerSettings):
     """Lower clip of the ratio, 1 - epsilon."""
     epsilon_high: Positive = 0.28
     """Upper clip of the ratio, 1 + epsilon_high (DAPO)."""
-    dual_clip: Annotated[float, Field(gt=1, le=1e12)] | None = None
-    """Bound of the ratio where the advantage is negative (arXiv 1912.09729); null for none."""
     importance_level: Literal["step", "sequence"] = "step"
     """Ratio of every step, or one of the whole sequence."""
     beta: NonNegative = 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, model_validator
 
 from shotsmith.plugins import Table
 from shotsmith.recipe.base import Count, Layers, Positive, Settings, Several, Share, Width
@@ -33,9 +33,6 @@ class IndexSettings(Settings):
     probes: Count = 128
     """Lists of an ivf index that the first search for a query reads, and entries (times 16) that a search of an hnsw
     index visits. More find more, and take longer."""
-    refresh: Count = 50
-    """An approximate index is built anew after so many updates of the weights; until then it finds entries by older
-    keys."""
 
 
 class PolicySettings(Settings):
@@ -73,8 +70,6 @@ class PolicySettings(Settings):
     memory: Literal["none", "gate", "gru", "residual", "gpt2"] = "residual"
     """How the query state follows what has been chosen: not at all, a gate, a GRU, what a feed-forward network adds, or
     GPT-2 over all choices so far."""
-    memory_layers: Annotated[int, Field(strict=True, ge=1, le=64)] = 2
-    """Layers of the GPT-2 memory."""
     step_embedding: bool = False
     """Add a learned vector for the number of the step to the state."""
     scorer: Literal["cosine", "additive", "bilinear"] = "cosine"

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from shotsmith.recipe.base import Count, Epochs, Lengths, Natural, NonNegative, Positive, Settings, Share
+from shotsmith.recipe.base import Count, Epochs, Lengths, Natural, Positive, Settings, Share
 
 
 class OptimizerSettings(Settings):
@@ -23,13 +23,9 @@ class OptimizerSettings(Settings):
     """How the learning rate falls after the warm-up, over all updates of the phase."""
     final_learning_rate_share: Share = 0.1
     """What is left of the peak at the last update of a linear or cosine schedule."""
-    weight_decay: NonNegative = 0.01
-    """AdamW's decoupled weight decay."""
     average_decay: Annotated[float, Field(ge=0, lt=1)] = 0.95
     """The policy that is validated and saved is the exponential moving average of the weights, with this decay an
     update (Polyak averaging): single updates are noisy. 0: the weights as they are."""
-    max_grad_norm: Positive = 1.0
-    """Gradients are scaled down to this norm."""
     queries_per_step: Count = 32
     """Queries (groups) in one update."""
     patience: Natural = 0
@@ -43,8 +39,6 @@ class SupervisedSettings(OptimizerSettings):
 
     epochs: Epochs = 0
     """Passes of this phase; one checkpoint and one metrics row each. 0 skips the phase."""
-    label_smoothing: Share = 0.0
-    """Share of the target spread evenly over the unmasked candidates."""
 
 
 class RolloutSettings(Settings):
@@ -61,12 +55,8 @@ class RolloutSettings(Settings):
     """Sequences found by beam search under the supervised policy."""
     sampled: Natural = 6
     """Sequences sampled from the supervised policy; their probabilities are kept."""
-    temperature: Positive = 1.0
-    """Temperature of that sampling."""
     random: Natural = 4
-    """Sequences drawn at random."""
-    similar: bool = True
-    """Also the sequences of the image-similar, text-similar and mixed selectors."""
+    """Sequences drawn at random. Those of the image-similar, text-similar and mixed selectors are always there."""
     require_right: bool = False
     """Leave out the training queries none of whose rollouts earned any accuracy (REQUIRE_POSITIVE_QUERY)."""
     shots: Lengths = (2,)
@@ -90,17 +80,16 @@ class RceSettings(OptimizerSettings):
     """Temperature at the last step."""
     raw_rewards: bool = False
     """Weigh by raw rewards; otherwise by rewards standardised in their group (clamped to +-3)."""
-    top_1: bool = False
-    """Learn from the best rollout of a group alone, instead of weighing all."""
 
 
 class CurriculumSettings(Settings):
-    """Which queries GRPO trains on while it begins: always whole groups, never the best sequences of one."""
+    """Which queries GRPO trains on while it begins: always whole groups, never the best sequences of one.
+
+    Queries come in the order of the contrast of their recorded rollouts: the highest reward minus the lowest.
+    """
 
     kind: Literal["none", "staged", "continuous"] = "none"
     """All queries from the start; only the chosen share at first, then all; or a share that grows to all."""
-    measure: Literal["solved", "contrast"] = "contrast"
-    """Chosen first: queries solved by the largest share of their recorded rollouts, or whose rewards differ most."""
     share: Share = 0.5
     """Share of the queries at the first epoch."""
     epochs: Count = 5

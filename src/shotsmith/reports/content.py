@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from shotsmith.recipe.evaluation import CONFIDENCE, ORACLE_NEAREST
 from shotsmith.reports import judgement, steps, tables
 from shotsmith.reports.against import Compared, compared
 from shotsmith.reports.data import Pointing, ReportData, ShownMost
@@ -222,7 +223,7 @@ def _recall(found: Facts, language: Language) -> Iterator[tuple[str, Table]]:
 
 def _points(missed: Row, found: Facts) -> dict[str, float]:
     names = ("accuracy", "oracle", "retrieval", "choice")
-    return {**{name: missed[name] for name in names}, "size": found.recipe["evaluation"]["oracle_nearest"]}
+    return {**{name: missed[name] for name in names}, "size": ORACLE_NEAREST}
 
 
 def _checkpoint(folder: str, row: Row) -> str:
@@ -235,8 +236,7 @@ def _test_intro(found: Facts, language: Language) -> str:
     if found.metric is None:
         return language.say("test.none")
     queries = max(row["n"] for cells in found.test.values() for row in cells.values())
-    confidence = 100 * found.recipe["evaluation"]["confidence"]
-    return language.say("test.intro", metric=found.metric, n=queries, confidence=confidence)
+    return language.say("test.intro", metric=found.metric, n=queries, confidence=100 * CONFIDENCE)
 
 
 def _trends_intro(found: Facts, language: Language) -> str:

@@ -22,6 +22,7 @@ from shotsmith.evaluation.compare import Comparison, compare
 from shotsmith.evaluation.results import Result
 from shotsmith.files import Row, read_json
 from shotsmith.recipe.data import SOURCES
+from shotsmith.recipe.evaluation import CONFIDENCE
 from shotsmith.reports.against import run_names
 from shotsmith.reports.data import Against, Pointing, ReportData, Shortened
 from shotsmith.reports.facts import facts
@@ -111,7 +112,7 @@ def _answered(data: ReportData, run: Run, results: Many[Result]) -> ReportData:
     _check_shown(run, splits, results)
     trained = next((phase for phase in reversed(PHASES) if any(r.selector == phase for r in results)), "grpo")
     free = facts(data.shown).best_free or "zero_shot"
-    data = replace(data, kinds=by_kind(results, free, trained, run.recipe.evaluation.confidence))
+    data = replace(data, kinds=by_kind(results, free, trained, CONFIDENCE))
     found = gallery(results, queries, splits.bank, before=free, after=trained)
     if found is None:
         return data

@@ -21,6 +21,8 @@ from shotsmith.records import Completion, Failure, Sequence
 from shotsmith.selectors.protocol import Ask, Tasks
 from shotsmith.selectors.similar import by_both, nearest
 
+QUERIES = 32
+"""Validation queries (the first of them) that each sequence is shown to."""
 RETRIEVED = 16
 """Most similar entries per validation query that are counted to find those retrieved most often."""
 
@@ -55,7 +57,13 @@ class Fixed:
 
 
 def choose_fixed(
-    tasks: Tasks, shots: Iterable[int], ask: Ask, *, tries: int, queries: int, origin: str = "evaluation/fixed"
+    tasks: Tasks,
+    shots: Iterable[int],
+    ask: Ask,
+    *,
+    tries: int,
+    queries: int = QUERIES,
+    origin: str = "evaluation/fixed",
 ) -> Fixed:
     """Search the bank of `tasks` (validation queries) for the best of `tries` sequences, on the first `queries`.
 

@@ -14,11 +14,12 @@ from collections.abc import Sequence as ManyOf
 from dataclasses import dataclass, field
 
 from shotsmith.progress import Progress, Silent
+from shotsmith.recipe.evaluation import ORACLE_NEAREST
 from shotsmith.records import Failure, Request, Sequence
 from shotsmith.selectors.protocol import Ask, Tasks
 from shotsmith.selectors.similar import by_both, nearest
 
-NEAREST = 64
+NEAREST = ORACLE_NEAREST
 """Entries of a whole bank that are tried for a query: the most similar ones."""
 _ROUND = 16
 """Sequences of one query asked together, before looking whether it is done."""

@@ -23,7 +23,7 @@ from shotsmith.training.learner import Learner
 from shotsmith.training.loop import PhaseRun, run_epochs
 from shotsmith.training.metrics_log import Means, MetricsRow, SampledMetrics, advantage_metrics
 from shotsmith.training.reference import Reference
-from shotsmith.training.rollouts import GroupSource, Rewarder, collect, mixture, on_policy, recorded
+from shotsmith.training.rollouts import GroupSource, Rewarder, collect, on_policy, recorded
 from shotsmith.training.seeding import QueryOrder, generator, seeded
 from shotsmith.training.update import prepare, update
 from shotsmith.training.validation import Validation
@@ -46,7 +46,7 @@ def train_grpo(
     supervised: Policy | None = None,
     highest_reward: float = 1.0,
 ) -> list[MetricsRow]:
-    """Train `policy` on rollouts sampled from it, on recorded `rollouts`, or on both (`settings.sampling.source`).
+    """Train `policy` on rollouts sampled from it, or on recorded `rollouts` (`settings.sampling.source`).
 
     `supervised` is the policy after supervised training, for `settings.reference.policy: supervised`. A rollout counts
     as good if its reward is at least half of `highest_reward`. Returns one row of metrics per epoch (see
@@ -99,7 +99,7 @@ class _Grpo:
         self.choice = QueryChoice(inputs, self.order, lengths, compete)
         self.difficulty: torch.Tensor | None = None
         if rollouts is not None:
-            self.difficulty = difficulty(rollouts, len(inputs), settings.curriculum, highest_reward)
+            self.difficulty = difficulty(rollouts, len(inputs))
 
     def steps(self, epoch: int) -> int:
         """Steps of an epoch: `steps_per_epoch`, or one pass over the queries that take part in the epoch."""
@@ -162,10 +162,7 @@ class _Grpo:
         fresh = on_policy(self.policy, self.inputs, self.rewarder, settings, draws, self.run.origin(epoch))
         if kind == "on_policy" or self.rollouts is None:
             return fresh
-        stored = recorded(self.rollouts)
-        if kind == "recorded":
-            return stored
-        return mixture(fresh, stored, settings.sampling.recorded_share, frozenset(self.rollouts.rows.tolist()))
+        return recorded(self.rollouts)
 
     def _eligible(self, epoch: int) -> torch.Tensor:
         """Mask [queries] of the queries that take part in the epoch."""
@@ -180,14 +177,16 @@ class _Grpo:
         return min(self.settings.queries_per_step, queries - step * self.settings.queries_per_step)
 
 
-def difficulty(groups: Groups, queries: int, settings: CurriculumSettings, highest_reward: float) -> torch.Tensor:
-    """How early each query takes part by `settings.measure`, [queries] float64; the highest values come first.
+def difficulty(groups: Groups, queries: int) -> torch.Tensor:
+    """How early each query takes part: the contrast of its recorded rollouts, [queries] float64, the highest first.
 
-    Computed from the valid rollouts of the query's recorded groups; NaN for a query without any.
+    The contrast is the highest minus the lowest reward of the valid rollouts; NaN for a query without any.
     """
     group, rollout = groups.valid.nonzero(as_tuple=True)
     rows, rewards = groups.rows[group], groups.values[group, rollout].double()
-    return CURRICULUM_MEASURES[settings.measure](rows, rewards, queries, highest_reward)
+    unknown = torch.full((queries,), math.nan, dtype=torch.float64)
+    highest, lowest = (unknown.scatter_reduce(0, rows, rewards, kind, include_self=False) for kind in ("amax", "amin"))
+    return highest - lowest
 
 
 def eligible(epoch: int, settings: CurriculumSettings, measured: torch.Tensor) -> torch.Tensor:
@@ -206,30 +205,6 @@ def eligible(epoch: int, settings: CurriculumSettings, measured: torch.Tensor) -
     highest_first = measured.nan_to_num(nan=-math.inf).argsort(descending=True, stable=True)
     return torch.zeros(len(measured), dtype=torch.bool).index_fill(0, highest_first[:number], True)
 
-
-def _solved(rows: torch.Tensor, rewards: torch.Tensor, queries: int, highest_reward: float) -> torch.Tensor:
-    """The share of a query's rollouts whose reward is at least half of the highest possible reward."""
-    return _reduced(rows, (rewards >= highest_reward / 2).double(), queries, "mean")
-
-
-def _contrast(rows: torch.Tensor, rewards: torch.Tensor, queries: int, _highest_reward: float) -> torch.Tensor:
-    """The highest minus the lowest reward of a query's rollouts."""
-    return _reduced(rows, rewards, queries, "amax") - _reduced(rows, rewards, queries, "amin")
-
-
-def _reduced(rows: torch.Tensor, values: torch.Tensor, queries: int, reduction: str) -> torch.Tensor:
-    unknown = torch.full((queries,), math.nan, dtype=torch.float64)
-    return unknown.scatter_reduce(0, rows, values, reduction, include_self=False)
-
-
-CURRICULUM_MEASURES: dict[str, Callable[[torch.Tensor, torch.Tensor, int, float], torch.Tensor]] = {
-    "solved": _solved,
-    "contrast": _contrast,
-}
-"""Measures: (query of each rollout, rewards, number of queries, highest possible reward) -> [queries].
-
-A query without rollouts gets NaN.
-"""
 
 CURRICULUM_SHARES: dict[str, Callable[[int, CurriculumSettings], float]] = {
     "none": lambda _epoch, _settings: 1.0,

@@ -19,7 +19,6 @@ from shotsmith.training.groups import Groups
 from shotsmith.training.learner import Learner
 from shotsmith.training.loop import PhaseRun, run_epochs
 from shotsmith.training.losses import (
-    best_cross_entropy,
     cross_entropy,
     exact_entropy,
     mean_over_sequences,
@@ -53,14 +52,14 @@ def train_supervised(
     """Train `policy` with teacher forcing on the beams; returns one row of metrics per epoch (see loop.run_epochs)."""
 
     def batch_loss(distributions: torch.Tensor, batch: Groups, _step: int) -> torch.Tensor:
-        return weighted_cross_entropy(distributions, batch, settings.label_smoothing)
+        return weighted_cross_entropy(distributions, batch)
 
     return train_on_groups(policy, data.inputs, data.beams, validation, settings, run, batch_loss)
 
 
-def weighted_cross_entropy(distributions: torch.Tensor, batch: Groups, label_smoothing: float) -> torch.Tensor:
+def weighted_cross_entropy(distributions: torch.Tensor, batch: Groups) -> torch.Tensor:
     """The mean cross-entropy of the steps of each sequence (STOP is a step), as weighted mean over the sequences."""
-    losses = cross_entropy(distributions, batch.sequences, label_smoothing)
+    losses = cross_entropy(distributions, batch.sequences)
     steps = taken(batch.sequences).sum(-1).clamp(min=1)
     weights = batch.values * batch.valid
     return (weights * losses.sum(-1) / steps).sum() / weights.sum()
@@ -83,8 +82,6 @@ def train_rce(
     steps = settings.epochs * steps_per_pass(groups, settings)
 
     def batch_loss(distributions: torch.Tensor, batch: Groups, step: int) -> torch.Tensor:
-        if settings.top_1:
-            return best_cross_entropy(distributions, batch.sequences, batch.values, batch.valid)
         tau = tau_at(step, steps, settings)
         return reward_weighted_cross_entropy(distributions, batch.sequences, batch.values, batch.valid, tau)
 

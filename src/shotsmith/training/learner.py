@@ -13,6 +13,12 @@ from shotsmith.errors import InputError, TrainingError
 from shotsmith.recipe import OptimizerSettings
 from shotsmith.training.seeding import repeatable
 
+WEIGHT_DECAY = 0.01
+"""AdamW's decoupled weight decay."""
+MAX_GRAD_NORM = 1.0
+"""Gradients are scaled down to this norm."""
+
+
 MAX_SKIPPED_IN_A_ROW = 20
 """Training stops with an error after this many skipped updates in a row."""
 
@@ -86,9 +92,7 @@ class Learner:
 
     def _new_optimizer(self) -> torch.optim.Optimizer:
         settings = self.settings
-        return torch.optim.AdamW(
-            self.parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
-        )
+        return torch.optim.AdamW(self.parameters, lr=settings.learning_rate, weight_decay=WEIGHT_DECAY, fused=True)
 
     @torch.no_grad()
     def _move_average(self) -> None:
@@ -99,11 +103,11 @@ class Learner:
             torch._foreach_lerp_(averaged, present, 1 - self.settings.average_decay)
 
     def _gradient(self, loss: torch.Tensor) -> float:
-        """Set the gradients of the trained parameters, clipped to `max_grad_norm`; returns the norm before clipping."""
+        """Set the gradients of the trained parameters, clipped to MAX_GRAD_NORM; returns the norm before clipping."""
         self.optimizer.zero_grad(set_to_none=True)
         with repeatable():
             loss.backward(inputs=self.parameters)
-        return float(nn.utils.clip_grad_norm_(self.parameters, self.settings.max_grad_norm, foreach=True))
+        return float(nn.utils.clip_grad_norm_(self.parameters, MAX_GRAD_NORM, foreach=True))
 
     def _skip(self) -> None:
         self.skipped += 1

@@ -23,6 +23,7 @@ from shotsmith.files import digest
 from shotsmith.policies.protocol import Policy
 from shotsmith.progress import Progress, Silent
 from shotsmith.recipe import OptimizerSettings
+from shotsmith.recipe.retired import former_json
 from shotsmith.runs import Phase
 from shotsmith.training.learner import Learner
 from shotsmith.training.metrics_log import MetricsLog, MetricsRow
@@ -113,7 +114,7 @@ def run_epochs(
     all epochs are done, the weights are only loaded. Raises CheckpointError if the state on disk was made with other
     settings or from other weights, TrainingError if training cannot continue.
     """
-    fingerprint = digest(run.phase, str(run.seed), settings.model_dump_json(), save(policy.state_dict()))
+    fingerprint = digest(run.phase, str(run.seed), former_json(settings), save(policy.state_dict()))
     average = copy.deepcopy(policy).eval().requires_grad_(False) if settings.average_decay else None
     learner = Learner(policy, settings, updates, frozen, average)
     phase = _PhaseTraining(policy, average, learner, order, run, fingerprint, extra)

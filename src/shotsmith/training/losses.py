@@ -10,12 +10,14 @@ from typing import Literal
 
 import torch
 
-from shotsmith.policies.protocol import pick, taken
+from shotsmith.policies.protocol import pick
 from shotsmith.recipe import GrpoSettings
 
 RatioLevel = Literal["step", "sequence"]
 """Whether importance ratios are formed per step or per sequence."""
 
+MAX_IMPORTANCE_WEIGHT = 2.0
+"""Cap of the weights old / behaviour policy, where the behaviour policy is another one and known."""
 MAX_LOG_RATIO = 20.0
 """Log-ratios are clamped to [-MAX_LOG_RATIO, MAX_LOG_RATIO] before they are exponentiated."""
 
@@ -43,7 +45,7 @@ def clipped_surrogate(
 
     `log_probs`, `old_log_probs` and `steps` (bool, the steps that count) are [B, G, T], `advantages` [B, G].
     PPO (arXiv 1707.06347, eq. 7) with the asymmetric clip of DAPO (arXiv 2503.14476); r is the ratio of a step, or of
-    the sequence (`importance_level`). With `dual_clip` c, a rollout of A < 0 costs at most -c A (arXiv 1912.09729).
+    the sequence (`importance_level`).
     `importance` [B, G] multiplies each rollout's term, where another policy than the old one sampled it
     (see truncated_weights); `weights` [B, G] are the weights of distinct sampling (see mean_over_sequences).
     """
@@ -52,8 +54,6 @@ def clipped_surrogate(
     lowest, highest = 1 - settings.epsilon, 1 + settings.epsilon_high
     advantage = advantages[..., None]
     objective = torch.minimum(ratio * advantage, ratio.clamp(lowest, highest) * advantage)
-    if settings.dual_clip is not None:
-        objective = torch.where(advantage < 0, torch.maximum(objective, settings.dual_clip * advantage), objective)
     if importance is not None:
         objective = objective * importance[..., None]
     loss = -mean_over_sequences(objective, counted, weights)
@@ -92,19 +92,12 @@ def mean_over_sequences(values: torch.Tensor, steps: torch.Tensor, weights: torc
     return per_group.sum() / (total > 0).sum().clamp(min=1)
 
 
-def cross_entropy(distributions: torch.Tensor, sequences: torch.Tensor, label_smoothing: float = 0.0) -> torch.Tensor:
+def cross_entropy(distributions: torch.Tensor, sequences: torch.Tensor) -> torch.Tensor:
     """Cross-entropy of each step of `sequences` [B, G, T] under `distributions` [B, G, T, K]: [B, G, T].
 
-    `label_smoothing` is the share of the target spread evenly over the choices that are not excluded, STOP included.
     0 where a sequence is padded.
     """
-    loss = -pick(distributions, sequences)
-    if not label_smoothing:
-        return loss
-    excluded = distributions == -torch.inf
-    possible = (~excluded).sum(-1).clamp(min=1)
-    spread = -distributions.masked_fill(excluded, 0.0).sum(-1) / possible
-    return ((1 - label_smoothing) * loss + label_smoothing * spread).masked_fill(~taken(sequences), 0.0)
+    return -pick(distributions, sequences)
 
 
 def reward_weighted_cross_entropy(
@@ -116,14 +109,6 @@ def reward_weighted_cross_entropy(
     """
     weights = (rewards / tau).masked_fill(~valid, -torch.inf).softmax(-1)
     return (weights * cross_entropy(distributions, sequences).sum(-1)).sum(-1).mean()
-
-
-def best_cross_entropy(
-    distributions: torch.Tensor, sequences: torch.Tensor, rewards: torch.Tensor, valid: torch.Tensor
-) -> torch.Tensor:
-    """RCE in the limit tau -> 0: the cross-entropy of the best valid rollout of each group; earlier ones win ties."""
-    best = rewards.masked_fill(~valid, -torch.inf).argmax(-1, keepdim=True)
-    return cross_entropy(distributions, sequences).sum(-1).gather(-1, best).mean()
 
 
 def exact_entropy(log_probs: torch.Tensor) -> torch.Tensor:
@@ -144,7 +129,7 @@ def log_ratios(log_probs: torch.Tensor, other: torch.Tensor, steps: torch.Tensor
 
 
 def truncated_weights(
-    old_log_probs: torch.Tensor, behaviour: torch.Tensor, steps: torch.Tensor, max_weight: float
+    old_log_probs: torch.Tensor, behaviour: torch.Tensor, steps: torch.Tensor, max_weight: float = MAX_IMPORTANCE_WEIGHT
 ) -> torch.Tensor:
     """old / behaviour probability of each sequence, at most `max_weight`: [B, G]. No gradient.
 

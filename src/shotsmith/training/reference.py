@@ -10,10 +10,13 @@ import torch
 
 from shotsmith.policies.protocol import Policy, pick
 from shotsmith.recipe import GrpoSettings, KlSettings
+from shotsmith.recipe.grpo import BETA_BOUNDS
 from shotsmith.training.losses import RatioLevel, log_ratios
 
-MAX_ERROR = 0.2
-"""The proportional controller clamps the relative error to [-MAX_ERROR, MAX_ERROR]."""
+FACTOR = 1.5
+"""Of the multiplicative controller."""
+LEVEL_KL = (0.01, 0.1)
+"""Nats: below the first the multiplicative controller divides beta, above the second it multiplies it."""
 
 
 class Reference:
@@ -24,36 +27,18 @@ class Reference:
         self.policy = copy.deepcopy(policy).eval().requires_grad_(False)
         self.settings = settings
         self.beta = settings.beta
-        self.updates = 0
-        """Updates of the policy so far."""
 
-    def after_update(self, policy: Policy, kl: float, sequences: int) -> None:
-        """Adapt beta to the `kl` of an update on `sequences` sequences, and move towards the policy when it is due.
-
-        The reference moves every `reference.sync_steps` updates; 0 never moves it.
-        """
-        self.beta = next_beta(self.beta, kl, sequences, self.settings.kl)
-        self.updates += 1
-        every = self.settings.reference.sync_steps
-        if every and self.updates % every == 0:
-            self._move_towards(policy, self.settings.reference.mixup_alpha)
-
-    @torch.no_grad()
-    def _move_towards(self, policy: Policy, share: float) -> None:
-        """Set weights = share * policy + (1 - share) * weights, as TRL's sync_ref_model does (arXiv 2404.09656)."""
-        for own, other in zip(self.policy.parameters(), policy.parameters(), strict=True):
-            own.lerp_(other, share)
+    def after_update(self, kl: float) -> None:
+        """Adapt beta to the `kl` of an update."""
+        self.beta = next_beta(self.beta, kl, self.settings.kl)
 
     def state(self) -> tuple[Mapping[str, torch.Tensor], Mapping[str, float]]:
-        """The state that resuming needs; it holds weights only if the reference can move."""
-        moved = self.policy.state_dict() if self.settings.reference.sync_steps else {}
-        return moved, {"beta": self.beta, "updates": self.updates}
+        """The state that resuming needs."""
+        return {}, {"beta": self.beta}
 
-    def restore(self, tensors: Mapping[str, torch.Tensor], numbers: Mapping[str, float]) -> None:
+    def restore(self, _tensors: Mapping[str, torch.Tensor], numbers: Mapping[str, float]) -> None:
         """Restore what `state` returned."""
-        if tensors:
-            self.policy.load_state_dict(tensors)
-        self.beta, self.updates = numbers["beta"], int(numbers["updates"])
+        self.beta = numbers["beta"]
 
 
 def divergence(
@@ -126,36 +111,28 @@ Bias and gradients are stated for samples of the current policy, unless said oth
 """
 
 
-def next_beta(beta: float, kl: float, sequences: int, settings: KlSettings) -> float:
-    """The coefficient beta after an update with divergence `kl` on `sequences` sequences.
+def next_beta(beta: float, kl: float, settings: KlSettings) -> float:
+    """The coefficient beta after an update with divergence `kl`.
 
-    A controller keeps beta within [min_beta, max_beta]. A `kl` that is not finite belongs to a skipped update and
-    leaves beta unchanged.
+    A controller keeps beta within BETA_BOUNDS. A `kl` that is not finite belongs to a skipped update and leaves beta
+    unchanged.
     """
     if settings.controller == "fixed" or not math.isfinite(kl):
         return beta
-    moved = BETA_CONTROLLERS[settings.controller](beta, kl, sequences, settings)
-    return min(max(moved, settings.min_beta), settings.max_beta)
+    low, high = BETA_BOUNDS
+    return min(max(BETA_CONTROLLERS[settings.controller](beta, kl), low), high)
 
 
-def _proportional(beta: float, kl: float, sequences: int, settings: KlSettings) -> float:
-    """Change beta in proportion to the relative error (Ziegler et al., arXiv 1909.08593, section 2.2; as in verl)."""
-    error = min(max(kl / settings.target - 1, -MAX_ERROR), MAX_ERROR)
-    return beta * (1 + error * sequences / settings.horizon)
-
-
-def _multiplicative(beta: float, kl: float, _sequences: int, settings: KlSettings) -> float:
-    """Multiply beta by `factor` above `high` and divide it below `low`.
+def _multiplicative(beta: float, kl: float) -> float:
+    """Multiply beta by FACTOR above the higher level and divide it below the lower one.
 
     This happens after every update, so that beta soon reaches one of its bounds.
     """
-    if kl > settings.high:
-        return beta * settings.factor
-    return beta / settings.factor if kl < settings.low else beta
+    low, high = LEVEL_KL
+    if kl > high:
+        return beta * FACTOR
+    return beta / FACTOR if kl < low else beta
 
 
-BETA_CONTROLLERS: dict[str, Callable[[float, float, int, KlSettings], float]] = {
-    "proportional": _proportional,
-    "multiplicative": _multiplicative,
-}
-"""Controllers that map (beta, kl, sequences, settings) to the next beta, before it is clamped to its bounds."""
+BETA_CONTROLLERS: dict[str, Callable[[float, float], float]] = {"multiplicative": _multiplicative}
+"""Controllers that map (beta, kl) to the next beta, before it is clamped to its bounds."""

@@ -1,4 +1,4 @@
-"""Groups of rollouts for GRPO: sampled from the policy, recorded or mixed, until enough of them carry signal."""
+"""Groups of rollouts for GRPO: sampled from the policy or recorded, until enough of them carry signal."""
 
 from __future__ import annotations
 
@@ -96,23 +96,6 @@ def recorded(groups: Groups) -> GroupSource:
     """A source of whole recorded groups. Every requested query must have one."""
     where = {int(row): number for number, row in enumerate(groups.rows.tolist())}
     return lambda queries, _position: groups[torch.tensor([where[query] for query in queries])]
-
-
-def mixture(first: GroupSource, second: GroupSource, share: float, in_second: frozenset[int]) -> GroupSource:
-    """A source that takes a `share` of the queries from `second`, where it has them, and the others from `first`."""
-
-    def draw(queries: list[int], position: int) -> Groups:
-        seconds = [
-            query in in_second and int((position + i + 1) * share) > int((position + i) * share)
-            for i, query in enumerate(queries)
-        ]
-        parts = []
-        for source, wanted in ((first, False), (second, True)):
-            if chosen := [query for query, is_second in zip(queries, seconds, strict=True) if is_second is wanted]:
-                parts.append(source(chosen, position))
-        return concatenate(parts)
-
-    return draw
 
 
 def rewarded(groups: Groups, rewarder: Rewarder, origin: str, *, outwards: bool = False) -> Groups:

@@ -21,6 +21,7 @@ from shotsmith.training.advantages import Advantages, advantages, keep_top, stan
 from shotsmith.training.groups import Groups
 from shotsmith.training.learner import Learner
 from shotsmith.training.losses import (
+    MAX_IMPORTANCE_WEIGHT,
     clipped_surrogate,
     effective_sample_size,
     exact_entropy,
@@ -90,7 +91,7 @@ def update(
     distributions = policy.step_distributions(batch.inputs, groups.sequences)
     log_probs = pick(distributions, groups.sequences)
     old = log_probs.detach() if batch.old_log_probs is None else batch.old_log_probs
-    importance = truncated_weights(old, groups.behaviour, steps, settings.sampling.max_importance_weight)
+    importance = truncated_weights(old, groups.behaviour, steps, MAX_IMPORTANCE_WEIGHT)
     weights = groups.weights if settings.sampling.distinct else None
     clipped = clipped_surrogate(log_probs, old, batch.advantages.values, steps, settings, importance, weights)
     divergences = divergence(distributions, batch.reference, groups.sequences, steps, settings)
@@ -109,5 +110,5 @@ def update(
     finite = all(math.isfinite(value) for value in metrics.values())
     updated = learner.update(loss)
     if updated is not None:
-        reference.after_update(policy, metrics["kl"], int(groups.valid.sum()))
+        reference.after_update(metrics["kl"])
     return (metrics if finite else {}) | (updated or {}), dataclasses.replace(batch, old_log_probs=old)

@@ -11,10 +11,11 @@ from shotsmith.diagnosis.diagnose import diagnose
 from shotsmith.diagnosis.evidence import evidence_of_run
 from shotsmith.evaluation.majority_vote import MAJORITY_VOTE
 from shotsmith.files import Row
-from shotsmith.reports.content import headline
+from shotsmith.recipe.evaluation import CONFIDENCE
 from shotsmith.reports.diagnosed import PARTS
 from shotsmith.reports.facts import Facts, facts
 from shotsmith.reports.language import Language
+from shotsmith.reports.overview import headline
 from shotsmith.runs import PHASES, Run, show
 from shotsmith.runs.showing import columns
 from shotsmith.selectors.named import AT_BANK
@@ -57,7 +58,7 @@ def outcome(run: Run, language: Language) -> dict[str, Any]:
         "verdict": headline(found, language),
         "metric": found.metric and language.name(found.metric),
         "shots": list(found.shots),
-        "confidence": run.recipe.evaluation.confidence,
+        "confidence": CONFIDENCE,
         "report": str(run.report_html) if run.report_html.exists() else None,
         "selectors": [
             {

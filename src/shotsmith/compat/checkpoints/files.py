@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 import torch
 
-from shotsmith.compat.checkpoints.inert_pickle import Opaque, StoredTensor
 from shotsmith.compat.checkpoints.names import Weights, network_of, with_input_projection, with_layer_numbers
 from shotsmith.compat.checkpoints.torch_archive import read_archive, read_tensors, write_archive
+from shotsmith.compat.restricted_pickle import Opaque, StoredTensor
 from shotsmith.errors import CheckpointError
 from shotsmith.runs import PHASES, Phase
 

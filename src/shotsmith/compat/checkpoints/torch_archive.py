@@ -1,8 +1,8 @@
 """Files of torch.save, read without running anything that is in them.
 
 torch.load trusts the sizes a file claims, and refuses a file as a whole if any part of it is more than tensors and
-plain values. So a file is first checked to be a whole zip of plain records; then its pickle is read by `inert_pickle`,
-and only the tensors that are asked for are taken from their records.
+plain values. So a file is first checked to be a whole zip of plain records; then its pickle is read by
+`restricted_pickle`, and only the tensors that are asked for are taken from their records.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from shotsmith.compat.checkpoints.inert_pickle import LONGEST_PICKLE, StoredTensor, read_pickle
+from shotsmith.compat.restricted_pickle import LONGEST_PICKLE, StoredTensor, read_pickle
 from shotsmith.errors import CheckpointError
 from shotsmith.files import replacing
 

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-import struct
-import zipfile
+import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from shotsmith.compat.checkpoints.inert_pickle import Opaque, StoredTensor
 from shotsmith.compat.checkpoints.torch_archive import read_archive, read_tensors
-from shotsmith.compat.files.numpy_pickle import Array, NotAnArray, read_array, speaks_of_numpy
 from shotsmith.compat.files.records import Role
+from shotsmith.compat.restricted_pickle import Opaque, StoredArray, StoredTensor, StoredType, read_pickle
 from shotsmith.embeddings.embedded import Floats
 from shotsmith.errors import DataError
 
-_DAMAGE = (zipfile.BadZipFile, OSError, EOFError, RuntimeError, ValueError, LookupError, OverflowError, struct.error)
-"""What `zipfile` raises for a file that is damaged."""
+Array = npt.NDArray[Any]
+
+_NUMBERS = frozenset({"f2", "f4", "f8"})
+"""The types of numbers an array of embeddings may have."""
 _LARGEST = 1e6
 """No embedding has a number as large; a damaged one may."""
+
+
+class NotAnArray(ValueError):
+    """The file is damaged, or holds something else than one array of numbers."""
 
 
 def role_of(file: Path) -> Role:
@@ -48,18 +54,26 @@ def read_embeddings(file: Path) -> Floats:
     return _checked(file, values)
 
 
+def read_array(data: bytes) -> Array:
+    """The array that a pickle holds. Raises NotAnArray with the reason for anything else, whatever the bytes are."""
+    try:
+        value, foreign = read_pickle(data)
+    except ValueError as error:
+        raise NotAnArray(str(error)) from error
+    return _array(value, foreign)
+
+
 def _from_zip(file: Path, size: int) -> Array:
-    """What `torch.save` wrote: the pickle inside says whether it is an array or a tensor."""
-    pickled = _pickle_in(file, size)
-    if speaks_of_numpy(pickled):
-        return read_array(pickled)
-    value = read_archive(file).value
-    if isinstance(value, dict):
+    """What `torch.save` wrote, an array or a tensor."""
+    archive = read_archive(file)
+    value = archive.value
+    if isinstance(value, dict) and not archive.opaque:
         keys = ", ".join(str(key) for key in list(value)[:4])
         raise NotAnArray(f"holds a dictionary ({keys[:80]} ...): a checkpoint is for `shotsmith convert`")
-    if not isinstance(value, StoredTensor) or not value.dtype.is_floating_point:
-        kind = value.name if isinstance(value, Opaque) else type(value).__name__
-        raise NotAnArray(f"holds no tensor of floating-point numbers, but {kind}")
+    if not isinstance(value, StoredTensor):
+        return _array(value, archive.opaque)
+    if not value.dtype.is_floating_point:
+        raise NotAnArray(f"holds no tensor of floating-point numbers, but one of {value.dtype}")
     # One number can be shown as many: a tensor that the file does not hold whole is not touched.
     if value.numel * value.dtype.itemsize > size:
         raise NotAnArray(f"is damaged: {size} bytes cannot hold a tensor of shape {value.size}")
@@ -67,17 +81,34 @@ def _from_zip(file: Path, size: int) -> Array:
     return array
 
 
-def _pickle_in(file: Path, size: int) -> bytes:
-    try:
-        with zipfile.ZipFile(file) as archive:
-            found = [entry for entry in archive.infolist() if entry.filename.endswith("data.pkl")]
-            if len(found) != 1 or found[0].file_size > size or found[0].compress_type != zipfile.ZIP_STORED:
-                raise NotAnArray("is a zip archive, but not one that torch.save wrote")
-            return archive.read(found[0])
-    except _DAMAGE as error:
-        if isinstance(error, NotAnArray):
-            raise
-        raise NotAnArray(f"is damaged: {' '.join(str(error).split())[:160]}") from error
+def _array(value: object, foreign: tuple[str, ...]) -> Array:
+    if foreign:
+        raise NotAnArray(f"needs {foreign[0][:100]!r}, which is code; only what rebuilds an array is followed")
+    if not isinstance(value, StoredArray):
+        kind = value.name if isinstance(value, Opaque) else type(value).__name__
+        raise NotAnArray(f"holds no numpy array, but {kind}")
+    if not (isinstance(value.state, tuple) and len(value.state) == 5):
+        raise NotAnArray("describes its array in an unknown way")
+    _, shape, kind, by_columns, data = value.state
+    if not isinstance(data, bytes | bytearray) or not isinstance(kind, StoredType):
+        raise NotAnArray("holds no array of numbers")
+    dtype = _dtype(kind)
+    if not isinstance(shape, tuple) or not all(type(size) is int and size >= 0 for size in shape) or len(shape) > 8:
+        raise NotAnArray("has no shape that an array can have")
+    if math.prod(shape) * dtype.itemsize != len(data):
+        raise NotAnArray(f"holds {len(data)} bytes for an array of shape {shape}")
+    return np.frombuffer(data, dtype).reshape(shape, order="F" if by_columns else "C")
+
+
+def _dtype(kind: StoredType) -> np.dtype[Any]:
+    order: object = "<"
+    if kind.state is not None:
+        if not (isinstance(kind.state, tuple) and len(kind.state) > 1 and kind.state[1] in ("<", ">", "|", "=")):
+            raise NotAnArray("describes its type of numbers in an unknown way")
+        order = kind.state[1]
+    if not isinstance(kind.code, str) or kind.code not in _NUMBERS:
+        raise NotAnArray(f"holds values of type '{str(kind.code)[:20]}', not floating-point numbers")
+    return np.dtype(str(order).replace("|", "=") + kind.code)
 
 
 def _checked(file: Path, values: Array) -> Floats:

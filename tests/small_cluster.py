@@ -32,6 +32,7 @@ def two_nodes() -> Iterator[Cluster]:
         sources = Path(__file__).parent, Path(shotsmith.__file__).parents[1]
         patch.setenv("PYTHONPATH", os.pathsep.join(map(str, sources)))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_worker_niceness", "0")  # by default workers wait until nothing else wants the CPU
         head = {"num_cpus": 1, "object_store_memory": MEMORY, "include_dashboard": False}
         cluster = Cluster(initialize_head=True, head_node_args=head)
         add_node(cluster)

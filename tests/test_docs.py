@@ -33,7 +33,7 @@ from shotsmith.recipe import (
     VLMSettings,
     load_recipe,
 )
-from shotsmith.recipe.cluster import RaySettings
+from shotsmith.recipe.cluster import ClusterSettings, RaySettings
 from shotsmith.recipe.models import DECODING, Layout, PromptSettings, VisionCacheSettings
 from shotsmith.recipe.policy import IndexSettings
 from shotsmith.records import Rollout
@@ -49,8 +49,8 @@ TRAINING, POLICIES, SCHEMES = (ROOT / "docs" / f"{name}.md" for name in ("traini
 ENCODERS = ROOT / "docs" / "encoders.md"
 VLMS = ROOT / "docs" / "vlms.md"
 SCALE = ROOT / "docs" / "scale.md"
-NEED_A_RUN = {"serving.md", "tutorial.md"}
-"""Pages whose examples are run in tests/library/test_docs_examples.py and tests/test_tutorial.py."""
+NEED_A_RUN = {"scale.md", "serving.md", "tutorial.md"}
+"""Pages whose examples are run in tests/library (test_milvus.py, test_docs_examples.py) and tests/test_tutorial.py."""
 OPTIONAL = {"dspy", "langchain_core"}
 """Libraries that examples may need and that need not be installed."""
 YOURS = {"mine.yaml", "NAME.yaml"}
@@ -175,6 +175,7 @@ def tables_of_settings() -> Iterator[tuple[Path, str, type[BaseModel], set[str]]
     yield POLICIES, "### `policy.index`", IndexSettings, set()
     yield ENCODERS, "### `encoder`", EncoderSettings, set()
     yield VLMS, "### `vlm`", VLMSettings, {"server", "ray"}
+    yield SCALE, "#### Workers", ClusterSettings, set()
     yield SCALE, "#### `vlm.ray`", RaySettings, set()
     yield VLMS, "### `vlm.prompt`", PromptSettings, set()
     yield VLMS, "### `vlm.vision_cache`", VisionCacheSettings, set()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from small_selector import draw_world
 
 import shotsmith
@@ -23,10 +26,12 @@ from shotsmith.library.choosing import PolicyChooser
 from shotsmith.policies.pointer import build_policy
 from shotsmith.recipe import EncoderSettings, PolicySettings
 from shotsmith.records import Example
+from shotsmith.runs import Run
 
 pytest.importorskip("milvus_lite", reason="Milvus Lite is not installed: pip install 'shotsmith[milvus]'")
 
 BANK = 60
+PAGE = Path(__file__).parents[2] / "docs" / "scale.md"
 KINDS = {
     "keys hold the embedding": {"hidden_size": 16},
     "keys do not hold the embedding": {"hidden_size": 256},
@@ -234,3 +239,15 @@ def test_rows_of_an_iterator_are_never_all_in_memory(world, store: shotsmith.Mil
 def test_a_server_that_is_not_there_is_an_error_in_one_line() -> None:
     with pytest.raises(ShotsmithError, match="Milvus"):
         selector_of().index(shotsmith.MilvusBank("http://127.0.0.1:9", "bank"))
+
+
+def test_the_example_of_the_page_runs(finished: Run, rows: list[Any], tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "demo").symlink_to(finished.folder)
+    Image.open(rows[0]["image"]).convert("RGB").save(tmp_path / "a.jpg")
+    (tmp_path / "products.jsonl").write_text("\n".join(json.dumps(row | {"image": str(row["image"])}) for row in rows))
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    (block,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.S)
+    exec(compile(block.replace("http://milvus:19530", "products.db"), str(PAGE), "exec"), names)
+    assert len(names["selector"]) == len(names["elsewhere"]) == len(rows)

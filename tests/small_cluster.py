@@ -2,17 +2,68 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import time
 from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
+import pytest
 import ray
+from ray.cluster_utils import Cluster
 
+import shotsmith
+from shotsmith.embeddings.on_cluster import embed_part
 from shotsmith.errors import DataError, InputError, VLMError
 from shotsmith.recipe import VLMSettings
 from shotsmith.records import Completion, Example, Failure, Request
+
+MEMORY = 80_000_000
+
+
+@contextmanager
+def two_nodes() -> Iterator[Cluster]:
+    """Two nodes of one CPU each, and this process connected to the first."""
+    with pytest.MonkeyPatch.context() as patch:
+        sources = Path(__file__).parent, Path(shotsmith.__file__).parents[1]
+        patch.setenv("PYTHONPATH", os.pathsep.join(map(str, sources)))
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_worker_niceness", "0")  # by default workers wait until nothing else wants the CPU
+        head = {"num_cpus": 1, "object_store_memory": MEMORY, "include_dashboard": False}
+        cluster = Cluster(initialize_head=True, head_node_args=head)
+        add_node(cluster)
+        ray.init(cluster.address, logging_level=logging.ERROR, log_to_driver=False)
+        yield cluster
+        ray.shutdown()
+        cluster.shutdown()
+
+
+def add_node(cluster: Cluster) -> None:
+    cluster.add_node(num_cpus=1, object_store_memory=MEMORY)
+
+
+def lose_power(cluster: Cluster, pids: Mapping[int, str]) -> None:
+    """Remove the second node. Its own processes go, and so do those of these ids that run on the node named there."""
+    (node,) = cluster.worker_nodes
+    cluster.remove_node(node, allow_graceful=False)
+    for pid, place in pids.items():
+        if place == node.node_id:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def holding_part(items: Sequence[str], settings: Any, kind: Any, identity: str, folder: Path) -> Any:
+    """As embed_part, after writing down in `folder` where it is computed, and waiting for a file there."""
+    place = folder / str(os.getpid())
+    place.with_suffix(".begins").write_text(ray.get_runtime_context().get_node_id())
+    place.with_suffix(".begins").replace(place.with_suffix(".holds"))
+    while not (folder / "go").exists():
+        time.sleep(0.01)
+    return embed_part(items, settings, kind, identity, folder)
 
 
 class Diary:

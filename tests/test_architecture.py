@@ -21,6 +21,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset(
         {
             "attempts",
+            "clusters",
             "environment",
             "errors",
             "files",

@@ -33,7 +33,7 @@ from shotsmith.recipe import (
     VLMSettings,
     load_recipe,
 )
-from shotsmith.recipe.cluster import RaySettings
+from shotsmith.recipe.cluster import ClusterSettings, RaySettings
 from shotsmith.recipe.models import DECODING, Layout, PromptSettings, VisionCacheSettings
 from shotsmith.recipe.policy import GAINS, IndexSettings
 from shotsmith.recipe.servers import SERVER_KINDS
@@ -51,8 +51,8 @@ ENCODERS = ROOT / "docs" / "encoders.md"
 VLMS = ROOT / "docs" / "vlms.md"
 SCALE = ROOT / "docs" / "scale.md"
 SERVERS = ROOT / "docs" / "servers.md"
-NEED_A_RUN = {"serving.md", "tutorial.md"}
-"""Pages whose examples are run in tests/library/test_docs_examples.py and tests/test_tutorial.py."""
+NEED_A_RUN = {"scale.md", "serving.md", "tutorial.md"}
+"""Pages whose examples are run in tests/library (test_milvus.py, test_docs_examples.py) and tests/test_tutorial.py."""
 OPTIONAL = {"dspy", "langchain_core"}
 """Libraries that examples may need and that need not be installed."""
 YOURS = {"mine.yaml", "NAME.yaml"}
@@ -177,6 +177,7 @@ def tables_of_settings() -> Iterator[tuple[Path, str, type[BaseModel], set[str]]
     yield POLICIES, "### `policy.index`", IndexSettings, set()
     yield ENCODERS, "### `encoder`", EncoderSettings, set()
     yield VLMS, "### `vlm`", VLMSettings, {"server", "ray", "backend"}
+    yield SCALE, "#### Workers", ClusterSettings, set()
     yield SCALE, "#### `vlm.ray`", RaySettings, set()
     yield VLMS, "### `vlm.prompt`", PromptSettings, set()
     yield VLMS, "### `vlm.vision_cache`", VisionCacheSettings, set()

@@ -21,13 +21,16 @@ if TYPE_CHECKING:
     from shotsmith.library.bank import Bank
     from shotsmith.library.experiments import compare, evaluate, headroom, run
     from shotsmith.library.load import load, selector
+    from shotsmith.library.milvus import MilvusBank
+    from shotsmith.library.queries import Query
     from shotsmith.library.selection import Selection
-    from shotsmith.library.selector import Query, Selector
+    from shotsmith.library.selector import Selector
     from shotsmith.records import Example
 
 __all__ = [
     "Bank",
     "Example",
+    "MilvusBank",
     "Query",
     "Selection",
     "Selector",
@@ -43,7 +46,8 @@ __all__ = [
 _HOMES = {
     "Bank": "library.bank",
     "Example": "records",
-    "Query": "library.selector",
+    "MilvusBank": "library.milvus",
+    "Query": "library.queries",
     "Selection": "library.selection",
     "Selector": "library.selector",
     "ShotsmithError": "errors",

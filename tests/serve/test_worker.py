@@ -12,7 +12,7 @@ import pytest
 
 import shotsmith
 from shotsmith.errors import InputError
-from shotsmith.library.selector import Query
+from shotsmith.library.queries import Query
 from shotsmith.records import Example
 from shotsmith.serve.metrics import Metrics
 from shotsmith.serve.settings import ServeSettings

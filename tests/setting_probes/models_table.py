@@ -24,6 +24,7 @@ BACKED = {
 }
 
 WORKING = {"vlm.ray.workers": 2}
+EMBEDDING = {"encoder.ray.workers": 2}
 
 TABLE: Mapping[str, tuple[Any, ...]] = {
     "vlm.path": ("{here}/vlm", models.vlm),
@@ -81,6 +82,10 @@ TABLE: Mapping[str, tuple[Any, ...]] = {
     "encoder.batch_size": (7, models.encoder),
     "encoder.device": ("cuda:99", models.placed_encoder),
     "encoder.dtype": ("bfloat16", models.encoder),
+    "encoder.ray.address": ("127.0.0.1:1", clustered.embedded, EMBEDDING),
+    "encoder.ray.workers": (3, clustered.embedded, EMBEDDING),
+    "encoder.ray.cpus_per_worker": (2.0, clustered.embedded, EMBEDDING),
+    "encoder.ray.gpus_per_worker": (0.5, clustered.embedded, EMBEDDING),
     "encoder.joined": ("mean", models.seen_by_policies),
 }
 """Setting -> (another value, the probe that shows it, and what else must be set for it to matter)."""

@@ -17,8 +17,8 @@ from shotsmith.errors import InputError
 from shotsmith.reports.numbers import counted
 
 if TYPE_CHECKING:
+    from shotsmith.library.queries import Query
     from shotsmith.library.selection import Selection
-    from shotsmith.library.selector import Query
 
 _TOGETHER = 64
 """Queries of a file that are embedded and selected for together."""
@@ -77,7 +77,7 @@ def select(
     wanted = shots_of(shots)
 
     from shotsmith.cli.terminal import listening
-    from shotsmith.library.selector import Query
+    from shotsmith.library.queries import Query
 
     with listening(quiet=as_json or messages or queries is not None) as progress:
         selector = open_selector(source, bank, progress, device)

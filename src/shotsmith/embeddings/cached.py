@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from shotsmith.embeddings.embedded import Embedded, Encoder, Floats
+from shotsmith.embeddings.on_cluster import ClusterEncoder
 from shotsmith.embeddings.precomputed import PrecomputedEncoder
 from shotsmith.errors import DataError
 from shotsmith.files import digest, replacing
@@ -55,14 +57,17 @@ def embed_examples(
         return kept
     if fixed and file.exists():
         raise DataError("holds the embeddings of other examples: the data have changed, or been moved", file=file)
+    parts = file.with_suffix(".parts")
     if isinstance(encoder, PrecomputedEncoder):
         embedded = encoder.embeddings(examples)
         if text_only:
             embedded = Embedded(embedded.images[:, :0], embedded.questions)
     else:
-        embedded = _embed(examples, encoder, (progress or Silent()), f"embed {file.stem}", text_only)
+        computing = encoder.keeping_in(parts) if isinstance(encoder, ClusterEncoder) else encoder
+        embedded = _embed(examples, computing, (progress or Silent()), f"embed {file.stem}", text_only)
     arrays = {"images": embedded.images, "questions": embedded.questions}
     write_stamped(file, arrays, _stamp(examples, encoder, text_only))
+    shutil.rmtree(parts, ignore_errors=True)
     return embedded
 
 

@@ -71,6 +71,11 @@ class Embedded:
         """The rows of `joined`, computed on access, for embeddings that may be mapped from disk."""
         return JoinedTable(self)
 
+    def __add__(self, more: Embedded) -> Embedded:
+        """The rows of both, one after the other."""
+        images = np.concatenate([self.images, more.images])
+        return Embedded(images, np.concatenate([self.questions, more.questions]), self.averaged)
+
     def rows(self, index: npt.NDArray[np.int64]) -> Embedded:
         """The embeddings of some rows."""
         return Embedded(self.images[index], self.questions[index], self.averaged)

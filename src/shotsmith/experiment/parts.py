@@ -28,6 +28,7 @@ from shotsmith.data.world import check_world, make_world
 from shotsmith.embeddings.cached import embed_examples
 from shotsmith.embeddings.embedded import Embedded, Encoder, Floats
 from shotsmith.embeddings.load import load_encoder
+from shotsmith.embeddings.on_cluster import on_cluster
 from shotsmith.embeddings.pools import load_or_draw
 from shotsmith.errors import InputError, TrainingError, VLMError
 from shotsmith.evaluation.controls import check_controls
@@ -115,7 +116,7 @@ class Parts:
     @cached_property
     def encoder(self) -> Encoder:
         """The frozen encoder of images and texts."""
-        return load_encoder(self.recipe.encoder)
+        return on_cluster(load_encoder(self.recipe.encoder), self.recipe.encoder)
 
     @cached_property
     def embeddings(self) -> dict[str, Embedded]:

@@ -139,7 +139,7 @@ class _Seed:
             embedding_width=self.inputs.embedding_width,
             encoder=self.material.encoder,
             vlm=self.material.vlm,
-            encoder_settings=self.recipe.encoder,
+            encoder_settings=self.recipe.encoder.without_cluster,
             vlm_settings=self.recipe.vlm,
             shots=shots,
             steps=max(self.parts.recipe.longest, STEPS),

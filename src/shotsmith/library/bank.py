@@ -99,6 +99,10 @@ class Bank:
         except (KeyError, TypeError) as error:
             raise InputError(f"the bank has no example with the id {one!r}") from error
 
+    def at(self, rows: Sequence[int]) -> tuple[tuple[Example, ...], tuple[Id, ...]]:
+        """The examples of some rows, in this order, and their ids."""
+        return tuple(self.examples[row] for row in rows), tuple(self.ids[row] for row in rows)
+
     @classmethod
     def of(cls, source: Source, columns: Mapping[str, str | None] | None = None, first: int = 0) -> Bank:
         """A bank from whatever holds its examples.

@@ -6,7 +6,7 @@ Axes: B queries, N entries of the bank, D embedding width.
 from __future__ import annotations
 
 from collections.abc import Sequence as ManyOf
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -21,6 +21,7 @@ from shotsmith.policies.inputs import InputsTable
 from shotsmith.policies.pointer import PointerPolicy
 from shotsmith.policies.protocol import BankInputs, Policy
 from shotsmith.policies.single_query import choose_with_log_probs
+from shotsmith.policies.stored import KeyStore, StoredIndex
 from shotsmith.records import Example
 from shotsmith.selectors.protocol import Selector, Tasks
 from shotsmith.selectors.training_free import TRAINING_FREE
@@ -86,7 +87,13 @@ class PolicyChooser:
         self.policy = policy
         self.manifest = manifest
         self._device = next(policy.parameters()).device
-        self._bank: BankIndex | None = None
+        self._bank: BankIndex | StoredIndex | None = None
+
+    @property
+    def pointer(self) -> PointerPolicy:
+        """The policy as a network that can encode entries."""
+        assert isinstance(self.policy, PointerPolicy)
+        return self.policy
 
     @property
     def can_stop(self) -> bool:
@@ -105,13 +112,19 @@ class PolicyChooser:
         if isinstance(self.policy, PointerPolicy):
             self._bank.candidates(self.policy)
 
+    def search_in(self, store: KeyStore) -> None:
+        """Choose from a bank in a database from now on, which holds keys of this policy."""
+        self._bank = StoredIndex(self.policy, store)
+
     def add(self, examples: ManyOf[Example], embedded: Embedded) -> None:
         """Only the new examples are encoded."""
-        self._indexed.add(self._tensor(embedded.joined))
+        assert isinstance(self._bank, BankIndex)
+        self._bank.add(self._tensor(embedded.joined))
 
     def remove(self, rows: Rows) -> None:
         """The rows keep their numbers."""
-        self._indexed.remove(torch.from_numpy(rows))
+        assert isinstance(self._bank, BankIndex)
+        self._bank.remove(torch.from_numpy(rows))
 
     def choose(self, asked: Asked) -> list[Choice]:
         """The most probable choice at each step. Scores are probabilities among the choices of the step."""
@@ -137,8 +150,8 @@ class PolicyChooser:
 
     def _from_pool(self, asked: Asked, pool: Rows) -> list[Choice]:
         """Each query may be barred from other rows of the pool, which are masked."""
-        bank = self._indexed.embeddings.cpu().numpy()
-        pools = np.stack([np.where(np.isin(pool, barred), -1, pool) for barred in asked.barred])
+        bank = self._indexed.at(torch.from_numpy(pool).to(self._device)).cpu().numpy()
+        pools = np.stack([np.where(np.isin(pool, barred), -1, np.arange(len(pool))) for barred in asked.barred])
         inputs = InputsTable(asked.embedded.joined, bank, pools, self._device).batch(range(len(asked.queries)))
         positions = self.policy.greedy(inputs, asked.shots)
         log_probs = self.policy.log_prob(inputs, positions[:, None])[:, 0].detach()
@@ -155,7 +168,7 @@ class PolicyChooser:
         return choices
 
     @property
-    def _indexed(self) -> BankIndex:
+    def _indexed(self) -> BankIndex | StoredIndex:
         assert self._bank is not None
         return self._bank
 
@@ -190,12 +203,7 @@ class FreeChooser:
 
     def add(self, examples: ManyOf[Example], embedded: Embedded) -> None:
         """The embeddings are copied."""
-        before = self._bank
-        images, questions = (
-            np.concatenate(pair) for pair in ((before.images, embedded.images), (before.questions, embedded.questions))
-        )
-        self._examples += tuple(examples)
-        self._embedded = replace(before, images=images, questions=questions)
+        self._examples, self._embedded = self._examples + tuple(examples), self._bank + embedded
 
     def remove(self, rows: Rows) -> None:
         """The rows keep their numbers."""

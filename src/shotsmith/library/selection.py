@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -60,6 +60,19 @@ class Selection:
         if form not in FORMATS:
             raise InputError(f"messages are given as {', '.join(FORMATS)}, not as {form!r}")
         return FORMATS[form](self.prompting.prompt, self.request)
+
+    def within(self, max_tokens: int | None) -> Selection:
+        """The same without the demonstrations, or the images of some, for which the budget of a prompt has no room."""
+        fitted = self.prompting.fit(self.request, max_tokens)
+        if not fitted.left_out and not fitted.without_image:
+            return self
+        return replace(
+            self,
+            examples=fitted.request.demonstrations,
+            ids=self.ids[fitted.left_out :],
+            scores=self.scores[fitted.left_out :],
+            stopped="budget" if fitted.left_out else self.stopped,
+        )
 
     def to_json(self) -> Mapping[str, Any]:
         """Plain values, without images."""

@@ -6,41 +6,34 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Sequence as ManyOf
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from shotsmith.embeddings.cached import embed_examples, pooled
+from shotsmith.embeddings.cached import embed_examples
 from shotsmith.embeddings.embedded import Embedded, Encoder
 from shotsmith.errors import InputError
 from shotsmith.library.bank import Bank, Id, Source
 from shotsmith.library.cache import cache_folder
 from shotsmith.library.card import Card
-from shotsmith.library.choosing import Asked, Choice, Chooser, FreeChooser, Rows
+from shotsmith.library.choosing import Asked, Choice, Chooser, FreeChooser, PolicyChooser, Rows
 from shotsmith.library.exported import Contents
 from shotsmith.library.familiar import Familiar
-from shotsmith.library.pictures import Pictures, picture_files
+from shotsmith.library.filling import NewEntries, add_to, open_bank
+from shotsmith.library.milvus import MilvusBank
+from shotsmith.library.pictures import Pictures
 from shotsmith.library.pretrained import Pretrained
 from shotsmith.library.prompting import Prompting
+from shotsmith.library.queries import Query, embed_few
 from shotsmith.library.selection import Selection, Stopped
 from shotsmith.progress import Progress, Silent
 from shotsmith.records import Example
 
 FALLBACK = "mixed"
 """What chooses for unfamiliar queries where a fallback is asked for."""
-
-
-@dataclass(frozen=True)
-class Query:
-    """A question about an image, about several, or about none."""
-
-    question: str
-    image: Pictures = None
-    exclude: tuple[Id, ...] = ()
-    """Examples of the bank that must not be shown."""
 
 
 class Selector(Pretrained):
@@ -67,7 +60,7 @@ class Selector(Pretrained):
         self._fallback = FreeChooser(FALLBACK)
         self._load_encoder = encoder
         self._own_bank = own_bank
-        self._bank: Bank | None = None
+        self._bank: Bank | MilvusBank | None = None
         self._embedded: Embedded | None = None
         self._removed: set[int] = set()
         self._lock = threading.RLock()
@@ -86,13 +79,12 @@ class Selector(Pretrained):
     def bank(self) -> Bank:
         """The bank it chooses from, removed examples included: the one given to `index`, or else its own.
 
-        Raises InputError where there is neither.
+        Raises InputError where there is neither, and where the bank is in a database.
         """
-        with self._lock:
-            if self._bank is None:
-                self._index_own()
-            assert self._bank is not None
-            return self._bank
+        bank = self._entries
+        if isinstance(bank, MilvusBank):
+            raise InputError("the examples of a bank in a database are not read as a whole")
+        return bank
 
     @property
     def embedded(self) -> Embedded:
@@ -109,20 +101,32 @@ class Selector(Pretrained):
 
     def index(
         self,
-        source: Source | None = None,
+        source: Source | MilvusBank | None = None,
         *,
         columns: Mapping[str, str | None] | None = None,
         embeddings: Embedded | None = None,
+        into: MilvusBank | None = None,
         progress: Progress | None = None,
     ) -> Selector:
         """Choose from this bank from now on; returns the selector itself.
 
         `source` and `columns` are as in `Bank.of`; None stands for the bank that the selector brings along. Embeddings
-        are computed once for a content and kept in the cache folder, unless they are given. Raises InputError where
-        the bank is at fault or has another width than the selector reads.
+        are computed once for a content and kept in the cache folder, unless they are given.
+
+        `into` writes the bank into a database and chooses from there; a `MilvusBank` as `source` is one that has been
+        written. Examples whose id the database has are passed over, so that the same call goes on with what was
+        interrupted. Rows of an iterator are never all in memory.
+
+        Raises InputError where the bank is at fault or has another width than the selector reads, and where a database
+        holds the keys of another policy.
         """
         with self._lock:
-            if source is None:
+            if isinstance(source, MilvusBank):
+                self._index_stored(source)
+            elif into is not None:
+                source, embeddings = self._brought() if source is None else (source, embeddings)
+                self._index_stored(into, NewEntries(source, columns, embeddings, progress or Silent()))
+            elif source is None:
                 self._index_own(progress)
             else:
                 bank = Bank.of(source, columns)
@@ -138,6 +142,8 @@ class Selector(Pretrained):
         example that was not removed has the id.
         """
         with self._lock:
+            if isinstance(store := self._entries, MilvusBank):
+                return add_to(store, self._searching.pointer, Bank.of(source, columns), self.encoder, self._like)
             bank = self.bank
             numbers = [one for one in bank.ids if isinstance(one, int)]
             more = Bank.of(source, columns, first=max(numbers, default=-1) + 1)
@@ -145,12 +151,15 @@ class Selector(Pretrained):
             embedded = self._embed_few(more.examples)
             self.chooser.add(more.examples, embedded)
             self._fallback.add(more.examples, embedded)
-            self._bank, self._embedded = joined, _stacked(self.embedded, embedded)
+            self._bank, self._embedded = joined, self.embedded + embedded
         return more.ids
 
     def remove(self, ids: Iterable[Id]) -> None:
         """Never show these examples again. Raises InputError for an id that is not in the bank."""
         with self._lock:
+            if isinstance(store := self._entries, MilvusBank):
+                store.remove(tuple(dict.fromkeys(ids)))
+                return
             rows = np.array(sorted({self.bank.row(one) for one in ids}), dtype=np.int64)
             if len(self._removed | set(rows.tolist())) >= len(self.bank):
                 raise InputError("the last example of a bank cannot be removed")
@@ -160,7 +169,7 @@ class Selector(Pretrained):
 
     def __len__(self) -> int:
         """Examples that can be shown."""
-        return len(self.bank) - len(self._removed)
+        return len(self._entries) - len(self._removed)
 
     def remaining(self) -> tuple[Bank, Embedded]:
         """The bank without removed examples, and its embeddings."""
@@ -210,8 +219,9 @@ class Selector(Pretrained):
         unfamiliar: Literal["flag", "fallback"] = "flag",
     ) -> list[Selection]:
         """As `select`, for many queries: `Query`s, or mappings with `question` and perhaps `image` (or `images`)."""
-        asked = [_query(query, number) for number, query in enumerate(queries)]
-        examples = tuple(self._example(query, number) for number, query in enumerate(asked))
+        asked = [Query.of(query, number) for number, query in enumerate(queries)]
+        folder = Path(self._pictures.name)
+        examples = tuple(query.example(number, folder) for number, query in enumerate(asked))
         embedded = self._embed_few(examples) if examples else None
         return (
             []
@@ -240,7 +250,9 @@ class Selector(Pretrained):
     ) -> list[Selection]:
         """As `select_many`, for queries whose embeddings are known."""
         with self._lock:
-            bank = self.bank
+            bank = self._entries
+            if isinstance(bank, MilvusBank) and unfamiliar == "fallback":
+                raise InputError("a bank in a database has no similarity search to fall back on", field="unfamiliar")
             rows = None if pool is None else _rows(bank, pool)
             barred = [_rows(bank, some) for some in exclude] if exclude is not None else [_NONE] * len(examples)
             wanted = self._shots(shots, rows, barred)
@@ -284,7 +296,7 @@ class Selector(Pretrained):
     def _selection(
         self,
         query: Example,
-        bank: Bank,
+        bank: Bank | MilvusBank,
         choice: Choice,
         chosen_by: str,
         wanted: int,
@@ -294,8 +306,7 @@ class Selector(Pretrained):
         stopped: Stopped = "shots" if len(choice.rows) >= wanted else "policy" if self.can_stop else "bank"
         selection = Selection(
             query,
-            tuple(bank.examples[row] for row in choice.rows),
-            tuple(bank.ids[row] for row in choice.rows),
+            *bank.at(choice.rows),
             choice.scores,
             chosen_by,
             stopped,
@@ -303,13 +314,14 @@ class Selector(Pretrained):
             self.familiar is not None and familiarity is not None and familiarity < self.familiar.below,
             prompting=self.prompting,
         )
-        return _within(selection, max_tokens)
+        return selection.within(max_tokens)
 
     def _shots(self, shots: int | Literal["auto"], pool: Rows | None, barred: ManyOf[Rows]) -> int:
         """How many demonstrations at most. Raises InputError where there are not so many."""
-        allowed = np.ones(len(self.bank), dtype=bool) if pool is None else np.isin(np.arange(len(self.bank)), pool)
-        allowed[sorted(self._removed)] = False
-        left = min((int(allowed.sum()) - int(allowed[some].sum()) for some in barred), default=0)
+        gone = np.array(sorted(self._removed), dtype=np.int64)
+        every = len(self) if pool is None else len(np.setdiff1d(pool, gone))
+        inside = (some if pool is None else np.intersect1d(some, pool) for some in barred)
+        left = min((every - len(np.setdiff1d(some, gone)) for some in inside), default=0)
         if shots == "auto":
             if not self.can_stop:
                 raise InputError("this selector cannot decide how many to show: give a number", field="shots")
@@ -321,10 +333,35 @@ class Selector(Pretrained):
         return shots
 
     def _index_own(self, progress: Progress | None = None) -> None:
+        self._take(*self._brought(), progress)
+
+    def _brought(self) -> tuple[Bank, Embedded | None]:
         if self._own_bank is None:
             raise InputError(f"the selector '{self.name}' brings no bank along: give it one with index(...)")
-        bank, embedded = self._own_bank()
-        self._take(bank, embedded, progress)
+        return self._own_bank()
+
+    def _index_stored(self, store: MilvusBank, new: NewEntries | None = None) -> None:
+        """Choose from a bank in a database, after writing new entries into it."""
+        chooser = self._searching
+        like = open_bank(store, chooser.pointer, self.encoder, new, averaged=self.card.encoder.joined == "mean")
+        chooser.search_in(store)
+        self._bank, self._embedded, self._removed = store, like, set()
+
+    @property
+    def _searching(self) -> PolicyChooser:
+        """What can search in a database. Raises InputError for a selector that needs no training."""
+        if not isinstance(self.chooser, PolicyChooser):
+            raise InputError("a bank in a database is searched by the keys of a trained policy; this selector has none")
+        return self.chooser
+
+    @property
+    def _entries(self) -> Bank | MilvusBank:
+        """The bank, wherever it is. Raises InputError where there is none."""
+        with self._lock:
+            if self._bank is None:
+                self._index_own()
+            assert self._bank is not None
+            return self._bank
 
     def _take(self, bank: Bank, embedded: Embedded | None, progress: Progress | None) -> None:
         if embedded is None:
@@ -339,54 +376,18 @@ class Selector(Pretrained):
 
     def _embed_few(self, examples: ManyOf[Example]) -> Embedded:
         """Embeddings that are kept nowhere, as wide as those of the bank."""
-        bank = self.embedded
-        images = np.zeros((len(examples), bank.images.shape[1]), dtype=np.float32)
-        paths = {image: row for row, image in enumerate(dict.fromkeys(i for one in examples for i in one.images))}
-        if paths and bank.has_images:
-            embedded = self.encoder.embed_images(list(paths))
-            images = pooled(embedded, [[paths[image] for image in example.images] for example in examples])
-        questions = self.encoder.embed_texts([example.question for example in examples])
-        return Embedded(images, questions, bank.averaged)
+        return embed_few(examples, self.encoder, self._like)
 
-    def _example(self, query: Query, number: int) -> Example:
-        if not isinstance(query.question, str) or not query.question.strip():
-            raise InputError("is empty", row=number, field="question")
-        try:
-            images = picture_files(query.image, Path(self._pictures.name))
-        except InputError as error:
-            raise InputError(error.problem, file=error.file, row=number, field="image") from error
-        return Example(number, images, number, query.question, ("",))
+    @property
+    def _like(self) -> Embedded:
+        """Embeddings as wide as those of the bank."""
+        _, like = self._entries, self._embedded
+        assert like is not None
+        return like
 
 
 _NONE: Rows = np.empty(0, dtype=np.int64)
 
 
-def _query(query: Query | Mapping[str, Any], number: int) -> Query:
-    if isinstance(query, Query):
-        return query
-    if not isinstance(query, Mapping) or "question" not in query:
-        raise InputError("is neither a Query nor a mapping with a question", row=number)
-    return Query(query["question"], query.get("image", query.get("images")), tuple(query.get("exclude", ())))
-
-
-def _rows(bank: Bank, ids: Iterable[Id]) -> Rows:
+def _rows(bank: Bank | MilvusBank, ids: Iterable[Id]) -> Rows:
     return np.array(sorted({bank.row(one) for one in ids}), dtype=np.int64)
-
-
-def _stacked(first: Embedded, more: Embedded) -> Embedded:
-    images = np.concatenate([first.images, more.images])
-    return Embedded(images, np.concatenate([first.questions, more.questions]), first.averaged)
-
-
-def _within(selection: Selection, max_tokens: int | None) -> Selection:
-    """Without the demonstrations, or the images of some, for which the budget of a prompt has no room."""
-    fitted = selection.prompting.fit(selection.request, max_tokens)
-    if not fitted.left_out and not fitted.without_image:
-        return selection
-    return replace(
-        selection,
-        examples=fitted.request.demonstrations,
-        ids=selection.ids[fitted.left_out :],
-        scores=selection.scores[fitted.left_out :],
-        stopped="budget" if fitted.left_out else selection.stopped,
-    )

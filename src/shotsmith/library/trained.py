@@ -35,7 +35,7 @@ def from_run(run: Run, checkpoint: Path | None, device: torch.device) -> Selecto
     known = _familiar(run)
     card = Card(
         name=recipe.name,
-        encoder=recipe.encoder,
+        encoder=recipe.encoder.without_cluster,
         encoder_identity=manifest.encoder,
         vlm=recipe.vlm,
         vlm_identity=manifest.vlm,

@@ -106,6 +106,10 @@ class BankIndex:
         """
         self._search = None
 
+    def at(self, rows: torch.Tensor) -> torch.Tensor:
+        """The embeddings [..., D] of rows [...]."""
+        return self.embeddings[rows]
+
     def add(self, embeddings: torch.Tensor) -> torch.Tensor:
         """Add entries [A, D]; their rows [A]. Only they are encoded and put into the index."""
         first = len(self)

@@ -45,6 +45,22 @@ class Candidates:
         )
 
 
+class Search(Protocol):
+    """Finds the entries of a bank whose keys have high inner products with a vector."""
+
+    @property
+    def probes(self) -> int:
+        """How widely the first search for a query looks."""
+        ...
+
+    def rows(self, queries: torch.Tensor, wanted: int, probes: int) -> torch.Tensor:
+        """Rows [n, wanted] of the bank with high inner products with the queries [n, width], best first.
+
+        -1 where there are fewer. Fewer columns where the bank has fewer entries.
+        """
+        ...
+
+
 class Retriever(Network, Protocol):
     """What a bank needs of a policy."""
 

@@ -12,8 +12,8 @@ from typing import Protocol
 import torch
 from torch.nn import functional
 
-from shotsmith.policies.bank_search import BankSearch, vectors_of
-from shotsmith.policies.candidates import Candidates, Retriever
+from shotsmith.policies.bank_search import vectors_of
+from shotsmith.policies.candidates import Candidates, Retriever, Search
 from shotsmith.policies.protocol import BankInputs
 
 _WIDER = 6
@@ -94,7 +94,7 @@ class Found:
     on its batch.
     """
 
-    def __init__(self, policy: Retriever, inputs: BankInputs, search: BankSearch) -> None:
+    def __init__(self, policy: Retriever, inputs: BankInputs, search: Search) -> None:
         self._policy, self._inputs, self._search = policy, inputs, search
         nothing = torch.zeros(0, dtype=torch.int64, device=inputs.queries.device)
         self._rows = nothing

@@ -299,7 +299,7 @@ class PointerPolicy(Policy):
             return self.step_distributions(_pool_of(inputs, inputs.shortlists[:, 0, 0]), sequences)
         rows, places = inputs.shortlists.unique(return_inverse=True)
         padding = int(rows[0] < 0)
-        candidates = self.encode(inputs.bank.embeddings[rows[padding:]])
+        candidates = self.encode(inputs.bank.at(rows[padding:]))
         places = places - padding
         chosen = rows_of(sequences, places)
         query = self._bank_queries(inputs)
@@ -349,7 +349,7 @@ class PointerPolicy(Policy):
 
 def _pool_of(inputs: BankInputs, rows: torch.Tensor) -> Inputs:
     """Some rows of the bank [B, K] as the pools of the queries; -1 pads."""
-    return Inputs(inputs.queries, inputs.bank.embeddings[rows.clamp(min=0)], rows >= 0)
+    return Inputs(inputs.queries, inputs.bank.at(rows.clamp(min=0)), rows >= 0)
 
 
 def _chosen(walk: PoolWalk | bank_walk.BankWalk, found: decoding.Decoded) -> Chosen:

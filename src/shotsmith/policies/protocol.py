@@ -14,11 +14,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import nn
 
-from shotsmith.policies.bank import BankIndex
+from shotsmith.policies.candidates import Candidates, Retriever, Search
+from shotsmith.policies.rounded_keys import RoundedKeys
 from shotsmith.recipe import PolicySettings
 
 STOP = -2
@@ -37,13 +39,49 @@ class Inputs:
     """[B, K] bool; False where a smaller pool is padded."""
 
 
+class RetrievedBank(Protocol):
+    """A bank that policies retrieve from: in memory (policies.bank) or in a database (policies.stored)."""
+
+    def __len__(self) -> int:
+        """N."""
+        ...
+
+    def at(self, rows: torch.Tensor) -> torch.Tensor:
+        """The embeddings [..., D] of rows [...]."""
+        ...
+
+    def candidates(self, policy: Retriever) -> Candidates:
+        """All N entries, encoded by the policy as it is."""
+        ...
+
+    def some(self, policy: Retriever, rows: torch.Tensor) -> Candidates:
+        """Some entries [W], encoded by the policy as it is."""
+        ...
+
+    def rounded(self, policy: Retriever) -> RoundedKeys | None:
+        """The keys of all entries in eight bits; None where scoring all keys is as fast."""
+        ...
+
+    def search(self, policy: Retriever) -> Search | None:
+        """The approximate search; None where every entry is scored."""
+        ...
+
+    def excluded(self, barred: torch.Tensor) -> torch.Tensor:
+        """What may not be chosen [B, X'], for rows barred for each query [B, X]; -1 pads."""
+        ...
+
+    def similarity(self, queries: torch.Tensor, embeddings: torch.Tensor | None = None) -> torch.Tensor:
+        """Cosines [B, U] of queries [B, D] with some embeddings [U, D] (all of the bank), rounded."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class BankInputs:
     """Frozen embeddings of B queries that choose from a whole bank."""
 
     queries: torch.Tensor
     """[B, D] float32."""
-    bank: BankIndex
+    bank: RetrievedBank
     """What can be shown, and the search for the highest scores in it."""
     barred: torch.Tensor
     """[B, X] int64, rows of the bank that must not be shown to a query; -1 pads."""

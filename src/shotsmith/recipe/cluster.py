@@ -1,4 +1,4 @@
-"""Settings of a Ray cluster on which many VLMs answer."""
+"""Settings of a Ray cluster: workers that embed, and workers that answer."""
 
 from __future__ import annotations
 
@@ -8,17 +8,22 @@ from shotsmith.recipe.base import Count, NonNegative, Positive, Settings
 from shotsmith.recipe.urls import ServerUrl
 
 
-class RaySettings(Settings):
-    """Workers on a Ray cluster, each with the local VLM, or each a client of a server where `vlm.server` names one."""
+class ClusterSettings(Settings):
+    """Workers on a Ray cluster, each with the encoder."""
 
     address: str | None = None
     """Where the cluster is: 'auto' on one of its machines, else host:port; by default Ray starts on this machine."""
     workers: Count = 2
-    """VLMs, or clients of servers, at a time."""
+    """How many at a time."""
     cpus_per_worker: NonNegative = 1.0
     """CPUs that Ray sets aside for each."""
     gpus_per_worker: NonNegative = 0.0
     """GPUs that Ray sets aside for each, and all it sees of them; a share puts several workers on one."""
+
+
+class RaySettings(ClusterSettings):
+    """Workers on a Ray cluster, each with the local VLM, or each a client of a server where `vlm.server` names one."""
+
     servers: tuple[ServerUrl, ...] = Field(default=(), repr=False)
     """Servers of the same model in the place of `vlm.server.url`; the workers take them in turn."""
     max_deaths: Count = 3

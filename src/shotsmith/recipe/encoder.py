@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import model_validator
 
 from shotsmith.recipe.base import Count, Settings
+from shotsmith.recipe.cluster import ClusterSettings
 
 Side = Literal["path", "image", "text"]
 """A setting that names a model: for both sides, for images, or for texts."""
@@ -65,11 +66,16 @@ class EncoderSettings(Settings):
     joined: Literal["side_by_side", "mean"] = "side_by_side"
     """How policies see image and question: one beside the other, or as their mean."""
 
+    ray: ClusterSettings | None = None
+    """Compute the embeddings of a data set on a Ray cluster; None computes them in this process."""
+
     @model_validator(mode="after")
     def _possible(self) -> EncoderSettings:
         models = [self.image, self.text, None if self.path == "builtin" else self.path]
         if self.precomputed is not None and any(model is not None for model in models):
             raise ValueError("precomputed takes the place of path, image and text: give one or the other")
+        if self.precomputed is not None and self.ray is not None:
+            raise ValueError("precomputed embeddings are not computed: give precomputed or ray")
         if self.image_revision is not None and self.image is None:
             raise ValueError("image_revision is the revision of image, which is not given")
         if self.text_revision is not None and self.text is None:
@@ -99,6 +105,11 @@ class EncoderSettings(Settings):
     def embeds_images(self) -> bool:
         """Whether images have embeddings; without, selectors by image take no part."""
         return self.precomputed is None or self.precomputed.images is not None
+
+    @property
+    def without_cluster(self) -> EncoderSettings:
+        """The same without what changes no embedding: where they are computed."""
+        return self.model_copy(update={"ray": None})
 
     def with_folder(self, side: Side, folder: str) -> EncoderSettings:
         """The same with another folder for the model that `side` names."""

@@ -41,7 +41,7 @@ class Stage:
 
 STAGES: tuple[Stage, ...] = (
     Stage("data", (), _EXAMPLES, settings=lambda recipe: (recipe.data.source, recipe.data.bank, recipe.data.skip_bad)),
-    Stage("embed", _EXAMPLES, ("embeddings",), settings=lambda recipe: recipe.encoder),
+    Stage("embed", _EXAMPLES, ("embeddings",), settings=lambda recipe: recipe.encoder.without_cluster),
     Stage(
         "pools",
         (*_EXAMPLES, "embeddings"),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shotsmith.evaluation.served import query_digest
-from shotsmith.library.selector import Query
+from shotsmith.library.queries import Query
 from shotsmith.serve.pictures import Picture, Pictures
 from shotsmith.serve.wire import QueryBody
 

@@ -11,8 +11,9 @@ from typing import Literal, TypeVar
 
 from shotsmith.errors import ShotsmithError
 from shotsmith.library.bank import Id
+from shotsmith.library.queries import Query
 from shotsmith.library.selection import Selection
-from shotsmith.library.selector import Query, Selector
+from shotsmith.library.selector import Selector
 from shotsmith.serve.log import SelectionsLog, log_row
 from shotsmith.serve.metrics import Metrics
 from shotsmith.serve.settings import ServeSettings

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import importlib.util
 import json
-import logging
 import os
 import signal
 import threading
@@ -17,14 +15,12 @@ from pathlib import Path
 
 import pytest
 import ray
-import small_cluster
 import small_vlm
 from hypothesis import given
 from hypothesis import strategies as st
 from ray.cluster_utils import Cluster
-from small_cluster import answer_to, answered_by, asked, load_diary, times_answered
+from small_cluster import add_node, answer_to, answered_by, asked, load_diary, lose_power, times_answered, two_nodes
 
-import shotsmith
 from shotsmith.completions.collect import Collector
 from shotsmith.completions.store import Store
 from shotsmith.errors import DataError, InputError, VLMError
@@ -35,27 +31,11 @@ from shotsmith.records import Failure, Request
 from shotsmith.vlms.load import load_vlm
 from shotsmith.vlms.remote.cluster import ClusterVLM, cut, load_cluster, settings_of_worker
 
-MEMORY = 80_000_000
-
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    """Two nodes of one CPU each, and this process connected to the first."""
-    with pytest.MonkeyPatch.context() as patch:
-        sources = Path(small_cluster.__file__).parent, Path(shotsmith.__file__).parents[1]
-        patch.setenv("PYTHONPATH", os.pathsep.join(map(str, sources)))
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        head = {"num_cpus": 1, "object_store_memory": MEMORY, "include_dashboard": False}
-        cluster = Cluster(initialize_head=True, head_node_args=head)
-        add_node(cluster)
-        ray.init(cluster.address, logging_level=logging.ERROR, log_to_driver=False)
+    with two_nodes() as cluster:
         yield cluster
-        ray.shutdown()
-        cluster.shutdown()
-
-
-def add_node(cluster: Cluster) -> None:
-    cluster.add_node(num_cpus=1, object_store_memory=MEMORY)
 
 
 @pytest.fixture
@@ -119,15 +99,9 @@ def test_a_worker_that_is_killed_is_replaced_and_nothing_answered_is_asked_again
 
 def test_a_node_that_is_removed_takes_nothing_with_it_and_one_that_joins_is_used(cluster, hired, tmp_path):
     vlm, requests = hired(), asked(dict.fromkeys(range(20), "hold"), 40)
-    (node,) = cluster.worker_nodes
 
     def remove(_: int) -> None:
-        """As when a machine loses its power: Ray's own processes there go, and no worker outlives them."""
-        cluster.remove_node(node, allow_graceful=False)
-        for file in tmp_path.glob("*.holds"):
-            if file.read_text() == node.node_id:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(int(file.stem), signal.SIGKILL)
+        lose_power(cluster, {int(file.stem): file.read_text() for file in tmp_path.glob("*.holds")})
 
     Meanwhile(tmp_path, remove, holders=2)
     try:

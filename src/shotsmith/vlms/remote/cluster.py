@@ -6,15 +6,12 @@ is free or dies. A part's composition decides the last bits of its results, as a
 
 from __future__ import annotations
 
-import importlib.util
-import logging
-import os
-import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shotsmith.errors import InputError, ShotsmithError
+from shotsmith.clusters import check_ray, connect
+from shotsmith.errors import ShotsmithError
 from shotsmith.recipe import VLMSettings
 from shotsmith.recipe.cluster import RaySettings
 from shotsmith.records import Completion, Failure, Request
@@ -30,10 +27,6 @@ _ROUNDS = 4
 """Parts for each worker in a call of `complete`: more of them, and less is waited for the last."""
 _QUEUED = 2
 """Parts that a worker with a local VLM has in hand: one under way, and one so that it need not wait."""
-_OBJECT_STORE = 100_000_000
-"""Bytes of shared memory where Ray starts on this machine: prompts name their images and are small."""
-
-_KNOCK_SECONDS = 10.0
 
 
 class ClusterVLM:
@@ -108,10 +101,9 @@ def load_cluster(settings: VLMSettings, ray_settings: RaySettings, load: Callabl
     Raises InputError where Ray is not installed, the cluster is not there, or the recipe's VLM is not; VLMError where
     no worker can be started.
     """
-    if importlib.util.find_spec("ray") is None:
-        raise InputError("it needs the package ray: pip install 'shotsmith[ray]'", field="vlm.ray")
+    check_ray("vlm.ray")
     lengths = None if settings.server is not None else load_lengths(settings)
-    _connect(ray_settings.address)
+    connect(ray_settings.address, "vlm.ray")
     from shotsmith.vlms.remote.crew import Crew
 
     crew = Crew(
@@ -137,34 +129,6 @@ def settings_of_worker(settings: VLMSettings, ray_settings: RaySettings, number:
 def _in_flight(settings: VLMSettings) -> int:
     """A server is given its prompts one by one, so that each answer is had at once and a death loses few."""
     return _QUEUED if settings.server is None else settings.server.concurrency
-
-
-def _connect(address: str | None) -> None:
-    """Use the Ray that runs in this process already, else connect to a cluster, else start one on this machine."""
-    # Ray reads these when it is imported: it would report to its makers, and print each death on stdout.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
-    import ray
-
-    if ray.is_initialized():
-        return
-    quiet = logging.ERROR
-    if address is None:
-        shared = _OBJECT_STORE
-        ray.init("local", include_dashboard=False, object_store_memory=shared, logging_level=quiet, log_to_driver=False)
-        return
-    try:
-        if address != "auto":
-            _knock(address)
-        ray.init(address, logging_level=quiet, log_to_driver=False)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise InputError(f"no Ray cluster can be reached: {error}", field="vlm.ray.address") from error
-
-
-def _knock(address: str) -> None:
-    """Raises OSError where nothing listens, ValueError where this is no host:port: Ray would try for minutes."""
-    host, _, port = address.rpartition(":")
-    socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_SECONDS).close()
 
 
 def _hire(settings: VLMSettings, ray_settings: RaySettings, load: Callable[[VLMSettings], VLM], number: int) -> Any:

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 from ray.cluster_utils import Cluster
+from safetensors import safe_open
+from safetensors.numpy import load_file
 from small_cluster import add_node, holding_part, lose_power, two_nodes
 from small_selector import draw_world
 

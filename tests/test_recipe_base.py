@@ -23,15 +23,15 @@ def recipes(tmp_path: Path):
 def test_what_stands_in_a_recipe_goes_key_by_key_on_top_of_its_base(recipes):
     recipe = load_recipe(
         recipes(
-            ground="data: {world: {seed: 3}}\ngrpo: {beta: 0.5, kl: {low: 0.02, high: 0.3}}\nname: ground",
-            middle="base: ground.yaml\ngrpo: {shots: [2], kl: {low: 0.03}}\nname: middle",
+            ground="data: {world: {seed: 3}}\ngrpo: {beta: 0.5, advantage: {min_std: 0.02, clip: 0.3}}\nname: ground",
+            middle="base: ground.yaml\ngrpo: {shots: [2], advantage: {min_std: 0.03}}\nname: middle",
             top="base: middle.yaml\ngrpo: {shots: [1, 3]}",
         ),
-        ["grpo.kl.high=0.4"],
+        ["grpo.advantage.clip=0.4"],
     )
     assert recipe.data.world is not None and recipe.data.world.seed == 3
     assert (recipe.name, recipe.grpo.beta, recipe.grpo.shots) == ("middle", 0.5, (1, 3))
-    assert (recipe.grpo.kl.low, recipe.grpo.kl.high) == (0.03, 0.4)
+    assert (recipe.grpo.advantage.min_std, recipe.grpo.advantage.clip) == (0.03, 0.4)
 
 
 def test_a_base_is_found_beside_the_recipe_that_names_it(tmp_path: Path):

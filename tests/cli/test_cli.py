@@ -64,7 +64,7 @@ class Experiment(ModuleType):
         for stage in STAGES[: STAGES.index(until or "report") + 1]:
             self.stage(run, stage, progress)
 
-    def stage(self, run: Run, name: str, progress: Progress) -> None:
+    def stage(self, run: Run, name: str, progress: Progress, recipe: Recipe | None = None) -> None:
         self.asked.append(name)
         run.record(name, 1.0, 0, 0)
         if name == "train":

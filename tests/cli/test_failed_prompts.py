@@ -51,7 +51,7 @@ def test_show_says_how_many_of_how_many_and_why_and_what_to_do(tmp_path: Path, s
 
 def test_evaluate_says_it_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = make_run(tmp_path, 7, 3)
-    monkeypatch.setattr(experiment, "stage", lambda *_arguments: None)
+    monkeypatch.setattr(experiment, "stage", lambda *_arguments, **_named: None)
     told = json.loads(CliRunner().invoke(app, ["evaluate", str(run.folder), "--json"]).stdout)["failed_prompts"]
     assert (told["failed"], told["asked"], told["reason"]) == (7, 10, LIMIT.reason)
 

@@ -125,7 +125,7 @@ def test_a_finished_run(finished: Run, client: Client) -> None:
     assert [row["val_reward"] for row in curves["rows"]] == pytest.approx([1.0, 1.1, 1.2, 1.3, 1.4])
     assert curves["best"] == [{"seed": 0, "phase": "grpo", "epoch": 4, "val_reward": 1.4}]
     outcome = served.get("/api/runs/finished/live/outcome").json()
-    assert outcome["verdict"].startswith("GRPO reaches an accuracy of 88.0 % on the test queries, 40.0 points more")
+    assert outcome["verdict"].startswith("grpo 88.0 % beats the best free selector (mixed, 48.0 %) by 40.0 points [")
     assert [(one["name"], one["kind"]) for one in outcome["selectors"]] == [
         ("zero_shot", "free"),
         ("mixed", "best_free"),

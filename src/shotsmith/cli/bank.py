@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -28,6 +28,8 @@ _TITLES = {
 _QUESTION = 44
 """Characters of a question in a table."""
 _ANSWER = 24
+_NARROW = 6
+"""The least width of a column of text in a narrow terminal."""
 
 
 def bank(
@@ -140,14 +142,14 @@ def _print(worth: BankWorth, asked: Mapping[int, Value], number: int, out: Path 
         if rows := getattr(worth, name)[:number]:
             console.print()
             console.print(f"{title} ({len(getattr(worth, name)):,})", style="bold")
-            console.print(_entries(worth, rows, asked, suggested=name == "mend"))
+            console.print(_entries(worth, rows, asked, console.width, suggested=name == "mend"))
     _print_groups(worth, console)
     _print_regions(worth, number, console)
     if out is not None:
         console.print(f"\n{out}: {len(worth.asked.bank):,} rows", soft_wrap=True)
 
 
-def _entries(worth: BankWorth, rows: Sequence[int], asked: Mapping[int, Value], *, suggested: bool) -> Table:
+def _entries(worth: BankWorth, rows: Sequence[int], asked: Mapping[int, Value], room: int, *, suggested: bool) -> Table:
     from shotsmith.visible import visible_line
     from shotsmith.worth.told import value_text
 
@@ -169,29 +171,36 @@ def _entries(worth: BankWorth, rows: Sequence[int], asked: Mapping[int, Value], 
         if asked:
             cells.append(value_text(asked.get(row)))
         lines.append(cells)
-    return _table(headings, lines, texts={"question", "answer", "similar say"})
+    return _table(headings, lines, room, texts={"question", "answer", "similar say"})
 
 
 def _table(
-    headings: Sequence[str], lines: Sequence[Sequence[str]], *, texts: Collection[str], bold: Collection[int] = ()
+    headings: Sequence[str],
+    lines: Sequence[Sequence[str]],
+    room: int,
+    *,
+    texts: Collection[str],
+    bold: Collection[int] = (),
 ) -> Table:
-    """A table whose columns of text are shortened where the terminal is narrow; figures stay whole."""
+    """A table of at most `room` characters a line: columns of text are shortened, then left out; figures stay whole."""
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for place, heading in enumerate(headings):
-        width = max([len(heading), *(len(line[place]) for line in lines)])
-        is_text = heading in texts
-        table.add_column(
-            heading,
-            justify="left" if is_text else "right",
-            overflow="ellipsis",
-            no_wrap=True,
-            min_width=min(width, 6) if is_text else width,
-        )
+    widths = [max([len(heading), *(len(line[place]) for line in lines)]) for place, heading in enumerate(headings)]
+    wide = [place for place, heading in enumerate(headings) if heading in texts]
+    kept = list(range(len(headings)))
+    while wide and sum(widths[place] + 2 for place in kept) > room:
+        longest = max(wide, key=lambda place: widths[place])
+        if widths[longest] > _NARROW:
+            widths[longest] -= 1
+        else:
+            kept.remove(wide.pop())
+    for place in kept:
+        justify: Literal["left", "right"] = "left" if headings[place] in texts else "right"
+        table.add_column(headings[place], justify=justify, overflow="ellipsis", no_wrap=True, width=widths[place])
     for number, line in enumerate(lines):
-        table.add_row(*(Text(cell) for cell in line), style="bold" if number in bold else "")
+        table.add_row(*(Text(line[place]) for place in kept), style="bold" if number in bold else "")
     return table
 
 
@@ -209,7 +218,9 @@ def _print_groups(worth: BankWorth, console: Console) -> None:
     worse = [place for place, group in enumerate(worth.groups) if group.worse]
     console.print()
     console.print("Groups of entries", style="bold")
-    console.print(_table(("group", "entries", "wrong", "value [95 %]"), lines, texts={"group"}, bold=worse))
+    console.print(
+        _table(("group", "entries", "wrong", "value [95 %]"), lines, console.width, texts={"group"}, bold=worse)
+    )
 
 
 def _print_regions(worth: BankWorth, number: int, console: Console) -> None:
@@ -224,4 +235,6 @@ def _print_regions(worth: BankWorth, number: int, console: Console) -> None:
         lines.append((str(len(region.queries)), score, f"{region.near:.1f}", asks))
     console.print()
     console.print(f"Regions to collect examples for ({len(worth.collect):,})", style="bold")
-    console.print(_table(("queries", "score [95 %]", "near entries", "they ask"), lines, texts={"they ask"}))
+    console.print(
+        _table(("queries", "score [95 %]", "near entries", "they ask"), lines, console.width, texts={"they ask"})
+    )

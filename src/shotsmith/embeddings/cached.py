@@ -17,8 +17,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from shotsmith.embeddings.embedded import Embedded, Encoder, Floats
-from shotsmith.embeddings.on_cluster import ClusterEncoder
+from shotsmith.embeddings.embedded import Embedded, Encoder, Floats, Resumable
 from shotsmith.embeddings.precomputed import PrecomputedEncoder
 from shotsmith.errors import DataError
 from shotsmith.files import digest, replacing
@@ -63,7 +62,7 @@ def embed_examples(
         if text_only:
             embedded = Embedded(embedded.images[:, :0], embedded.questions)
     else:
-        computing = encoder.keeping_in(parts) if isinstance(encoder, ClusterEncoder) else encoder
+        computing = encoder.keeping_in(parts) if isinstance(encoder, Resumable) else encoder
         embedded = _embed(examples, computing, (progress or Silent()), f"embed {file.stem}", text_only)
     arrays = {"images": embedded.images, "questions": embedded.questions}
     write_stamped(file, arrays, _stamp(examples, encoder, text_only))

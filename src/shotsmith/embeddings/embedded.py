@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,15 @@ class Encoder(Protocol):
 
     def embed_texts(self, texts: Sequence[str], advance: Advance = ...) -> Floats:
         """Embeddings of N texts [N, Dt]."""
+        ...
+
+
+@runtime_checkable
+class Resumable(Protocol):
+    """An encoder that can keep what it has computed in a folder, and go on from there."""
+
+    def keeping_in(self, folder: Path) -> Encoder:
+        """This encoder, keeping its parts in `folder`. Whoever has written the embeddings elsewhere removes it."""
         ...
 
 

@@ -103,8 +103,9 @@ def sentences(worth: BankWorth) -> Sequence[str]:
     labels = worth.labels
     if worth.mend:
         said.append(
-            f"Mend: {len(worth.mend):,} of {len(worth.asked.bank):,} entries likely have a wrong answer. Look at the "
-            "first of the list; similar examples say what the answer should be."
+            f"Mend: {len(worth.mend):,} of {len(worth.asked.bank):,} entries likely "
+            f"{'has' if len(worth.mend) == 1 else 'have'} a wrong answer. Look at the first of the list; similar "
+            "examples say what the answer should be."
         )
     elif labels is None:
         said.append("Labels were not judged: the bank is small, has no embeddings, or its answers seldom repeat.")
@@ -119,19 +120,20 @@ def sentences(worth: BankWorth) -> Sequence[str]:
                 f"a wrong answer, against {100 * (group.rest_wrong or 0):.0f} % of the others (for example {ids})."
             )
     if worth.drop:
+        entries = "entry lowers" if len(worth.drop) == 1 else "entries lower"
         said.append(
-            f"Drop: {len(worth.drop):,} entries lower the score of queries that are shown them, and their answer is "
-            "not likely wrong: they are shown to questions that they do not answer."
+            f"Drop: {len(worth.drop):,} {entries} the score where shown, though the answer is not likely wrong: shown "
+            "to questions that it does not answer."
         )
     if worth.contradictory:
-        said.append(
-            f"Decide: {len(worth.contradictory):,} groups of near-duplicates give different answers to one question."
-        )
+        groups = "group of near-duplicates gives" if len(worth.contradictory) == 1 else "groups of near-duplicates give"
+        said.append(f"Decide: {len(worth.contradictory):,} {groups} different answers to one question.")
     if collect := worth.collect:
         questions = list(dict.fromkeys(question for region in collect for question in region.questions))
         lacking = sum(len(region.queries) for region in collect)
+        regions = "region" if len(collect) == 1 else "regions"
         said.append(
-            f"Collect: {lacking:,} queries in {len(collect)} regions are answered worse than the others and have few "
+            f"Collect: {lacking:,} queries in {len(collect)} {regions} are answered worse than the others and have few "
             f"entries near them. They ask: {'; '.join(questions[:6])}"
         )
     return said

@@ -123,7 +123,11 @@ const shotsmith = (() => {
   /** The text of a key in the language chosen; {name} in it is replaced by values.name. */
   function text(key, values = {}) {
     const template = tables[language()]?.[key] ?? tables.en?.[key] ?? key;
-    return template.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? visible(values[name]) : whole));
+    return template.replace(/\{(\w+)(?::([^|}]*)\|([^}]*))?\}/g, (whole, name, one, many) => {
+      if (!(name in values)) return whole;
+      if (one === undefined) return visible(values[name]);
+      return String(values[name]) === "1" ? one : many;
+    });
   }
 
   // Data.

@@ -157,3 +157,13 @@ def test_a_trained_run_that_is_not_evaluated_says_how_to_go_on(data: ReportData)
     assert "The policy is trained; the test queries have not been answered yet." in text
     assert f"shotsmith evaluate {data.shown['run']}\n" in text
     assert table_after(text, "By validation loss")
+
+
+def test_the_report_says_how_often_answers_are_copied_where_the_run_knows(data: ReportData) -> None:
+    assert data.shown_most is not None
+    row = {"selector": data.shown_most.selector, "shots": "mean", "copied": 62.0, "wrong": 11.0, "wrong_copied": 14.0}
+    row |= {"last": 58.0, "others": 42.0, "last_shot": 16.2, "low": 11.3, "high": 21.1}
+    text = text_of(replace(data, shown={**data.shown, "copying": [row]}))
+    assert "- Of its wrong answers (11 %), 14 % repeat a demonstration.\n" in text
+    assert "more often than one at another position: 58 % against 42 %, +16.2 points [+11.3, +21.1]" in text
+    assert "repeat" not in text_of(replace(data, shown={**data.shown, "copying": []}))

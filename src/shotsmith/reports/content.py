@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from shotsmith.evaluation.copying import copying_statements
 from shotsmith.recipe.evaluation import CONFIDENCE, ORACLE_NEAREST
 from shotsmith.reports import judgement, steps, tables
 from shotsmith.reports.against import Compared, compared
@@ -77,6 +78,8 @@ class Content:
     gallery_intro: str
     shown_most_intro: str
     shown_most: Table | None
+    copying: tuple[str, ...]
+    """How often answers repeat a demonstration, and whether the last one counts more."""
     pointing: tuple[str, ...]
     cost: Table | None
     environment: str
@@ -138,6 +141,7 @@ def content(data: ReportData, language: Language) -> Content:
         gallery_intro=_gallery_intro(data, language),
         shown_most_intro=_shown_most_intro(data.shown_most, language),
         shown_most=tables.shown_most(data.shown_most, language) if data.shown_most else None,
+        copying=_copying(data, language),
         pointing=tuple(_pointing(pointing, language) for pointing in data.pointing if sum(pointing.counts)),
         cost=tables.cost(found, language) if data.shown["stages"] else None,
         environment=_environment(data.environment, language),
@@ -278,6 +282,13 @@ def _shown_most_intro(shown: ShownMost | None, language: Language) -> str:
         return language.say("pointing.none")
     values = {name: getattr(shown, name) for name in ("shots", "distinct", "bank", "queries")}
     return language.say("shown_most.intro", policy=shown.selector, **values)
+
+
+def _copying(data: ReportData, language: Language) -> tuple[str, ...]:
+    if data.shown_most is None:
+        return ()
+    said = copying_statements(data.shown.get("copying", ()), data.shown_most.selector)
+    return tuple(language.say(key, **values) for key, values in said)
 
 
 def _pointing(pointing: Pointing, language: Language) -> str:

@@ -89,6 +89,7 @@ TEXT: dict[str, str] = {
     "heading.kinds": "By kind of question",
     "heading.metrics": "The best epoch in full",
     "heading.similarity": "How similar to the query it is",
+    "heading.copying": "Copied answers",
     "axis.shots": "Shots (demonstrations in the prompt)",
     "axis.val_reward": "mean reward",
     "axis.val_loss": "cross-entropy, weighted by reward",

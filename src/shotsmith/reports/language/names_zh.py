@@ -93,6 +93,7 @@ TEXT: dict[str, str] = {
     "heading.kinds": "按问题类型",
     "heading.metrics": "训练指标分析（最优 Epoch）",
     "heading.similarity": "所选示例与 query 的相似度",
+    "heading.copying": "照抄示例的回答",
     "axis.shots": "Shot 数（提示中的示例数）",
     "axis.val_reward": "平均 reward",
     "axis.val_loss": "以 reward 加权的交叉熵",

@@ -5,13 +5,13 @@ from __future__ import annotations
 import html
 import json
 import re
-import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import CHROMIUM, needs_chromium
 
 from shotsmith.errors import DataError
 from shotsmith.reports.content import FOLDED, SECTIONS, content
@@ -21,10 +21,6 @@ from shotsmith.reports.language import LANGUAGES
 from shotsmith.reports.write import write_report
 from shotsmith.runs import Run, show
 
-CHROMIUM = next(
-    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-)
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
 HOSTILE = (
     "<script>parent.document.title='broken into'</script><img src=x onerror=\"parent.document.title='broken into'\">"
 )
